@@ -1,0 +1,150 @@
+"""The engine contract: plain values in, plain values out; a place where jobs run decides nothing else.
+
+An engine knows no database and no GitHub API. It is told what to run and where the code comes from, and it tells what
+happened as a stream of events that can be read again from any point: after a restart of the service the same stream
+goes on. The conformance tests in `tests/contracts/test_engines.py` run against every engine.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from bot.model import build, job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a job's code comes from."""
+
+    repository_id: int
+    #: URL of the repository for git, without credentials, e.g. `https://github.com/octo/hello.git`.
+    url: str
+    #: 40 or 64 lower-case hex digits: fetched exactly.
+    head_sha: str
+    #: For a pull request: the base that the head is merged with, here.
+    base_sha: str | None
+    trust: build.Trust
+    #: Gives a token for reading this repository only; called when one is needed, never stored, never shown to a job.
+    #: None where the repository is public or local.
+    token: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """One job to run."""
+
+    #: ULID: starting the same id again changes nothing.
+    job_id: str
+    source: Source
+    plan: job.Plan
+    #: The environment of every step, e.g. `CI`, `GITHUB_SHA`; a step's own `env` wins over it.
+    env: Mapping[str, str]
+    timeout_seconds: float
+
+
+class Result(enum.StrEnum):
+    """How a job ended, as the engine can tell."""
+
+    PASSED = "passed"
+    #: A command of the repository ended with a status that is not 0, or the merge had a conflict.
+    FAILED = "failed"
+    #: The engine could not run it, or lost it; `reason` says how to mend it.
+    ERRORED = "errored"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The code is checked out. Comes once, before the first step."""
+
+    #: Where the next event begins: give it to `events` to go on behind this one.
+    offset: int
+    at: datetime
+    #: The commit that is tested: the head, or the merge of base and head made here.
+    tested_sha: str
+    tested_tree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Bytes of the job's log, in order, without gap."""
+
+    offset: int
+    #: Position of `data` in the log.
+    log_offset_bytes: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepChanged:
+    """A step began or ended; its log bytes up to `log_end_bytes` came before."""
+
+    offset: int
+    step: job.StepResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The job ended. Comes once, last."""
+
+    offset: int
+    at: datetime
+    result: Result
+    #: In words for people: "exit status 1", "killed: out of memory", "merge conflict in a.txt", ... None when passed.
+    reason: str | None
+    #: Exit status of the step that decided, where one did.
+    exit_code: int | None
+
+
+Event = Prepared | Output | StepChanged | Finished
+
+
+class Engine(Protocol):
+    """A place where jobs run."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name in settings and pages, e.g. `local`."""
+
+    async def open(self) -> None:
+        """Make ready; find what still runs from before.
+
+        :raises bot.errors.EngineError: if it cannot run here; the text says how to mend it.
+        """
+
+    async def close(self) -> None:
+        """Let go of our side. Jobs that run go on."""
+
+    async def start(self, request: JobRequest) -> None:
+        """Start the job, once: a second start of the same id does nothing, also after a restart.
+
+        Returns when the engine has durably taken the job over. Trouble with this job alone (no such commit, a merge
+        conflict, no sandbox) is told by its events, not raised.
+
+        :raises bot.errors.EngineError: if the engine did not take the job; it may be started again later.
+        """
+
+    async def find(self, job_id: str) -> bool:
+        """Whether the engine knows the job (running or ended): then `events` can be read."""
+
+    def events(self, job_id: str, *, offset: int = 0) -> AsyncIterator[Event]:
+        """What happened since `offset` (0: from the start), and what happens, until and including `Finished`.
+
+        A job whose process vanished without a result ends with `Finished` and `Result.ERRORED`.
+
+        :raises bot.errors.NotFound: if the engine does not know the job.
+        """
+
+    async def cancel(self, job_id: str, *, reason: str) -> None:
+        """Ask the job to end: at any moment, also before it began or after it ended, any number of times.
+
+        An unknown job is remembered as cancelled, so that a later `start` of it ends at once.
+        """
+
+    async def remove(self, job_id: str) -> None:
+        """Forget an ended job and free its disk. Unknown ids are no error."""

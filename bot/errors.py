@@ -1,0 +1,105 @@
+"""The errors that a caller acts on differently: named by who must act, each with a sentence for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class BuildhookError(Exception):
+    """Something went wrong; the text says what, where, and what to do."""
+
+    def __init__(self, text: str | None = None) -> None:
+        super().__init__(text or (self.__doc__ or "").strip().splitlines()[0])
+
+
+class SettingsError(BuildhookError):
+    """A setting is wrong. The operator mends it and starts again."""
+
+
+class DeliveryRefused(BuildhookError):
+    """The door refuses a request."""
+
+    def __init__(self, text: str, *, status: int, label: str, retry_after_seconds: int | None = None) -> None:
+        super().__init__(text)
+        #: One of the outcomes in DESIGN.md 3.1.
+        self.status = status
+        #: A bounded word for metrics.
+        self.label = label
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InboxFull(BuildhookError):
+    """The inbox holds as many deliveries as it may. Deliveries are taken again when it has drained."""
+
+
+class StoreUnavailable(BuildhookError):
+    """The database cannot be written right now."""
+
+
+class NotFound(BuildhookError):
+    """There is no such thing."""
+
+
+class Conflict(BuildhookError):
+    """It cannot be done in the present state."""
+
+
+class LeaseLost(BuildhookError):
+    """Another process took the work over; nothing was written."""
+
+
+class GitHubError(BuildhookError):
+    """GitHub did not do what was asked."""
+
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class GitHubUnavailable(GitHubError):
+    """GitHub did not answer, or answered with 5xx or something that is not its API. Try again later."""
+
+
+class AnswerLost(GitHubUnavailable):
+    """A write was sent and its answer never came: it may or may not have been applied. Look before you try again."""
+
+
+class RateLimited(GitHubError):
+    """GitHub asks us to wait. No call may be made before `retry_at`."""
+
+    def __init__(self, text: str, *, status: int, retry_at: datetime, is_secondary: bool) -> None:
+        super().__init__(text, status=status)
+        self.retry_at = retry_at
+        self.is_secondary = is_secondary
+
+
+class Unauthorized(GitHubError):
+    """GitHub refuses our credentials: the App's id, its private key, the clock, or a token that ended early."""
+
+
+class Forbidden(GitHubError):
+    """The App lacks a permission for this. An administrator has to accept it."""
+
+
+class ForeignCheckRun(Forbidden):
+    """The check run was created by another App and can be changed only by that one."""
+
+
+class Suspended(GitHubError):
+    """The installation is suspended."""
+
+
+class NotReachable(GitHubError):
+    """GitHub says that it is not there, or our token may not see it (404, 410, 451)."""
+
+
+class Invalid(GitHubError):
+    """GitHub finds the request invalid (422). Repeating it unchanged is pointless."""
+
+
+class PipelineInvalid(BuildhookError):
+    """The pipeline file has mistakes."""
+
+
+class EngineError(BuildhookError):
+    """The engine could not do it; the text says how to mend it."""

@@ -1,0 +1,122 @@
+"""A delivery: one webhook request as received, and what became of it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import parse_qs
+
+#: The content types that a webhook can be sent in.
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+class State(enum.StrEnum):
+    """Where a delivery stands. `handled`, `ignored` and `parked` are final until a replay or a redelivery."""
+
+    #: Stored and answered 202; nobody has looked at it yet.
+    RECEIVED = "received"
+    #: A dispatcher holds a lease on it.
+    HANDLING = "handling"
+    #: Its outcome is written.
+    HANDLED = "handled"
+    #: It cannot concern us; `reason` says why.
+    IGNORED = "ignored"
+    #: It failed or has to wait; it is due again at `next_attempt_at`.
+    RETRYING = "retrying"
+    #: It failed too often; `error` says how. A replay or a redelivery queues it again.
+    PARKED = "parked"
+
+
+#: States in which a delivery still has to be worked on, so it holds back later ones with the same ordering key.
+UNFINISHED = frozenset({State.RECEIVED, State.HANDLING, State.RETRYING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedDelivery:
+    """A request whose signature was proved and whose body parsed: the only thing that the inbox takes.
+
+    Only `bot.webhooks.parse.delivery` makes one.
+    """
+
+    #: `X-GitHub-Delivery`, 1 to 72 characters of `[A-Za-z0-9-]`.
+    guid: str
+    #: `X-GitHub-Hook-ID`, or 0 where the sender gave none.
+    hook_id: int
+    #: `X-GitHub-Event`.
+    event: str
+    #: The payload's `action`, or None for events without one.
+    action: str | None
+    #: The payload's `installation.id`.
+    installation_id: int | None
+    #: The payload's `repository.id`.
+    repository_id: int | None
+    #: The payload's `repository.full_name`: a label, never a key.
+    repository: str | None
+    #: Deliveries with the same key are handled strictly in the order received.
+    ordering_key: str
+    received_at: datetime
+    #: All request headers as received; names in lower case.
+    headers: Mapping[str, str]
+    #: The raw bytes that were signed.
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A stored delivery."""
+
+    #: Order of arrival in this database, from 1.
+    seq: int
+    #: `X-GitHub-Delivery`: the id that GitHub's own pages show.
+    id: str
+    hook_id: int
+    event: str
+    action: str | None
+    installation_id: int | None
+    repository_id: int | None
+    repository: str | None
+    ordering_key: str
+    received_at: datetime
+    state: State
+    #: Why it is ignored, what was decided, or what it waits for: a sentence for people.
+    reason: str | None = None
+    #: The last failure, a sentence for people.
+    error: str | None = None
+    #: How often handling was begun.
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    handled_at: datetime | None = None
+    #: How often it was queued anew by a replay or a redelivery.
+    generation: int = 1
+    #: Fences writes: only the holder of the current epoch may finish the delivery.
+    epoch: int = 0
+    size_bytes: int = 0
+    #: The sentences of the decision, in order.
+    trail: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Empty where a list was asked for.
+    body: bytes = b""
+
+
+def payload(*, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The JSON within a body, which GitHub sends plain or as the form field `payload`.
+
+    https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks
+
+    :param headers: names in lower case.
+    :raises ValueError: if a form has no such field, or is not UTF-8.
+    """
+    if media_type(headers) != FORM:
+        return body
+    fields = parse_qs(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    given = fields.get("payload", [])
+    if len(given) != 1:
+        raise ValueError("the form needs one field named payload")
+    return given[0].encode("utf-8")
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """The content type without its parameters, in lower case."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()

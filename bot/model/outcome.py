@@ -1,0 +1,59 @@
+"""An outcome: all that a handler wants written for one delivery, applied in one transaction with "handled"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.model import build, job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBuild:
+    """A build to create with its jobs. The store gives it the next generation of its head SHA.
+
+    Without jobs the build itself carries the state: waiting for approval, a broken pipeline file, a result taken over.
+    """
+
+    build: build.Build
+    jobs: tuple[job.Job, ...] = ()
+    #: Cancel what still runs for the same head SHA, with this reason.
+    supersedes_reason: str = "A newer build of the same commit took its place."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """Builds to cancel: those that match every given field and are not finished."""
+
+    reason: str
+    repository_id: int | None = None
+    pull_number: int | None = None
+    ref: str | None = None
+    #: Leave builds of this head alone.
+    except_head_sha: str | None = None
+    installation_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a handler decided. `trail` is never empty: "nothing to do" is an answer with a reason."""
+
+    #: Sentences for people; the last one is the delivery's reason.
+    trail: tuple[str, ...]
+    #: True where the delivery cannot concern us.
+    is_ignored: bool = False
+    builds: tuple[NewBuild, ...] = ()
+    cancellations: tuple[Cancellation, ...] = ()
+    pulls: tuple[build.Pull, ...] = ()
+    installations: tuple[build.Installation, ...] = ()
+    #: Set where it has to be looked at again then: nothing else is written.
+    look_again_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.trail:
+            raise ValueError("an outcome needs at least one sentence that says why")
+
+
+def ignored(reason: str) -> Outcome:
+    """An outcome that changes nothing, because the delivery cannot concern us."""
+    return Outcome(trail=(reason,), is_ignored=True)

@@ -1,0 +1,218 @@
+"""Settings: every one with its name, default, unit and environment variable; the only room that reads the environment.
+
+Read in this order: the environment (`BUILDHOOK_...`), `.env` in the working folder, `DATA_DIR/settings.env`. Each
+secret can also be given as a file, by the same name with `_FILE` behind it.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+import pydantic
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot import errors
+
+PREFIX = "BUILDHOOK_"
+_SECRETS = ("PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
+
+
+class Access(enum.StrEnum):
+    """Who may see the pages."""
+
+    #: This machine only: everybody else gets 404.
+    LOCAL = "local"
+
+
+class Sandbox(enum.StrEnum):
+    """What keeps a build's commands in."""
+
+    #: Bubblewrap; where it cannot run the job errors and says how to mend it. Never becomes `none` by itself.
+    AUTO = "auto"
+    BUBBLEWRAP = "bubblewrap"
+    #: A plain process: for trusted code only.
+    NONE = "none"
+
+
+class Network(enum.StrEnum):
+    """What a trusted build may reach; untrusted code has no network."""
+
+    NONE = "none"
+    #: The outside, never this host's own services or the cloud's metadata address.
+    FULL = "full"
+
+
+class LogLevel(enum.StrEnum):
+    """The least important log lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Settings(BaseSettings):
+    """All settings. Making one reads the environment.
+
+    :raises errors.SettingsError: from `load`, with one line for each wrong setting.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    github_api_url: Annotated[str, Field(description="GitHub's API; for an Enterprise Server its `/api/v3` URL.")] = (
+        "https://api.github.com"
+    )
+    github_url: Annotated[
+        str | None, Field(description="Where git and the web pages are; derived from the API's URL when not given.")
+    ] = None
+    app_id: Annotated[int | None, Field(description="The App's id.", gt=0)] = None
+    private_key: Annotated[SecretStr | None, Field(description="The App's private key, PEM.")] = None
+    webhook_secret: Annotated[SecretStr | None, Field(description="Proves that a delivery is GitHub's.")] = None
+    webhook_secret_previous: Annotated[
+        SecretStr | None, Field(description="Still accepted while the secret is being changed.")
+    ] = None
+    data_dir: Annotated[Path, Field(description="Where the database, logs, mirrors and workspaces are kept.")] = Path(
+        "~/.local/share/buildhook"
+    )
+    database_url: Annotated[
+        str | None, Field(description="The database; when not given, `buildhook.db` in the data folder.")
+    ] = None
+    host: Annotated[str, Field(description="The address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(description="The port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
+    public_url: Annotated[str | None, Field(description="How people reach this service; used in links on GitHub.")] = (
+        None
+    )
+    access: Annotated[Access, Field(description="Who may see the pages: `local`.")] = Access.LOCAL
+    engine: Annotated[str, Field(description="Where jobs run: `local`.")] = "local"
+    sandbox: Annotated[Sandbox, Field(description="`auto`, `bubblewrap` or `none` (trusted code only).")] = Sandbox.AUTO
+    network: Annotated[Network, Field(description="What trusted builds may reach: `none` or `full`.")] = Network.NONE
+    max_jobs: Annotated[int, Field(description="How many jobs run at once.", ge=1, le=10_000)] = max(
+        2, os.cpu_count() or 2
+    )
+    retention_days: Annotated[
+        int, Field(description="How many days deliveries, builds and logs are kept.", ge=1, le=36_500)
+    ] = 90
+    log_level: Annotated[LogLevel, Field(description="`debug`, `info`, `warning` or `error`.")] = LogLevel.INFO
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The order: given in code, environment, `.env`, `DATA_DIR/settings.env`."""
+        dotenv = DotEnvSettingsSource(settings_cls, env_file=".env")
+        given: Mapping[str, Any] = {**dotenv(), **env_settings(), **init_settings()}
+        data_dir = Path(given.get("data_dir") or cls.model_fields["data_dir"].default).expanduser()
+        written = DotEnvSettingsSource(settings_cls, env_file=data_dir / "settings.env")
+        return init_settings, env_settings, dotenv, written
+
+    @field_validator("github_api_url", "github_url", "public_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("write a URL like https://host or http://127.0.0.1:8080")
+        return value.rstrip("/")
+
+    @field_validator("private_key", "webhook_secret", "webhook_secret_previous")
+    @classmethod
+    def _is_not_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        return value
+
+    @field_validator("private_key")
+    @classmethod
+    def _unfold(cls, value: SecretStr | None) -> SecretStr | None:
+        # One-line forms of a PEM, as env files and secret stores keep it.
+        return None if value is None else SecretStr(value.get_secret_value().replace("\\n", "\n").strip() + "\n")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("engine")
+    @classmethod
+    def _is_known_engine(cls, value: str) -> str:
+        if value != "local":
+            raise ValueError("the engine is `local`")
+        return value
+
+    @model_validator(mode="after")
+    def _credentials_are_whole(self) -> Self:
+        given = {
+            "APP_ID": self.app_id is not None,
+            "PRIVATE_KEY": self.private_key is not None,
+            "WEBHOOK_SECRET": self.webhook_secret is not None,
+        }
+        if any(given.values()) and not all(given.values()):
+            missing = ", ".join(PREFIX + name for name, is_given in given.items() if not is_given)
+            raise ValueError(f"the App's credentials are incomplete: set {missing} as well")
+        return self
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the App's id, key and webhook secret are all there; else the service is in set-up mode."""
+        return self.app_id is not None and self.private_key is not None and self.webhook_secret is not None
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """The secrets that a signature may be made with: the current one, then the previous one."""
+        given = (self.webhook_secret, self.webhook_secret_previous)
+        return tuple(secret.get_secret_value().encode() for secret in given if secret is not None)
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database's URL, with its default worked out."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'buildhook.db'}"
+
+
+def load(**given: Any) -> Settings:
+    """Read all settings.
+
+    :raises errors.SettingsError: with one line for each wrong setting, and what to write instead.
+    """
+    try:
+        return Settings(**_secrets_from_files(), **given)
+    except pydantic.ValidationError as error:
+        raise errors.SettingsError("\n".join(_line(problem) for problem in error.errors())) from None
+
+
+def unknown_names() -> tuple[str, ...]:
+    """Names in the environment that look like settings but are none: probably misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {f"{PREFIX}{name}_FILE" for name in _SECRETS}
+    return tuple(sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known))
+
+
+def _secrets_from_files() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in _SECRETS:
+        path = os.environ.get(f"{PREFIX}{name}_FILE")
+        if not path:
+            continue
+        try:
+            found[name.lower()] = SecretStr(Path(path).read_text(encoding="utf-8").strip("\r\n"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise errors.SettingsError(f"{PREFIX}{name}_FILE: cannot read {path}: {error}") from error
+    return found
+
+
+def _line(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"]).upper()
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    # The wrong value itself is left out: it may be a secret in the wrong place.
+    return f"{PREFIX}{where}: {text}" if where else f"{PREFIX.rstrip('_')}: {text}"

@@ -1,0 +1,166 @@
+"""Queries on builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bot import errors
+from bot.model import build, job
+from bot.store.schema import builds as table
+from bot.store.schema import jobs
+
+_NOT_FINAL = ~table.c.state.in_(sorted(build.FINAL))
+
+
+def insert(connection: Connection, new: build.Build) -> build.Build:
+    """Insert a build as the next generation of its head SHA; gives it back with that generation."""
+    stored = replace(new, generation=_latest_generation(connection, new) + 1)
+    values = asdict(stored)
+    values["problems"] = stored.problems
+    connection.execute(sa.insert(table).values(values))
+    return stored
+
+
+def _latest_generation(connection: Connection, new: build.Build) -> int:
+    found = connection.execute(
+        sa.select(sa.func.max(table.c.generation)).where(
+            table.c.repository_id == new.repository_id, table.c.head_sha == new.head_sha
+        )
+    ).scalar_one()
+    return found or 0
+
+
+def find(connection: Connection, build_id: str) -> build.Build | None:
+    """The build, or None."""
+    row = connection.execute(sa.select(table).where(table.c.id == build_id)).first()
+    return None if row is None else _from_row(row)
+
+
+def get(connection: Connection, build_id: str) -> build.Build:
+    """:raises errors.NotFound: if there is no such build."""
+    found = find(connection, build_id)
+    if found is None:
+        raise errors.NotFound(f"There is no build {build_id}.")
+    return found
+
+
+def find_latest(connection: Connection, *, repository_id: int, head_sha: str) -> build.Build | None:
+    """The newest generation for a head SHA."""
+    row = connection.execute(
+        sa.select(table)
+        .where(table.c.repository_id == repository_id, table.c.head_sha == head_sha)
+        .order_by(table.c.generation.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _from_row(row)
+
+
+def find_by_cause(connection: Connection, *, repository_id: int, cause: str) -> build.Build | None:
+    """The build that this cause already made."""
+    row = connection.execute(
+        sa.select(table).where(table.c.repository_id == repository_id, table.c.cause == cause)
+    ).first()
+    return None if row is None else _from_row(row)
+
+
+def list_newest(
+    connection: Connection,
+    *,
+    limit: int,
+    before_id: str | None = None,
+    repository: str | None = None,
+    states: Sequence[build.State] = (),
+) -> list[build.Build]:
+    """The newest builds first (ids sort by time)."""
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(table.c.id < before_id)
+    if repository is not None:
+        query = query.where(table.c.repository == repository)
+    if states:
+        query = query.where(table.c.state.in_(sorted(states)))
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def list_of_delivery(connection: Connection, delivery_id: str) -> list[build.Build]:
+    """The builds that a delivery made."""
+    query = sa.select(table).where(table.c.delivery_id == delivery_id).order_by(table.c.id)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def list_unfinished(
+    connection: Connection,
+    *,
+    repository_id: int | None = None,
+    head_sha: str | None = None,
+    pull_number: int | None = None,
+    ref: str | None = None,
+    except_head_sha: str | None = None,
+    installation_id: int | None = None,
+) -> list[build.Build]:
+    """Builds that have not ended and match every given field."""
+    query = sa.select(table).where(_NOT_FINAL).order_by(table.c.id)
+    if repository_id is not None:
+        query = query.where(table.c.repository_id == repository_id)
+    if head_sha is not None:
+        query = query.where(table.c.head_sha == head_sha)
+    if pull_number is not None:
+        query = query.where(table.c.pull_number == pull_number)
+    if ref is not None:
+        query = query.where(table.c.ref == ref)
+    if except_head_sha is not None:
+        query = query.where(table.c.head_sha != except_head_sha)
+    if installation_id is not None:
+        query = query.where(table.c.installation_id == installation_id)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def save_state(
+    connection: Connection,
+    build_id: str,
+    *,
+    state: build.State,
+    started_at: datetime | None,
+    finished_at: datetime | None,
+    reason: str | None = None,
+) -> None:
+    """Write the verdict over a build's jobs; a reason is kept where none is given."""
+    values: dict[str, Any] = {"state": state, "started_at": started_at, "finished_at": finished_at}
+    if reason is not None:
+        values["reason"] = reason
+    connection.execute(sa.update(table).where(table.c.id == build_id).values(values))
+
+
+def delete_finished(connection: Connection, *, before: datetime, limit: int) -> list[str]:
+    """Delete ended builds made before an instant, with their jobs and checks. Gives the ids of the deleted jobs."""
+    old = list(
+        connection.execute(
+            sa.select(table.c.id).where(table.c.created_at < before, ~_NOT_FINAL).order_by(table.c.id).limit(limit)
+        ).scalars()
+    )
+    gone = list(connection.execute(sa.select(jobs.c.id).where(jobs.c.build_id.in_(old))).scalars())
+    connection.execute(sa.delete(table).where(table.c.id.in_(old)))
+    return gone
+
+
+def count_jobs_by_state(connection: Connection) -> dict[job.State, int]:
+    """How many unfinished jobs are in each state."""
+    rows = connection.execute(
+        sa.select(jobs.c.state, sa.func.count())
+        .where(jobs.c.state.in_(sorted(set(job.State) - job.FINAL)))
+        .group_by(jobs.c.state)
+    )
+    return {job.State(row[0]): row[1] for row in rows}
+
+
+def _from_row(row: Row[Any]) -> build.Build:
+    values = dict(row._mapping)
+    values["state"] = build.State(values["state"])
+    values["trust"] = build.Trust(values["trust"])
+    return build.Build(**values)

@@ -1,0 +1,293 @@
+"""Queries on deliveries: insert once, claim in order, finish behind a fence."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import lz4.frame
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from bot import errors
+from bot.model import delivery
+from bot.store.schema import deliveries as table
+
+_LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
+# Written out, not bound: only then does SQLite see that the partial indexes hold them.
+_UNFINISHED = sa.text("deliveries.state IN ('received', 'handling', 'retrying')")
+_EARLIER_UNFINISHED = sa.text("earlier.state IN ('received', 'handling', 'retrying')")
+
+
+class Put(enum.StrEnum):
+    """What became of a delivery that was put into the inbox."""
+
+    STORED = "stored"
+    #: Seen before; nothing changed.
+    DUPLICATE = "duplicate"
+    #: Seen before, and parked: it is queued again.
+    REQUEUED = "requeued"
+    #: Seen before with another body: the first is kept.
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What still has to be handled."""
+
+    rows: int
+    size_bytes: int
+    oldest_received_at: datetime | None
+
+
+def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]) -> list[Put]:
+    """Insert the deliveries that are not there yet, in order; one answer for each."""
+    known = _known(connection, new)
+    rows: list[dict[str, Any]] = []
+    answers: list[Put] = []
+    for one in new:
+        key = (one.hook_id, one.guid)
+        digest = hashlib.sha256(one.body).digest()
+        if key in known:
+            answers.append(_seen_again(connection, one, known[key], digest))
+        else:
+            known[key] = (digest, delivery.State.RECEIVED)
+            rows.append(_row(one, digest))
+            answers.append(Put.STORED)
+    if rows:
+        connection.execute(sa.insert(table), rows)
+    return answers
+
+
+def _known(
+    connection: Connection, new: Sequence[delivery.VerifiedDelivery]
+) -> dict[tuple[int, str], tuple[bytes, delivery.State]]:
+    query = sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.state).where(
+        table.c.id.in_({one.guid for one in new})
+    )
+    return {(row[0], row[1]): (row[2], delivery.State(row[3])) for row in connection.execute(query)}
+
+
+def _seen_again(
+    connection: Connection, one: delivery.VerifiedDelivery, known: tuple[bytes, delivery.State], digest: bytes
+) -> Put:
+    if known[0] != digest:
+        return Put.CONFLICT
+    if known[1] != delivery.State.PARKED:
+        return Put.DUPLICATE
+    found = connection.execute(
+        sa.select(table.c.seq).where(table.c.hook_id == one.hook_id, table.c.id == one.guid)
+    ).scalar_one()
+    requeue(connection, found)
+    return Put.REQUEUED
+
+
+def _row(one: delivery.VerifiedDelivery, digest: bytes) -> dict[str, Any]:
+    return {
+        "hook_id": one.hook_id,
+        "id": one.guid,
+        "event": one.event,
+        "action": one.action,
+        "installation_id": one.installation_id,
+        "repository_id": one.repository_id,
+        "repository": one.repository,
+        "ordering_key": one.ordering_key,
+        "received_at": one.received_at,
+        "state": delivery.State.RECEIVED,
+        "attempts": 0,
+        "generation": 1,
+        "epoch": 0,
+        "trail": (),
+        "size_bytes": len(one.body),
+        "body_sha256": digest,
+        "headers": one.headers,
+        "body": lz4.frame.compress(one.body),
+    }
+
+
+def requeue(connection: Connection, seq: int) -> None:
+    """Queue a delivery anew, whatever its state; its attempts start from 0."""
+    connection.execute(
+        sa.update(table)
+        .where(table.c.seq == seq)
+        .values(
+            state=delivery.State.RECEIVED,
+            attempts=0,
+            next_attempt_at=None,
+            handled_at=None,
+            lease_owner=None,
+            lease_until=None,
+            generation=table.c.generation + 1,
+            epoch=table.c.epoch + 1,
+        )
+    )
+
+
+def claim_next(
+    connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
+) -> list[delivery.Delivery]:
+    """Claim the oldest deliveries that are due and that no earlier one with the same ordering key holds back.
+
+    The attempt is counted here, before anybody handles it: a delivery that kills the process is parked in the end.
+    """
+    earlier = table.alias("earlier")
+    held_back = sa.exists().where(
+        earlier.c.ordering_key == table.c.ordering_key,
+        earlier.c.seq < table.c.seq,
+        _EARLIER_UNFINISHED,
+    )
+    is_due = sa.or_(
+        sa.and_(table.c.state == delivery.State.HANDLING, table.c.lease_until < now),
+        table.c.state == delivery.State.RECEIVED,
+        sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= now),
+    )
+    query = sa.select(table.c.seq).where(_UNFINISHED, is_due, ~held_back).order_by(table.c.seq).limit(limit)
+    claimed = list(connection.execute(query).scalars())
+    if not claimed:
+        return []
+    connection.execute(
+        sa.update(table)
+        .where(table.c.seq.in_(claimed))
+        .values(
+            state=delivery.State.HANDLING,
+            attempts=table.c.attempts + 1,
+            epoch=table.c.epoch + 1,
+            lease_owner=owner,
+            lease_until=now + lease,
+            next_attempt_at=None,
+        )
+    )
+    rows = connection.execute(sa.select(table).where(table.c.seq.in_(claimed)).order_by(table.c.seq))
+    return [_from_row(row) for row in rows]
+
+
+def release_all(connection: Connection) -> int:
+    """Give back every lease; only for the one process that owns the database, when it starts. Returns how many."""
+    return connection.execute(
+        sa.update(table)
+        .where(table.c.state == delivery.State.HANDLING)
+        .values(state=delivery.State.RECEIVED, lease_owner=None, lease_until=None)
+    ).rowcount
+
+
+def finish(
+    connection: Connection, claimed: delivery.Delivery, *, state: delivery.State, now: datetime, trail: tuple[str, ...]
+) -> None:
+    """Write the end of a claimed delivery.
+
+    :raises errors.LeaseLost: if somebody else claimed it since.
+    """
+    _fenced(
+        connection,
+        claimed,
+        state=state,
+        reason=trail[-1],
+        error=None,
+        trail=trail,
+        handled_at=now,
+        next_attempt_at=None,
+    )
+
+
+def look_again(connection: Connection, claimed: delivery.Delivery, *, at: datetime, reason: str) -> None:
+    """Put a claimed delivery off, without calling it a failure.
+
+    :raises errors.LeaseLost: if somebody else claimed it since.
+    """
+    _fenced(connection, claimed, state=delivery.State.RETRYING, reason=reason, next_attempt_at=at)
+
+
+def fail(connection: Connection, claimed: delivery.Delivery, *, error: str, next_attempt_at: datetime | None) -> None:
+    """Write a failure; without a next attempt the delivery is parked.
+
+    :raises errors.LeaseLost: if somebody else claimed it since.
+    """
+    state = delivery.State.PARKED if next_attempt_at is None else delivery.State.RETRYING
+    _fenced(connection, claimed, state=state, error=error, next_attempt_at=next_attempt_at)
+
+
+def _fenced(connection: Connection, claimed: delivery.Delivery, **values: Any) -> None:
+    written = connection.execute(
+        sa.update(table)
+        .where(table.c.seq == claimed.seq, table.c.epoch == claimed.epoch, table.c.state == delivery.State.HANDLING)
+        .values(lease_owner=None, lease_until=None, **values)
+    )
+    if written.rowcount != 1:
+        raise errors.LeaseLost(f"Delivery {claimed.id} was taken over by another process.")
+
+
+def find(connection: Connection, guid: str) -> delivery.Delivery | None:
+    """The newest delivery with this id, with headers and body."""
+    row = connection.execute(sa.select(table).where(table.c.id == guid).order_by(table.c.seq.desc()).limit(1)).first()
+    return None if row is None else _from_row(row)
+
+
+def list_newest(
+    connection: Connection,
+    *,
+    limit: int,
+    before_seq: int | None = None,
+    state: delivery.State | None = None,
+    event: str | None = None,
+    repository: str | None = None,
+) -> list[delivery.Delivery]:
+    """The newest deliveries first, without headers and bodies."""
+    query = sa.select(*_LISTED).order_by(table.c.seq.desc()).limit(limit)
+    if before_seq is not None:
+        query = query.where(table.c.seq < before_seq)
+    if state is not None:
+        query = query.where(table.c.state == state)
+    if event is not None:
+        query = query.where(table.c.event == event)
+    if repository is not None:
+        query = query.where(table.c.repository == repository)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def backlog(connection: Connection) -> Backlog:
+    """How many deliveries, and how many bytes of them, still have to be handled."""
+    row = connection.execute(
+        sa.select(
+            sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size_bytes), 0), sa.func.min(table.c.received_at)
+        ).where(_UNFINISHED)
+    ).one()
+    return Backlog(rows=row[0], size_bytes=row[1], oldest_received_at=row[2])
+
+
+def next_due_at(connection: Connection) -> datetime | None:
+    """When the next delivery that waits will be due."""
+    found: datetime | None = connection.execute(
+        sa.select(sa.func.min(table.c.next_attempt_at)).where(table.c.state == delivery.State.RETRYING)
+    ).scalar_one()
+    return found
+
+
+def count_by_state(connection: Connection) -> Mapping[delivery.State, int]:
+    """How many deliveries are in each state."""
+    rows = connection.execute(sa.select(table.c.state, sa.func.count()).group_by(table.c.state))
+    return {delivery.State(row[0]): row[1] for row in rows}
+
+
+def delete_finished(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete finished deliveries received before an instant, oldest first. Returns how many."""
+    old = (
+        sa.select(table.c.seq)
+        .where(table.c.received_at < before, table.c.state.not_in(sorted(delivery.UNFINISHED)))
+        .order_by(table.c.received_at)
+        .limit(limit)
+    )
+    return connection.execute(sa.delete(table).where(table.c.seq.in_(old))).rowcount
+
+
+def _from_row(row: Row[Any]) -> delivery.Delivery:
+    values = dict(row._mapping)
+    for internal in ("lease_owner", "lease_until", "body_sha256"):
+        values.pop(internal, None)
+    if "body" in values:
+        values["body"] = lz4.frame.decompress(values["body"])
+    values["state"] = delivery.State(values["state"])
+    return delivery.Delivery(**values)

@@ -1,0 +1,83 @@
+"""Outcomes: writes all that a handler decided together with "handled", in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from bot.model import build, delivery, outcome
+from bot.store import builds, checks, deliveries, installations, jobs, pulls
+
+
+def apply(
+    connection: Connection, claimed: delivery.Delivery, decided: outcome.Outcome, *, now: datetime
+) -> list[build.Build]:
+    """Write an outcome; gives the builds as stored, with their generations.
+
+    :raises bot.errors.LeaseLost: if another process claimed the delivery since; then nothing is written.
+    """
+    if decided.look_again_at is not None:
+        deliveries.look_again(connection, claimed, at=decided.look_again_at, reason=decided.trail[-1])
+        return []
+    state = delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED
+    deliveries.finish(connection, claimed, state=state, now=now, trail=decided.trail)
+    for pull in decided.pulls:
+        pulls.save(connection, pull)
+    for installation in decided.installations:
+        installations.save(connection, installation)
+    for cancellation in decided.cancellations:
+        cancel(connection, cancellation, now=now)
+    return [create(connection, new, now=now) for new in decided.builds]
+
+
+def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> build.Build:
+    """Insert a build with its jobs and checks, and ask older builds of the same head to end."""
+    older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
+    _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
+    stored = builds.insert(connection, new.build)
+    jobs.insert_many(connection, new.jobs)
+    checks.insert_for_build(connection, stored, new.jobs)
+    return stored
+
+
+def cancel(connection: Connection, wish: outcome.Cancellation, *, now: datetime) -> list[build.Build]:
+    """Ask the matching builds to end; gives them as they were."""
+    found = builds.list_unfinished(
+        connection,
+        repository_id=wish.repository_id,
+        pull_number=wish.pull_number,
+        ref=wish.ref,
+        except_head_sha=wish.except_head_sha,
+        installation_id=wish.installation_id,
+    )
+    _request_cancel(connection, found, now=now, reason=wish.reason)
+    return found
+
+
+def cancel_build(connection: Connection, build_id: str, *, now: datetime, reason: str) -> bool:
+    """Ask one build to end; False if it had ended before.
+
+    :raises bot.errors.NotFound: if there is no such build.
+    """
+    found = builds.get(connection, build_id)
+    if found.state in build.FINAL:
+        return False
+    _request_cancel(connection, [found], now=now, reason=reason)
+    return True
+
+
+def _request_cancel(connection: Connection, found: list[build.Build], *, now: datetime, reason: str) -> None:
+    jobs.request_cancel(connection, [one.id for one in found], now=now, reason=reason)
+    for one in found:
+        # A build that waits for approval has no jobs that could end, so it ends here.
+        if one.state == build.State.WAITING:
+            builds.save_state(
+                connection,
+                one.id,
+                state=build.State.CANCELLED,
+                started_at=one.started_at,
+                finished_at=now,
+                reason=reason,
+            )
+            checks.mark_stale(connection, build_id=one.id, job_id=None)

@@ -1,0 +1,201 @@
+"""The tables. Migrations reach exactly these: `tests/store/test_migrations.py` compares the two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from bot.model import build, job
+from bot.store.columns import Instant, Value
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: A number the database gives, in order of insertion.
+_Serial = BigInteger().with_variant(Integer(), "sqlite")
+_UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
+_ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")
+_STALE = text("reported_version < desired_version")
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("hook_id", BigInteger, nullable=False),
+    Column("id", String(72), nullable=False),
+    Column("event", String(255), nullable=False),
+    Column("action", String(255)),
+    Column("installation_id", BigInteger),
+    Column("repository_id", BigInteger),
+    Column("repository", String(512)),
+    Column("ordering_key", String(512), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("handled_at", Instant),
+    Column("generation", Integer, nullable=False),
+    Column("lease_owner", String(64)),
+    Column("lease_until", Instant),
+    Column("epoch", BigInteger, nullable=False),
+    Column("trail", Value(tuple[str, ...]), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("body_sha256", LargeBinary(32), nullable=False),
+    Column("headers", Value(Mapping[str, str]), nullable=False),
+    # lz4 frame of the raw bytes. Last, so that lists never read its pages.
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("hook_id", "id"),
+    Index("ix_deliveries_unfinished", "ordering_key", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("ix_deliveries_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("ix_deliveries_id", "id"),
+    Index("ix_deliveries_received_at", "received_at"),
+)
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("repository_id", BigInteger, nullable=False),
+    Column("installation_id", BigInteger, nullable=False),
+    Column("repository", String(512), nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("head_sha", String(64), nullable=False),
+    Column("base_sha", String(64)),
+    Column("base_ref", Text),
+    Column("head_ref", Text),
+    Column("pull_number", BigInteger),
+    Column("generation", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("sender", String(255), nullable=False),
+    Column("sender_id", BigInteger, nullable=False),
+    Column("trust", String(16), nullable=False),
+    Column("plan_digest", String(64), nullable=False),
+    Column("pipeline", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("problems", Value(tuple[build.Problem, ...]), nullable=False),
+    Column("delivery_id", String(72)),
+    Column("origin_id", String(26)),
+    Column("cause", String(512), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    UniqueConstraint("repository_id", "head_sha", "generation"),
+    UniqueConstraint("repository_id", "cause"),
+    Index("ix_builds_pull", "repository_id", "pull_number"),
+    Index("ix_builds_ref", "repository_id", "ref"),
+    Index("ix_builds_created_at", "created_at"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("build_id", String(26), ForeignKey("builds.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("plan", Value(job.Plan), nullable=False),
+    Column("check_name", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("engine", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("exit_code", Integer),
+    Column("steps", Value(tuple[job.StepResult, ...]), nullable=False),
+    Column("log_size_bytes", BigInteger, nullable=False),
+    Column("engine_offset", BigInteger, nullable=False),
+    Column("tested_sha", String(64)),
+    Column("tested_tree", String(64)),
+    Column("cancel_requested_at", Instant),
+    Column("cancel_reason", Text),
+    Column("origin_id", String(26)),
+    Column("not_before_at", Instant),
+    Column("lease_owner", String(64)),
+    Column("lease_until", Instant),
+    Column("epoch", BigInteger, nullable=False),
+    UniqueConstraint("build_id", "position"),
+    Index("ix_jobs_active", "state", "id", sqlite_where=_ACTIVE_JOB, postgresql_where=_ACTIVE_JOB),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("build_id", String(26), ForeignKey("builds.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", String(26), ForeignKey("jobs.id", ondelete="CASCADE")),
+    Column("repository_id", BigInteger, nullable=False),
+    Column("installation_id", BigInteger, nullable=False),
+    Column("repository", String(512), nullable=False),
+    Column("head_sha", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("external_id", String(64), nullable=False),
+    Column("github_id", BigInteger),
+    Column("desired_version", Integer, nullable=False),
+    Column("reported_version", Integer, nullable=False),
+    Column("reported_status", String(16)),
+    Column("reported_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("error", Text),
+    Column("lease_owner", String(64)),
+    Column("lease_until", Instant),
+    Column("epoch", BigInteger, nullable=False),
+    UniqueConstraint("repository_id", "head_sha", "name", "generation"),
+    UniqueConstraint("external_id"),
+    Index("ix_checks_stale", "id", sqlite_where=_STALE, postgresql_where=_STALE),
+    Index("ix_checks_build_id", "build_id"),
+    Index("ix_checks_github_id", "github_id"),
+)
+
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("head_repository_id", BigInteger),
+    Column("head_ref", Text, nullable=False),
+    Column("head_sha", String(64), nullable=False),
+    Column("base_ref", Text, nullable=False),
+    Column("base_sha", String(64), nullable=False),
+    Column("author_id", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("runs", Boolean, nullable=False),
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("permissions", Value(Mapping[str, Any]), nullable=False),
+)

@@ -1,0 +1,129 @@
+"""The durable inbox: takes proved deliveries, commits many at once, and answers only when they are on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot import errors, telemetry
+from bot.model import delivery
+from bot.store import Store, deliveries
+
+#: How many unhandled deliveries, and bytes of them, are held before the door answers 503.
+MAX_ROWS = 100_000
+MAX_BYTES = 2 * 1024**3
+#: How many deliveries share one commit at most.
+MAX_BATCH = 256
+_log = telemetry.log("webhooks")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    delivery: delivery.VerifiedDelivery
+    answer: asyncio.Future[deliveries.Put]
+
+
+class Inbox:
+    """Group commit: while one commit is under way the next deliveries gather, so durability costs little."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        metrics: telemetry.Metrics,
+        on_stored: Callable[[], None],
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._on_stored = on_stored
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._has_waiting = asyncio.Event()
+        self._backlog = deliveries.Backlog(rows=0, size_bytes=0, oldest_received_at=None)
+
+    async def open(self) -> None:
+        """Learn what is there from before."""
+        await self.measure()
+
+    async def measure(self) -> deliveries.Backlog:
+        """Look how much is held; other processes and the dispatcher change it too."""
+        self._backlog = await self._store.read(deliveries.backlog)
+        self._metrics.inbox_depth.set(self._backlog.rows)
+        self._metrics.inbox_bytes.set(self._backlog.size_bytes)
+        return self._backlog
+
+    async def put(self, new: delivery.VerifiedDelivery) -> deliveries.Put:
+        """Store a delivery durably: when this returns it survives a power cut.
+
+        A caller that is cancelled (the client went away) takes nothing back: the delivery is committed or not, whole.
+
+        :raises errors.InboxFull: if too many deliveries wait to be handled.
+        :raises errors.StoreUnavailable: if the database cannot be written.
+        """
+        rows = self._backlog.rows + len(self._waiting)
+        size_bytes = self._backlog.size_bytes + self._waiting_bytes + len(new.body)
+        if rows >= self._max_rows or size_bytes > self._max_bytes:
+            raise errors.InboxFull
+        waiting = _Waiting(new, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._waiting_bytes += len(new.body)
+        self._has_waiting.set()
+        return await waiting.answer
+
+    async def run(self) -> None:
+        """Commit what waits, for ever; on cancellation what waits is committed first."""
+        try:
+            while True:
+                await self._has_waiting.wait()
+                await self.commit()
+        finally:
+            while self._waiting:
+                with contextlib.suppress(errors.StoreUnavailable):
+                    await self.commit()
+
+    async def commit(self) -> None:
+        """Commit what waits now, as one transaction."""
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        if not self._waiting:
+            self._has_waiting.clear()
+        self._waiting_bytes = sum(len(one.delivery.body) for one in self._waiting)
+        try:
+            answers = await self._store.write(deliveries.insert_many, [one.delivery for one in batch])
+        except Exception as error:
+            self._refuse(batch, error)
+            return
+        self._count(batch, answers)
+        for one, answer in zip(batch, answers, strict=True):
+            if not one.answer.done():
+                one.answer.set_result(answer)
+        self._on_stored()
+
+    def _count(self, batch: list[_Waiting], answers: list[deliveries.Put]) -> None:
+        stored = [one.delivery for one, answer in zip(batch, answers, strict=True) if answer == deliveries.Put.STORED]
+        self._backlog = deliveries.Backlog(
+            rows=self._backlog.rows + len(stored),
+            size_bytes=self._backlog.size_bytes + sum(len(one.body) for one in stored),
+            oldest_received_at=self._backlog.oldest_received_at,
+        )
+        for one, answer in zip(batch, answers, strict=True):
+            if answer == deliveries.Put.CONFLICT:
+                self._metrics.conflicts.inc()
+                _log.warning(
+                    "A known delivery id came with another body; the first one is kept.",
+                    action="delivery_conflict",
+                    delivery_id=one.delivery.guid,
+                )
+
+    def _refuse(self, batch: list[_Waiting], error: Exception) -> None:
+        _log.error("Deliveries could not be stored.", action="store_deliveries", count=len(batch), exc_info=error)
+        if not isinstance(error, errors.StoreUnavailable):
+            error = errors.StoreUnavailable(str(error))
+        for one in batch:
+            if not one.answer.done():
+                one.answer.set_exception(error)

@@ -1,0 +1,119 @@
+"""Reads a proved request into a delivery: pure; every request becomes a delivery or one of a closed set of refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot import errors
+from bot.model import delivery as model
+from bot.webhooks import ordering, shape, signature
+
+#: GitHub caps payloads at 25 MB; the rest is for the form encoding's slack.
+#: https://docs.github.com/en/webhooks/webhook-events-and-payloads
+MAX_BODY_BYTES = 26 * 1024 * 1024
+_GUID = re.compile(r"[A-Za-z0-9-]{1,72}", re.ASCII)
+_EVENT = re.compile(r"[A-Za-z0-9_]{1,100}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_UNPROVED = "The request does not prove that it comes from GitHub."
+
+
+def refuse_early(headers: Mapping[str, str]) -> None:
+    """Refuse by the headers alone, before a byte of the body is read.
+
+    :param headers: names in lower case.
+    :raises errors.DeliveryRefused: 413 or 415.
+    """
+    if "content-encoding" in headers:
+        raise errors.DeliveryRefused(
+            "A compressed body is not taken: send it without Content-Encoding.", status=415, label="content_encoding"
+        )
+    if model.media_type(headers) not in {model.JSON, model.FORM}:
+        raise errors.DeliveryRefused(
+            f"Send the body as {model.JSON} or {model.FORM}.", status=415, label="content_type"
+        )
+    declared = headers.get("content-length", "0")
+    if not _NUMBER.fullmatch(declared) or int(declared) > MAX_BODY_BYTES:
+        raise too_large()
+
+
+def too_large() -> errors.DeliveryRefused:
+    """The refusal of a body that is larger than any delivery."""
+    return errors.DeliveryRefused(f"The body is larger than {MAX_BODY_BYTES} bytes.", status=413, label="too_large")
+
+
+def delivery(
+    headers: Mapping[str, str],
+    *,
+    body: bytes,
+    received_at: datetime,
+    secrets: Sequence[bytes],
+    app_id: int,
+) -> tuple[model.VerifiedDelivery, int]:
+    """Prove the request, then look inside: the only maker of a `VerifiedDelivery`.
+
+    :param headers: names in lower case.
+    :return: the delivery, and the position of the secret that proved it.
+    :raises errors.DeliveryRefused: 400, 401 or 403.
+    """
+    secret = _prove(headers, body=body, secrets=secrets)
+    _refuse_other_app(headers, app_id=app_id)
+    guid = _required(headers, "x-github-delivery", _GUID)
+    event = _required(headers, "x-github-event", _EVENT)
+    hook = headers.get("x-github-hook-id", "0")
+    if not _NUMBER.fullmatch(hook):
+        raise _malformed("x-github-hook-id")
+    try:
+        head = shape.read(model.payload(headers=headers, body=body))
+    except ValueError as error:
+        raise errors.DeliveryRefused(str(error), status=400, label="body") from error
+    hook_id = int(hook)
+    return (
+        model.VerifiedDelivery(
+            guid=guid,
+            hook_id=hook_id,
+            event=event,
+            action=head.action,
+            installation_id=head.installation_id,
+            repository_id=head.repository_id,
+            repository=head.repository,
+            ordering_key=ordering.key(event, head=head, hook_id=hook_id, guid=guid),
+            received_at=received_at,
+            headers=headers,
+            body=body,
+        ),
+        secret,
+    )
+
+
+def _prove(headers: Mapping[str, str], *, body: bytes, secrets: Sequence[bytes]) -> int:
+    try:
+        return signature.verify(
+            body,
+            header=headers.get("x-hub-signature-256"),
+            secrets=secrets,
+            has_sha1="x-hub-signature" in headers,
+        )
+    except signature.SignatureInvalid as error:
+        # One text for every cause: the sender learns nothing from it.
+        raise errors.DeliveryRefused(_UNPROVED, status=401, label=f"signature_{error.label}") from None
+
+
+def _refuse_other_app(headers: Mapping[str, str], *, app_id: int) -> None:
+    target = headers.get("x-github-hook-installation-target-id")
+    kind = headers.get("x-github-hook-installation-target-type", "integration")
+    # Older servers send no target; a repository's own hook has the repository as target.
+    if target is not None and (kind != "integration" or target != str(app_id)):
+        raise errors.DeliveryRefused("The delivery is for another App.", status=403, label="other_app")
+
+
+def _required(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str:
+    value = headers.get(name)
+    if value is None or not form.fullmatch(value):
+        raise _malformed(name)
+    return value
+
+
+def _malformed(name: str) -> errors.DeliveryRefused:
+    return errors.DeliveryRefused(f"The header {name} is missing or malformed.", status=400, label="header")

@@ -1,0 +1,123 @@
+"""Reads the few fields of a payload that the inbox needs: strict about JSON, tolerant about shapes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+#: Ids are 64-bit on GitHub's side; larger numbers are somebody else's.
+_LARGEST_ID = 2**63 - 1
+MAX_DEPTH = 100
+_ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET_OR_QUOTE = bytes(set(range(256)) - set(b'{}[]"'))
+
+
+class ShapeInvalid(ValueError):
+    """The body is not a JSON object that can be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fields that say what a payload is about; None where absent or of another type."""
+
+    action: str | None = None
+    installation_id: int | None = None
+    repository_id: int | None = None
+    repository: str | None = None
+    number: int | None = None
+    ref: str | None = None
+    head_sha: str | None = None
+
+
+class _Partial(msgspec.Struct):
+    """Only these members are decoded, the rest is checked and skipped: a tenth of the cost of a full decode."""
+
+    action: Any = None
+    installation: Any = None
+    number: Any = None
+    ref: Any = None
+    repository: msgspec.Raw = msgspec.Raw()
+    pull_request: msgspec.Raw = msgspec.Raw()
+    issue: msgspec.Raw = msgspec.Raw()
+    check_run: msgspec.Raw = msgspec.Raw()
+    check_suite: msgspec.Raw = msgspec.Raw()
+
+
+class _Inner(msgspec.Struct):
+    id: Any = None
+    full_name: Any = None
+    number: Any = None
+    head_sha: Any = None
+
+
+_partial = msgspec.json.Decoder(_Partial)
+_inner = msgspec.json.Decoder(_Inner)
+
+
+def read(body: bytes) -> Head:
+    """The head of a payload.
+
+    :raises ShapeInvalid: if it is not UTF-8, not JSON, not an object, has NaN, or nests deeper than 100.
+    """
+    if _depth_exceeds(body, MAX_DEPTH):
+        raise ShapeInvalid(f"The body nests deeper than {MAX_DEPTH} levels.")
+    try:
+        body.decode("utf-8")
+        partial = _partial.decode(body)
+    except UnicodeDecodeError as error:
+        raise ShapeInvalid(f"The body is not UTF-8 at byte {error.start}.") from error
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise ShapeInvalid(f"The body is not a JSON object: {error}.") from error
+    repository = _nested(partial.repository)
+    return Head(
+        action=_text(partial.action),
+        installation_id=_id(partial.installation.get("id")) if isinstance(partial.installation, dict) else None,
+        repository_id=_id(repository.id),
+        repository=_text(repository.full_name, longest=512),
+        number=_number(partial),
+        ref=_text(partial.ref, longest=4096),
+        head_sha=_text(_nested(partial.check_run).head_sha) or _text(_nested(partial.check_suite).head_sha),
+    )
+
+
+def _number(partial: _Partial) -> int | None:
+    candidates = (partial.number, _nested(partial.pull_request).number, _nested(partial.issue).number)
+    return next((number for number in map(_id, candidates) if number is not None), None)
+
+
+def _nested(raw: msgspec.Raw) -> _Inner:
+    try:
+        return _inner.decode(raw)
+    except msgspec.DecodeError:
+        # Absent, or not an object: then it says nothing that we need.
+        return _Inner()
+
+
+def _id(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_ID else None
+
+
+def _text(value: object, *, longest: int = 255) -> str | None:
+    return value if isinstance(value, str) and len(value) <= longest and _is_storable(value) else None
+
+
+def _is_storable(value: str) -> bool:
+    # Lone surrogates cannot be encoded, and PostgreSQL takes no NUL in text.
+    return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _depth_exceeds(body: bytes, limit: int) -> bool:
+    if body.count(b"{") + body.count(b"[") <= limit:
+        return False
+    # Only byte-string operations: on hostile megabytes a loop in Python would be the attack.
+    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_BRACKET, _NO_BRACKET_OR_QUOTE)
+    level = b"".join(bare.replace(b'""', b"").split(b'"')[::2])
+    for _ in range(limit):
+        outer = level.replace(b"[]", b"")
+        if len(outer) == len(level):
+            # Empty, or unbalanced, which the decoder tells better.
+            return False
+        level = outer
+    return bool(level)
