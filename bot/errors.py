@@ -28,6 +28,10 @@ class DeliveryRefused(BuildhookError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ShapeUnknown(BuildhookError):
+    """The payload is not of the shape that its event has."""
+
+
 class InboxFull(BuildhookError):
     """The inbox holds as many deliveries as it may. Deliveries are taken again when it has drained."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -32,6 +33,26 @@ def redact(text: str) -> str:
 def one_line(text: str) -> str:
     """The text without control characters: a branch name cannot forge a log line or move a terminal's cursor."""
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+_SEQUENCE = re.compile(
+    r"\x1b(?:\[(?P<colour>[0-9;]*)m|\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_]|)"
+)
+_LINE_CONTROL = re.compile("[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def terminal_safe(text: str, *, has_colour: bool) -> str:
+    """A log for a terminal: colours stay where wanted, everything else that could move or fool it is shown or gone.
+
+    A job's output is hostile: it could rewrite lines, set the window's title or fill the clipboard.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def colour(found: re.Match[str]) -> str:
+        return found.group() if has_colour and found.group("colour") is not None else ""
+
+    text = _SEQUENCE.sub(colour, text)
+    return _LINE_CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def _clean(value: Any, *, is_trace: bool = False) -> Any:
@@ -78,6 +99,13 @@ def configure_logs(*, level: str, is_terminal: bool | None = None) -> None:
 def log(room: str) -> Any:
     """The log of one room. Each line is `log.info("a sentence", action="a_constant_word", ...facts)`."""
     return structlog.get_logger(room=room)
+
+
+@contextlib.contextmanager
+def bound(**facts: str) -> Iterator[None]:
+    """Give every log line within these facts, e.g. the delivery's id."""
+    with structlog.contextvars.bound_contextvars(**facts):
+        yield
 
 
 class Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +29,6 @@ class Cancellation:
     reason: str
     repository_id: int | None = None
     pull_number: int | None = None
-    ref: str | None = None
     #: Leave builds of this head alone.
     except_head_sha: str | None = None
     installation_id: int | None = None
@@ -52,6 +52,23 @@ class Outcome:
     def __post_init__(self) -> None:
         if not self.trail:
             raise ValueError("an outcome needs at least one sentence that says why")
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """What several handlers of one delivery want written, as one.
+
+    The delivery is ignored if all of them ignored it, and looked at again as soon as the first of them wants to.
+    """
+    again = [one.look_again_at for one in outcomes if one.look_again_at is not None]
+    return Outcome(
+        trail=tuple(sentence for one in outcomes for sentence in one.trail),
+        is_ignored=all(one.is_ignored for one in outcomes),
+        builds=tuple(new for one in outcomes for new in one.builds),
+        cancellations=tuple(wish for one in outcomes for wish in one.cancellations),
+        pulls=tuple(pull for one in outcomes for pull in one.pulls),
+        installations=tuple(seen for one in outcomes for seen in one.installations),
+        look_again_at=min(again, default=None),
+    )
 
 
 def ignored(reason: str) -> Outcome:

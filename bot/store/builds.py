@@ -137,8 +137,11 @@ def save_state(
     connection.execute(sa.update(table).where(table.c.id == build_id).values(values))
 
 
-def delete_finished(connection: Connection, *, before: datetime, limit: int) -> list[str]:
-    """Delete ended builds made before an instant, with their jobs and checks. Gives the ids of the deleted jobs."""
+def delete_finished(connection: Connection, *, before: datetime, limit: int) -> tuple[int, list[str]]:
+    """Delete ended builds made before an instant, with their jobs and checks.
+
+    :return: how many builds are gone, and the ids of their jobs.
+    """
     old = list(
         connection.execute(
             sa.select(table.c.id).where(table.c.created_at < before, ~_NOT_FINAL).order_by(table.c.id).limit(limit)
@@ -146,7 +149,7 @@ def delete_finished(connection: Connection, *, before: datetime, limit: int) -> 
     )
     gone = list(connection.execute(sa.select(jobs.c.id).where(jobs.c.build_id.in_(old))).scalars())
     connection.execute(sa.delete(table).where(table.c.id.in_(old)))
-    return gone
+    return len(old), gone
 
 
 def count_jobs_by_state(connection: Connection) -> dict[job.State, int]:

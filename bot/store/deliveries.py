@@ -127,6 +127,22 @@ def requeue(connection: Connection, seq: int) -> None:
     )
 
 
+def replay(connection: Connection, guid: str) -> None:
+    """Queue the newest delivery with this id again, as people ask for it.
+
+    :raises errors.NotFound: if there is no such delivery.
+    :raises errors.Conflict: if it still waits to be handled.
+    """
+    row = connection.execute(
+        sa.select(table.c.seq, table.c.state).where(table.c.id == guid).order_by(table.c.seq.desc()).limit(1)
+    ).first()
+    if row is None:
+        raise errors.NotFound(f"There is no delivery {guid}.")
+    if row.state in delivery.UNFINISHED:
+        raise errors.Conflict(f"Delivery {guid} is still being handled (state {row.state}).")
+    requeue(connection, row.seq)
+
+
 def claim_next(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
 ) -> list[delivery.Delivery]:
@@ -193,12 +209,22 @@ def finish(
     )
 
 
-def look_again(connection: Connection, claimed: delivery.Delivery, *, at: datetime, reason: str) -> None:
-    """Put a claimed delivery off, without calling it a failure.
+def look_again(
+    connection: Connection, claimed: delivery.Delivery, *, at: datetime, reason: str, error: str | None = None
+) -> None:
+    """Put a claimed delivery off, without counting the attempt.
 
     :raises errors.LeaseLost: if somebody else claimed it since.
     """
-    _fenced(connection, claimed, state=delivery.State.RETRYING, reason=reason, next_attempt_at=at)
+    _fenced(
+        connection,
+        claimed,
+        state=delivery.State.RETRYING,
+        attempts=claimed.attempts - 1,
+        reason=reason,
+        error=error,
+        next_attempt_at=at,
+    )
 
 
 def fail(connection: Connection, claimed: delivery.Delivery, *, error: str, next_attempt_at: datetime | None) -> None:

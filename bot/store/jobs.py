@@ -59,6 +59,12 @@ def list_of_builds(connection: Connection, build_ids: Sequence[str]) -> list[job
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def list_ended_ids(connection: Connection, *, after_id: str) -> list[str]:
+    """The ids of ended jobs behind this one: ids sort by the time they were made."""
+    query = sa.select(table.c.id).where(table.c.id > after_id, table.c.state.in_(sorted(job.FINAL)))
+    return list(connection.execute(query).scalars())
+
+
 def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int) -> list[job.Job]:
     """Claim the oldest queued jobs that nobody wants cancelled; they stay `queued` until saved as `starting`."""
     query = (

@@ -47,7 +47,6 @@ def cancel(connection: Connection, wish: outcome.Cancellation, *, now: datetime)
         connection,
         repository_id=wish.repository_id,
         pull_number=wish.pull_number,
-        ref=wish.ref,
         except_head_sha=wish.except_head_sha,
         installation_id=wish.installation_id,
     )

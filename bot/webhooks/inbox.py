@@ -58,6 +58,14 @@ class Inbox:
         self._metrics.inbox_bytes.set(self._backlog.size_bytes)
         return self._backlog
 
+    def why_full(self) -> str | None:
+        """Why nothing more is taken right now, or None."""
+        if self._backlog.rows >= self._max_rows:
+            return f"{self._backlog.rows} deliveries wait to be handled"
+        if self._backlog.size_bytes > self._max_bytes:
+            return f"{self._backlog.size_bytes} bytes of deliveries wait to be handled"
+        return None
+
     async def put(self, new: delivery.VerifiedDelivery) -> deliveries.Put:
         """Store a delivery durably: when this returns it survives a power cut.
 

@@ -1,0 +1,58 @@
+# Everything a contributor needs; CI calls the same. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# As many test processes as cores; tests that need order are kept together by their group.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+CHECKED := bot tests scripts benchmarks
+
+.PHONY: help install install-test demo test test-all check fix bench screenshots clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED) ## make .venv with everything, and the programs that builds need
+	@scripts/install_system.sh bwrap git
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "buildhook needs Python 3.11 or newer")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+install-test: install
+	@scripts/install_system.sh bwrap git slirp4netns ip chromium
+
+demo: install ## the main job end to end, without an account
+	@$(BIN)/buildhook demo
+
+test: install-test check ## what CI runs: the checks, then the tests
+	$(PYTEST) -m "not long"
+
+test-all: install-test check ## the tests that take longer as well
+	$(PYTEST) --timeout 900
+
+check: $(INSTALLED) ## only looks: lint, format, types, imports, generated pages, container file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_pages.py --check
+	$(BIN)/hadolint Dockerfile
+
+fix: $(INSTALLED) ## mends what a program can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python scripts/generate_pages.py
+
+bench: install ## the door and the way, side by side with peers in one run
+	$(BIN)/python benchmarks/run.py
+
+screenshots: install-test ## make the pictures of the docs anew
+	$(BIN)/python scripts/make_screenshots.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find bot tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,345 @@
+"""The composition root: builds the objects from the settings, starts the loops, and stops them in order.
+
+The front (door, inbox, pages) lives as long as the process. The work behind it (dispatcher, scheduler, reporter) needs
+the App's credentials: it starts when they are there, and anew when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from aiohttp import web
+
+import bot
+from bot import clock, engines, errors, events, identity, telemetry
+from bot.builds import commands, follower, request, scheduler, sweeper
+from bot.checks import reporter
+from bot.engines import contract
+from bot.events import context, dispatcher, retrying
+from bot.github import GitHub, urls
+from bot.listener import Listener
+from bot.logs import LogStore
+from bot.model import build, delivery, job
+from bot.settings import Settings
+from bot.store import Store, builds, checks, deliveries
+from bot.web import site
+from bot.webhooks import door, inbox
+
+#: How often committed pages are moved into the database file, out of the way of the answers.
+CHECKPOINT_SECONDS = 1.0
+#: How often the inbox is measured, for its bound and for the metrics.
+MEASURE_SECONDS = 2.0
+_log = telemetry.log("app")
+
+
+class Service:
+    """One running service: `async with Service(settings) as service: await service.run()`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._new_id = identity.Ids()
+        self._owner = self._new_id()
+        self._metrics = telemetry.Metrics()
+        self._metrics.build_info.labels(bot.__version__).set(1)
+        self._store = Store(settings.effective_database_url)
+        self._logs = LogStore(settings.data_dir / "logs")
+        self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
+        self._work: _Work | None = None
+        self._work_task: asyncio.Task[None] | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._site: site.Site | None = None
+        self._listener: Listener | None = None
+        self._settings_changed = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where this service is reached on this machine."""
+        assert self._listener is not None, "the service is not open"
+        host = self._settings.host
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        return f"http://{shown}:{self._listener.port}"
+
+    async def __aenter__(self) -> Service:
+        """Open the database, take up what was left, and listen.
+
+        :raises errors.SettingsError: if a setting cannot be used.
+        :raises errors.StoreUnavailable: if the database cannot be opened.
+        """
+        try:
+            self._stack.enter_context(_only_one(self._settings.data_dir))
+            await self._store.open()
+            self._stack.push_async_callback(self._store.close)
+            await self._store.write(deliveries.release_all)
+            await self._store.write(checks.release_all)
+            await self._inbox.open()
+            self._work = await self._open_work(self._settings)
+            self._stack.push_async_callback(self._close_work)
+            self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
+            await self._listener.open()
+            self._stack.push_async_callback(self._listener.close)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._site is not None:
+            self._site.close_streams()
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Run all loops until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._inbox.run(), name="inbox")
+            group.create_task(self._measure(), name="measure")
+            group.create_task(self._checkpoint(), name="checkpoint")
+            group.create_task(self._supervise_work(), name="work")
+
+    def reload(self, settings: Settings) -> None:
+        """Take new settings. The work starts anew with them; where we listen and keep data stays as it was."""
+        kept = ("host", "port", "data_dir", "database_url", "access")
+        changed = [name for name in kept if getattr(settings, name) != getattr(self._settings, name)]
+        if changed:
+            names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
+            _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
+        self._settings = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
+        self._settings_changed.set()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=64 * 1024)
+        front = door.Door(
+            self._inbox,
+            credentials=self._credentials,
+            metrics=self._metrics,
+            known_events=retrying.KNOWN_EVENTS,
+        )
+        application.add_routes(front.routes())
+        self._site = site.add_to(
+            application,
+            store=self._store,
+            logs=self._logs,
+            metrics=self._metrics,
+            readiness={"database": self._is_store_ready, "inbox": self._is_inbox_ready, "work": self._is_work_ready},
+            refresh_metrics=self._refresh_metrics,
+            actions=site.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry),
+            access=self._settings.access,
+        )
+        return application
+
+    def _credentials(self) -> door.Credentials | None:
+        if not self._settings.has_credentials or self._settings.app_id is None:
+            return None
+        return door.Credentials(app_id=self._settings.app_id, secrets=self._settings.webhook_secrets)
+
+    async def _open_work(self, settings: Settings) -> _Work | None:
+        if not settings.has_credentials:
+            _log.warning(
+                "The App's credentials are not set: deliveries are answered 503 until they are.", action="set_up_mode"
+            )
+            return None
+        work = _Work(
+            settings,
+            store=self._store,
+            logs=self._logs,
+            metrics=self._metrics,
+            owner=self._owner,
+            new_id=self._new_id,
+            details_url=self._details_url,
+        )
+        await work.open()
+        return work
+
+    async def _close_work(self) -> None:
+        if self._work is not None:
+            await self._work.close()
+            self._work = None
+
+    async def _supervise_work(self) -> None:
+        while True:
+            self._settings_changed.clear()
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(self._work.run(), name="work") if self._work is not None else None
+                await self._settings_changed.wait()
+                if task is not None:
+                    task.cancel()
+            await self._restart_work()
+
+    async def _restart_work(self) -> None:
+        await self._close_work()
+        self._work = await self._open_work(self._settings)
+        _log.info("The settings were read again.", action="reload_settings")
+
+    def _wake_work(self) -> None:
+        if self._work is not None:
+            self._work.dispatcher.wake()
+
+    async def _measure(self) -> None:
+        while True:
+            with contextlib.suppress(errors.StoreUnavailable):
+                await self._inbox.measure()
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _checkpoint(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+            try:
+                await self._store.checkpoint()
+            except errors.StoreUnavailable as error:
+                _log.error("The write-ahead log cannot be merged.", action="checkpoint", error=str(error))
+
+    def _details_url(self, kind: str, of_id: str) -> str:
+        return f"{self._settings.public_url or self.url}/{kind}/{of_id}"
+
+    async def _is_store_ready(self) -> str | None:
+        try:
+            await self._store.read(deliveries.next_due_at)
+        except errors.StoreUnavailable as error:
+            return str(error)
+        return None
+
+    async def _is_inbox_ready(self) -> str | None:
+        return self._inbox.why_full()
+
+    async def _is_work_ready(self) -> str | None:
+        return None if self._work is not None else "the App's credentials are not set up yet"
+
+    async def _refresh_metrics(self) -> None:
+        await self._inbox.measure()
+        counts = await self._store.read(builds.count_jobs_by_state)
+        for state in set(job.State) - job.FINAL:
+            self._metrics.jobs_active.labels(state).set(counts.get(state, 0))
+        self._metrics.checks_stale.set(await self._store.read(checks.count_stale))
+
+    async def _replay(self, delivery_id: str) -> None:
+        await self._store.write(deliveries.replay, delivery_id)
+        self._wake_work()
+
+    async def _cancel(self, build_id: str) -> None:
+        await self._store.write(commands.cancel, build_id, now=clock.now(), reason="It was cancelled on its page.")
+        if self._work is not None:
+            self._work.scheduler.wake()
+
+    async def _retry(self, build_id: str) -> str:
+        made = await self._store.write(commands.retry, build_id, now=clock.now(), new_id=self._new_id)
+        if self._work is not None:
+            self._work.scheduler.wake()
+        return made.id
+
+
+class _Work:
+    """Everything that needs the App's credentials."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        logs: LogStore,
+        metrics: telemetry.Metrics,
+        owner: str,
+        new_id: Callable[[], str],
+        details_url: Callable[[str, str], str],
+    ) -> None:
+        assert settings.app_id is not None
+        assert settings.private_key is not None
+        self._urls = urls.derive(settings.github_api_url, settings.github_url)
+        self._github = GitHub(
+            self._urls,
+            app_id=settings.app_id,
+            private_key=settings.private_key.get_secret_value(),
+            metrics=metrics,
+        )
+        self._engine: contract.Engine = engines.load(
+            settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
+        )
+        self._store = store
+        self._new_id = new_id
+        self._reporter = reporter.Reporter(
+            store, github=self._github, logs=logs, details_url=details_url, metrics=metrics, owner=owner, now=clock.now
+        )
+        following = follower.Follower(
+            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._reporter.wake, now=clock.now
+        )
+        self.scheduler = scheduler.Scheduler(
+            store,
+            engine=self._engine,
+            following=following,
+            request=self._request,
+            max_jobs=settings.max_jobs,
+            metrics=metrics,
+            owner=owner,
+            on_change=self._reporter.wake,
+            now=clock.now,
+        )
+        self.dispatcher = dispatcher.Dispatcher(
+            store,
+            router=events.make_router(),
+            context=self._context,
+            metrics=metrics,
+            owner=owner,
+            # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
+            on_applied=self.scheduler.wake,
+            now=clock.now,
+        )
+        self._sweeper = sweeper.Sweeper(
+            store, engine=self._engine, logs=logs, retention=timedelta(days=settings.retention_days), now=clock.now
+        )
+
+    async def open(self) -> None:
+        """Open the connections to GitHub and the engine."""
+        await self._github.open()
+        await self._engine.open()
+
+    async def close(self) -> None:
+        """Let go of both; jobs on the engine go on."""
+        await self._engine.close()
+        await self._github.close()
+
+    async def run(self) -> None:
+        """Run the loops until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.dispatcher.run(), name="dispatcher")
+            group.create_task(self.scheduler.run(), name="scheduler")
+            group.create_task(self._reporter.run(), name="reporter")
+            group.create_task(self._sweeper.run(), name="sweeper")
+
+    def _context(self, one: delivery.Delivery) -> context.Context:
+        return context.Context(delivery=one, github=self._github, store=self._store, now=clock.now, new_id=self._new_id)
+
+    def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
+        async def token() -> str:
+            return await self._github.git_token(installation_id=of.installation_id, repository_id=of.repository_id)
+
+        source = contract.Source(
+            repository_id=of.repository_id,
+            url=self._urls.git_url(of.repository),
+            head_sha=of.head_sha,
+            base_sha=of.base_sha,
+            trust=of.trust,
+            token=token,
+        )
+        return request.make(one, of, source=source, server_url=self._urls.web, api_url=self._urls.api)
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: two services on one SQLite file would each think the other's work was left over."""
+    with identity.locked(data_dir / "serve.lock", busy=f"another buildhook already serves {data_dir}"):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    """A service that runs while the block does."""
+    async with Service(settings) as service:
+        task = asyncio.create_task(service.run())
+        try:
+            yield service
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,60 @@
+"""What an engine is told about a job: pure. Names from outside travel in the environment, never in a command."""
+
+from __future__ import annotations
+
+from bot.engines import contract
+from bot.model import build, job
+
+
+def make(
+    one: job.Job, of: build.Build, *, source: contract.Source, server_url: str, api_url: str
+) -> contract.JobRequest:
+    """The request for one job of a build."""
+    return contract.JobRequest(
+        job_id=one.id,
+        source=source,
+        plan=one.plan,
+        env=environment(one, of, server_url=server_url, api_url=api_url),
+        timeout_seconds=one.plan.timeout_minutes * 60,
+    )
+
+
+def environment(one: job.Job, of: build.Build, *, server_url: str, api_url: str) -> dict[str, str]:
+    """The variables of every step, under the names that Actions' users know where they mean the same.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/variables#default-environment-variables
+
+    The engine adds `GITHUB_SHA`, the commit that is tested, and `GITHUB_WORKSPACE`, where it lies.
+    """
+    owner, _, _ = of.repository.partition("/")
+    env = {
+        "CI": "true",
+        "BUILDHOOK": "true",
+        "BUILDHOOK_BUILD_ID": of.id,
+        "BUILDHOOK_JOB_ID": one.id,
+        "GITHUB_ACTOR": of.sender,
+        "GITHUB_API_URL": api_url,
+        "GITHUB_EVENT_NAME": of.event,
+        "GITHUB_JOB": one.plan.key,
+        "GITHUB_REF": of.ref,
+        "GITHUB_REF_NAME": _short(of.ref),
+        "GITHUB_REF_TYPE": "tag" if of.ref.startswith("refs/tags/") else "branch",
+        "GITHUB_REPOSITORY": of.repository,
+        "GITHUB_REPOSITORY_ID": str(of.repository_id),
+        "GITHUB_REPOSITORY_OWNER": owner,
+        "GITHUB_RUN_ATTEMPT": str(of.generation),
+        "GITHUB_SERVER_URL": server_url,
+        "BUILDHOOK_HEAD_SHA": of.head_sha,
+    }
+    if of.pull_number is not None:
+        env["GITHUB_HEAD_REF"] = of.head_ref or ""
+        env["GITHUB_BASE_REF"] = of.base_ref or ""
+        env["BUILDHOOK_BASE_SHA"] = of.base_sha or ""
+    return env
+
+
+def _short(ref: str) -> str:
+    for prefix in ("refs/heads/", "refs/tags/", "refs/pull/"):
+        if ref.startswith(prefix):
+            return ref.removeprefix(prefix)
+    return ref

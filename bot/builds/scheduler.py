@@ -1,0 +1,201 @@
+"""The scheduler: starts queued jobs where a place is free, passes wishes to cancel on, and takes up what ran before.
+
+The store says what is to be done, the engine what is being done; the scheduler holds nothing that a crash could lose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from bot import errors, telemetry
+from bot.builds import follower, lifecycle, transitions
+from bot.engines import contract
+from bot.model import build, job
+from bot.store import Store, builds, jobs
+
+#: One process owns a job for as long as it lives; the lease matters to those that share a database.
+LEASE = timedelta(days=1)
+#: How often the scheduler looks, should a wake-up be lost. The command line's wishes come this way.
+LOOK_SECONDS = 1.0
+#: How long a job waits whose engine did not take it.
+REFUSED_PAUSE = timedelta(seconds=15)
+_STORE_PAUSE_SECONDS = 1.0
+_log = telemetry.log("builds")
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    job: job.Job
+    build: build.Build
+
+
+class Scheduler:
+    """Runs jobs on one engine, at most `max_jobs` at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        engine: contract.Engine,
+        following: follower.Follower,
+        request: Callable[[job.Job, build.Build], contract.JobRequest],
+        max_jobs: int,
+        metrics: telemetry.Metrics,
+        owner: str,
+        on_change: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._follower = following
+        self._request = request
+        self._max_jobs = max_jobs
+        self._metrics = metrics
+        self._owner = owner
+        self._on_change = on_change
+        self._now = now
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._told_to_cancel: set[str] = set()
+        self._hint = asyncio.Event()
+
+    def wake(self) -> None:
+        """Hint that there is something to do."""
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Schedule for ever. When stopped, jobs on the engine go on, and the next start takes them up."""
+        async with asyncio.TaskGroup() as group:
+            await self.adopt(group)
+            while True:
+                self._hint.clear()
+                try:
+                    await self.settle_cancellations()
+                    await self.start_ready(group)
+                    self._on_change()
+                except errors.StoreUnavailable as error:
+                    _log.error("Jobs cannot be claimed.", action="claim_jobs", error=str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hint.wait(), LOOK_SECONDS)
+
+    async def adopt(self, group: asyncio.TaskGroup) -> None:
+        """Take up the jobs that were on the engine when the last process ended."""
+        for found in await self._store.write(_adopt, now=self._now(), owner=self._owner):
+            _log.info("A job goes on.", action="adopt_job", job_id=found.job.id, state=found.job.state)
+            self._spawn(group, found)
+
+    async def start_ready(self, group: asyncio.TaskGroup) -> int:
+        """Start the oldest queued jobs, as many as there are free places. Gives how many."""
+        free = self._max_jobs - len(self._running)
+        if free <= 0:
+            return 0
+        claimed = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
+        for one in claimed:
+            self._metrics.queue_seconds.observe(max(0.0, (self._now() - one.job.created_at).total_seconds()))
+            self._spawn(group, one)
+        return len(claimed)
+
+    async def settle_cancellations(self) -> None:
+        """End what somebody wants cancelled: at once where nothing runs, else through the engine."""
+        for one in await self._store.read(jobs.list_cancel_requested):
+            reason = one.cancel_reason or "It was cancelled."
+            match lifecycle.cancel_effect(one.state):
+                case lifecycle.CancelEffect.AT_ONCE:
+                    await self._cancel_at_once(one, reason)
+                case lifecycle.CancelEffect.ASK_ENGINE if one.id not in self._told_to_cancel:
+                    await self._engine.cancel(one.id, reason=reason)
+                    self._told_to_cancel.add(one.id)
+
+    async def _cancel_at_once(self, one: job.Job, reason: str) -> None:
+        ended = replace(
+            one,
+            state=lifecycle.transition(one.state, lifecycle.Signal.CANCELLED),
+            reason=reason,
+            finished_at=self._now(),
+        )
+        # Somebody else may have moved it meanwhile: then it is found again as it stands.
+        with contextlib.suppress(errors.LeaseLost):
+            await self._store.write(transitions.save, ended, now=self._now())
+            self._on_change()
+
+    def _spawn(self, group: asyncio.TaskGroup, one: _Started) -> None:
+        task = group.create_task(self._run_job(one), name=f"job {one.job.id}")
+        self._running[one.job.id] = task
+
+        def done(_task: asyncio.Task[None]) -> None:
+            self._running.pop(one.job.id, None)
+            self._told_to_cancel.discard(one.job.id)
+            self.wake()
+
+        task.add_done_callback(done)
+
+    async def _run_job(self, one: _Started) -> None:
+        with telemetry.bound(job_id=one.job.id, build_id=one.build.id):
+            current = one.job
+            while current.state in job.ON_ENGINE:
+                try:
+                    current = await self._start_and_follow(current, one.build)
+                except errors.LeaseLost:
+                    _log.warning("The job was taken over.", action="lose_job")
+                    return
+                except errors.StoreUnavailable as error:
+                    _log.error("The job's progress cannot be written.", action="save_job", error=str(error))
+                    await asyncio.sleep(_STORE_PAUSE_SECONDS)
+                    current = await self._again(current)
+                except Exception as error:
+                    _log.error("Following the job failed.", action="follow_job", exc_info=error)
+                    await asyncio.sleep(_STORE_PAUSE_SECONDS)
+                    current = await self._again(current)
+
+    async def _start_and_follow(self, current: job.Job, of: build.Build) -> job.Job:
+        try:
+            if current.state == job.State.STARTING:
+                await self._engine.start(self._request(current, of))
+            return await self._follower.follow(current)
+        except errors.EngineError as error:
+            return await self._put_back(current, error)
+        except errors.NotFound as error:
+            ended = follower.lost(current, now=self._now(), error=error)
+            await self._store.write(transitions.save, ended, now=self._now())
+            self._on_change()
+            return ended
+
+    async def _put_back(self, current: job.Job, error: errors.EngineError) -> job.Job:
+        _log.warning("The engine did not take the job.", action="refuse_job", error=str(error))
+        state = lifecycle.transition(current.state, lifecycle.Signal.REFUSED)
+        queued = replace(current, state=state, started_at=None, reason=f"Waits for the engine: {error}")
+        await self._store.write(_put_back, queued, now=self._now())
+        self._on_change()
+        return queued
+
+    async def _again(self, current: job.Job) -> job.Job:
+        try:
+            stored = await self._store.read(jobs.get, current.id)
+        except errors.StoreUnavailable:
+            return current
+        return stored if stored.epoch == current.epoch else current
+
+
+def _claim(connection: Connection, *, now: datetime, owner: str, limit: int) -> list[_Started]:
+    started = []
+    for one in jobs.claim_ready(connection, now=now, owner=owner, lease=LEASE, limit=limit):
+        moved = replace(
+            one, state=lifecycle.transition(one.state, lifecycle.Signal.CLAIMED), started_at=now, reason=None
+        )
+        started.append(_Started(moved, transitions.save(connection, moved, now=now)))
+    return started
+
+
+def _adopt(connection: Connection, *, now: datetime, owner: str) -> list[_Started]:
+    found = jobs.adopt(connection, now=now, owner=owner, lease=LEASE)
+    return [_Started(one, builds.get(connection, one.build_id)) for one in found]
+
+
+def _put_back(connection: Connection, queued: job.Job, *, now: datetime) -> None:
+    transitions.save(connection, queued, now=now)
+    jobs.put_off(connection, queued.id, not_before_at=now + REFUSED_PAUSE)

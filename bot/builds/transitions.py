@@ -1,0 +1,48 @@
+"""Writes one job's move and all that follows from it in its build, as one transaction.
+
+Jobs that waited for it are queued or skipped, the build's verdict is drawn anew, and the checks that no longer show the
+truth are marked stale: the reporter finds them there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from bot.builds import lifecycle
+from bot.model import build, job
+from bot.store import builds, checks, jobs
+
+
+def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Build:
+    """Write a job's new state and its consequences; gives the build as it stands then.
+
+    :raises bot.errors.LeaseLost: if another process took the job over; then nothing is written.
+    """
+    before = {one.id: one for one in jobs.list_of_builds(connection, [changed.build_id])}
+    after = {**before, changed.id: changed}
+    for job_id, resolved in lifecycle.resolve(list(after.values())).items():
+        finished_at = now if resolved.state in job.FINAL else None
+        after[job_id] = replace(after[job_id], state=resolved.state, reason=resolved.reason, finished_at=finished_at)
+    for one in after.values():
+        if one != before[one.id]:
+            jobs.save(connection, one)
+            if lifecycle.phase(one.state) != lifecycle.phase(before[one.id].state):
+                checks.mark_stale(connection, build_id=one.build_id, job_id=one.id)
+    return _save_build(connection, list(after.values()), now=now)
+
+
+def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetime) -> build.Build:
+    was = builds.get(connection, all_jobs[0].build_id)
+    state = lifecycle.build_state([one.state for one in all_jobs])
+    if state == was.state:
+        return was
+    has_begun = state != build.State.QUEUED
+    started_at = was.started_at or (now if has_begun else None)
+    finished_at = now if state in build.FINAL else None
+    builds.save_state(connection, was.id, state=state, started_at=started_at, finished_at=finished_at)
+    if lifecycle.phase(state) != lifecycle.phase(was.state):
+        checks.mark_stale(connection, build_id=was.id, job_id=None)
+    return replace(was, state=state, started_at=started_at, finished_at=finished_at)

@@ -1,0 +1,195 @@
+"""The reporter: compares each check as it should be with what GitHub acknowledged, and sends the difference.
+
+Changes that pile up while a request is under way become one. An answer that was lost is found again by the check's
+external id before anything is created, so there is one check run, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from bot import errors, telemetry
+from bot.checks import render, sending
+from bot.github import GitHub, Repository
+from bot.logs import LogStore
+from bot.model import build, check, job
+from bot.store import Store, builds, checks, jobs
+
+#: How many checks are sent side by side.
+MAX_SIDE_BY_SIDE = 16
+LEASE = timedelta(minutes=5)
+#: How often the reporter looks, should a wake-up be lost.
+LOOK_SECONDS = 2.0
+#: How much of a failing step's end is read to find its last lines.
+_TAIL_BYTES = 64 * 1024
+_log = telemetry.log("checks")
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What a check tells about."""
+
+    build: build.Build
+    jobs: Sequence[job.Job]
+    job: job.Job | None
+
+
+class Reporter:
+    """Sends stale checks."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        github: GitHub,
+        logs: LogStore,
+        details_url: Callable[[str, str], str],
+        metrics: telemetry.Metrics,
+        owner: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        """:param details_url: gives the page of a `jobs` or `builds` id."""
+        self._store = store
+        self._github = github
+        self._logs = logs
+        self._details_url = details_url
+        self._metrics = metrics
+        self._owner = owner
+        self._now = now
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._hint = asyncio.Event()
+
+    def wake(self) -> None:
+        """Hint that there is something to do."""
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Report for ever. When stopped, a request under way is given up and its check looked up at the next start."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._hint.clear()
+                due_at = None
+                try:
+                    await self._report_stale(group)
+                    due_at = await self._store.read(checks.next_due_at)
+                except errors.StoreUnavailable as error:
+                    _log.error("Checks cannot be claimed.", action="claim_checks", error=str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hint.wait(), self._pause_seconds(due_at))
+
+    def _pause_seconds(self, due_at: datetime | None) -> float:
+        if due_at is None:
+            return LOOK_SECONDS
+        return min(LOOK_SECONDS, max(0.05, (due_at - self._now()).total_seconds()))
+
+    async def _report_stale(self, group: asyncio.TaskGroup) -> None:
+        free = MAX_SIDE_BY_SIDE - len(self._under_way)
+        if free <= 0:
+            return
+        claimed = await self._store.write(
+            checks.claim_stale, now=self._now(), owner=self._owner, lease=LEASE, limit=free
+        )
+        for one in claimed:
+            task = group.create_task(self.report(one))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(lambda _task: self.wake())
+
+    async def report(self, claimed: check.Check) -> None:
+        """Send one claimed check and write what GitHub acknowledged."""
+        with telemetry.bound(build_id=claimed.build_id, check_name=claimed.name):
+            try:
+                outcome = await self._send(claimed)
+            except errors.LeaseLost:
+                outcome = "lease_lost"
+            except errors.StoreUnavailable as error:
+                # The lease runs out; then the check run is looked up before anything is sent.
+                _log.error("An acknowledged check could not be written.", action="save_check", error=str(error))
+                outcome = "not_written"
+            self._metrics.check_attempts.labels(outcome).inc()
+
+    async def _send(self, claimed: check.Check) -> str:
+        subject = await self._store.read(_subject, claimed)
+        try:
+            wanted = await self._render(claimed, subject)
+            github_id = await self._put(claimed, wanted)
+        except Exception as error:
+            return await self._after(claimed, error)
+        await self._store.write(
+            checks.acknowledge,
+            claimed,
+            version=claimed.desired_version,
+            github_id=github_id,
+            status=wanted.status,
+            now=self._now(),
+        )
+        return "sent"
+
+    async def _put(self, claimed: check.Check, wanted: check.CheckRun) -> int:
+        repository = self._github.repository(
+            installation_id=claimed.installation_id,
+            repository_id=claimed.repository_id,
+            full_name=claimed.repository,
+        )
+        try:
+            return await _create_or_update(repository, claimed, wanted)
+        except errors.Invalid as error:
+            _log.error("GitHub refused a check run.", action="send_check", error=str(error))
+            # Something is better than a check that hangs for ever.
+            return await _create_or_update(repository, claimed, render.minimal(wanted))
+
+    async def _render(self, claimed: check.Check, subject: _Subject) -> check.CheckRun:
+        failed = render.first_failure(subject.jobs if subject.job is None else [subject.job])
+        kind, of_id = ("builds", claimed.build_id) if subject.job is None else ("jobs", subject.job.id)
+        return render.check_run(
+            claimed,
+            build=subject.build,
+            jobs=subject.jobs,
+            job=subject.job,
+            log_tail=await self._tail(failed) if failed is not None else None,
+            details_url=self._details_url(kind, of_id),
+        )
+
+    async def _tail(self, failed: job.Job) -> str:
+        step = next((one for one in failed.steps if one.state in {"failed", "timed_out"}), None)
+        end = step.log_end_bytes if step is not None and step.log_end_bytes is not None else failed.log_size_bytes
+        start = max(step.log_start_bytes if step is not None else 0, end - _TAIL_BYTES)
+        data = await self._logs.read(failed.origin_id or failed.id, start=start, limit=end - start)
+        return data.decode("utf-8", "replace")
+
+    async def _after(self, claimed: check.Check, error: Exception) -> str:
+        verdict = sending.decide(error, claimed, now=self._now())
+        if verdict.is_unexpected:
+            _log.error("A check could not be sent.", action="send_check", exc_info=error)
+        else:
+            _log.warning("A check could not be sent.", action="send_check", error=verdict.text)
+        if verdict.again_at is None:
+            await self._store.write(checks.give_up, claimed, error=verdict.text)
+            return "given_up"
+        await self._store.write(checks.fail, claimed, error=verdict.text, next_attempt_at=verdict.again_at)
+        return "failed"
+
+
+async def _create_or_update(repository: Repository, claimed: check.Check, wanted: check.CheckRun) -> int:
+    github_id = claimed.github_id
+    if github_id is None and claimed.attempts > 1:
+        # An earlier attempt may have reached GitHub although its answer never reached us.
+        github_id = await repository.find_check_run(
+            head_sha=wanted.head_sha, name=wanted.name, external_id=wanted.external_id
+        )
+    if github_id is None:
+        return await repository.create_check_run(wanted)
+    await repository.update_check_run(github_id, wanted)
+    return github_id
+
+
+def _subject(connection: Connection, claimed: check.Check) -> _Subject:
+    all_jobs = jobs.list_of_builds(connection, [claimed.build_id])
+    own = next((one for one in all_jobs if one.id == claimed.job_id), None)
+    return _Subject(builds.get(connection, claimed.build_id), all_jobs, own)

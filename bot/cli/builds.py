@@ -1,0 +1,176 @@
+"""`buildhook builds`: what was built, and stopping or repeating it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bot import clock
+from bot.builds import commands
+from bot.cli import opening, output
+from bot.identity import Ids
+from bot.model import build, check, job
+from bot.settings import Settings
+from bot.store import Store, builds, checks, jobs
+
+app = typer.Typer(help="What was built, and stopping or repeating it.")
+BuildId = Annotated[str, typer.Argument(help="The build's id.", metavar="ID")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 20,
+    state: Annotated[build.State | None, typer.Option(help="Only those in this state.")] = None,
+    repo: Annotated[str | None, typer.Option(help="Only this repository, as owner/name.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """List builds, newest first.
+
+    Example: buildhook builds list --state failed
+    """
+
+    async def work(store: Store, _settings: Settings) -> list[build.Build]:
+        states = () if state is None else (state,)
+        return await store.read(builds.list_newest, limit=limit, repository=repo, states=states)
+
+    found = opening.with_store(work)
+    if as_json:
+        output.json([to_json(one) for one in found])
+        return
+    rows = [
+        (
+            one.id,
+            output.state(one.state),
+            output.clean(one.repository),
+            output.clean(f"#{one.pull_number}" if one.pull_number else one.ref.removeprefix("refs/heads/")),
+            one.head_sha[:7],
+            output.duration(one.started_at, one.finished_at),
+            output.ago(one.created_at),
+            output.clean(one.title),
+        )
+        for one in found
+    ]
+    columns = ("id", "state", "repository", "ref", "commit", "took", "created", "title")
+    output.table(columns, rows, empty="No builds yet.")
+
+
+@app.command()
+def show(build_id: BuildId, as_json: output.Json = False) -> None:
+    """Show one build: its jobs, and its checks on GitHub.
+
+    Example: buildhook builds show 01JZZZ1X5GQKSTZ8V0A9E2M3N4
+    """
+
+    async def work(store: Store, _settings: Settings) -> tuple[build.Build, list[job.Job], list[check.Check]]:
+        return (
+            await store.read(builds.get, build_id),
+            await store.read(jobs.list_of_builds, [build_id]),
+            await store.read(checks.list_of_build, build_id),
+        )
+
+    found, its_jobs, its_checks = opening.with_store(work)
+    if as_json:
+        shown_jobs = [job_to_json(one) for one in its_jobs]
+        output.json({**to_json(found), "jobs": shown_jobs, "checks": [_check_to_json(one) for one in its_checks]})
+        return
+    output.facts(
+        {
+            "build": found.id,
+            "repository": output.clean(found.repository),
+            "ref": output.clean(found.ref),
+            "commit": found.head_sha,
+            "base": found.base_sha,
+            "title": output.clean(found.title),
+            "state": output.state(found.state),
+            "reason": output.clean(found.reason) if found.reason else None,
+            "generation": str(found.generation),
+            "took": output.duration(found.started_at, found.finished_at),
+            "delivery": found.delivery_id,
+        }
+    )
+    for problem in found.problems:
+        output.console().print(f"  {output.clean(f'{problem.path}:{problem.line}:{problem.column}: {problem.text}')}")
+    rows = [
+        (
+            one.id,
+            output.state(one.state),
+            output.clean(one.plan.name),
+            output.duration(one.started_at, one.finished_at),
+            output.clean(one.reason or ""),
+        )
+        for one in its_jobs
+    ]
+    output.table(("job", "state", "name", "took", "why"), rows, empty="No jobs.")
+
+
+@app.command()
+def cancel(build_id: BuildId, as_json: output.Json = False) -> None:
+    """Stop a build. Its jobs end within seconds and its checks say so.
+
+    Example: buildhook builds cancel 01JZZZ1X5GQKSTZ8V0A9E2M3N4
+    """
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.write(commands.cancel, build_id, now=clock.now(), reason="It was cancelled on the command line.")
+
+    opening.with_store(work)
+    if as_json:
+        output.json({"id": build_id, "cancel": "requested"})
+    else:
+        output.console().print(f"Build {output.clean(build_id)} is being cancelled.")
+
+
+@app.command()
+def retry(build_id: BuildId, as_json: output.Json = False) -> None:
+    """Run all jobs of an ended build again, on the same commit.
+
+    Example: buildhook builds retry 01JZZZ1X5GQKSTZ8V0A9E2M3N4
+    """
+
+    async def work(store: Store, _settings: Settings) -> build.Build:
+        return await store.write(commands.retry, build_id, now=clock.now(), new_id=Ids())
+
+    made = opening.with_store(work)
+    if as_json:
+        output.json(to_json(made))
+    else:
+        output.console().print(f"Build {made.id} runs the same jobs again.")
+
+
+def to_json(one: build.Build) -> dict[str, Any]:
+    """A build as programs read it."""
+    names = (
+        "id",
+        "repository",
+        "repository_id",
+        "event",
+        "ref",
+        "head_sha",
+        "base_sha",
+        "pull_number",
+        "generation",
+        "title",
+        "sender",
+        "trust",
+        "state",
+        "reason",
+        "delivery_id",
+        "origin_id",
+        "created_at",
+        "started_at",
+        "finished_at",
+    )
+    return {name: getattr(one, name) for name in names}
+
+
+def job_to_json(one: job.Job) -> dict[str, Any]:
+    """A job as programs read it."""
+    names = ("id", "state", "reason", "engine", "exit_code", "tested_sha", "started_at", "finished_at", "origin_id")
+    shown = {name: getattr(one, name) for name in names}
+    return {**shown, "key": one.plan.key, "name": one.plan.name, "check": one.check_name, "steps": one.steps}
+
+
+def _check_to_json(one: check.Check) -> dict[str, Any]:
+    names = ("name", "github_id", "external_id", "reported_status", "reported_at", "error")
+    return {name: getattr(one, name) for name in names}

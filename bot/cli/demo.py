@@ -1,0 +1,1 @@
+"""`buildhook demo`: the main job, end to end, with no account."""

@@ -1,0 +1,36 @@
+"""The database for one command: opened as the settings say, closed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from bot import errors
+from bot.settings import Settings, load
+from bot.store import Store
+
+T = TypeVar("T")
+
+
+def with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
+    """Run `work` on the database that the settings name.
+
+    :raises errors.NotFound: if there is no database yet.
+    """
+    return asyncio.run(_with_store(work))
+
+
+async def _with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
+    settings = load()
+    store = Store(settings.effective_database_url)
+    if not store.path.exists():
+        raise errors.NotFound(
+            f"There is no database at {store.path} yet: `buildhook serve` makes it."
+            " Set BUILDHOOK_DATA_DIR to the folder of the service that you mean."
+        )
+    await store.open()
+    try:
+        return await work(store, settings)
+    finally:
+        await store.close()

@@ -1,0 +1,107 @@
+"""What every command prints with: tables for people, JSON for programs; hostile bytes cannot move the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bot import telemetry
+
+#: The option that every command has.
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+#: How each state looks; the word is always there beside the colour.
+_STYLES = {
+    "passed": "green",
+    "handled": "green",
+    "success": "green",
+    "failed": "red",
+    "errored": "red",
+    "parked": "red",
+    "failure": "red",
+    "timed_out": "red",
+    "running": "yellow",
+    "starting": "yellow",
+    "handling": "yellow",
+    "retrying": "yellow",
+    "waiting": "yellow",
+}
+
+
+def console(*, is_error: bool = False) -> Console:
+    """A console for people; plain where the output is no terminal or `NO_COLOR` is set."""
+    return Console(stderr=is_error, highlight=False, soft_wrap=True)
+
+
+def clean(text: str) -> str:
+    """Text from outside, safe to print: no control characters, no markup."""
+    return escape(telemetry.one_line(text))
+
+
+def state(word: str) -> str:
+    """A state as markup."""
+    style = _STYLES.get(word)
+    return f"[{style}]{word}[/]" if style else word
+
+
+def json(value: Any) -> None:
+    """Print a value as JSON, one line for a pipe, indented for a terminal."""
+    encoded = msgspec.json.encode(value)
+    if sys.stdout.isatty():
+        encoded = msgspec.json.format(encoded, indent=2)
+    sys.stdout.write(encoded.decode() + "\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Print a table whose cells are markup already; a sentence where there are no rows."""
+    if not rows:
+        console().print(empty)
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        shown.add_column(
+            column, overflow="fold" if column == columns[-1] else "ellipsis", no_wrap=column != columns[-1]
+        )
+    for row in rows:
+        shown.add_row(*row)
+    console().print(shown)
+
+
+def facts(pairs: Mapping[str, str | None]) -> None:
+    """Print names and values, one a line; what is None is left out."""
+    shown = {name: value for name, value in pairs.items() if value is not None}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        console().print(f"[dim]{name:<{width}}[/]  {value}")
+
+
+def ago(at: datetime | None) -> str:
+    """How long ago, in the largest unit that fits."""
+    if at is None:
+        return "-"
+    seconds = max(0, int((datetime.now(UTC) - at).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def duration(started_at: datetime | None, finished_at: datetime | None) -> str:
+    """How long something took, or takes so far."""
+    if started_at is None:
+        return "-"
+    seconds = ((finished_at or datetime.now(UTC)) - started_at).total_seconds()
+    return f"{seconds:.1f}s" if seconds < 60 else f"{int(seconds // 60)}m {int(seconds % 60)}s"
+
+
+def fail(text: str) -> None:
+    """Print an error for people to standard error."""
+    for line in text.splitlines() or [""]:
+        console(is_error=True).print(f"[red]error:[/] {clean(line)}")

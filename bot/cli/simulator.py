@@ -1,0 +1,1 @@
+"""`buildhook simulator`: a GitHub to play with, on this machine."""

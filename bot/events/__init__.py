@@ -1,0 +1,14 @@
+"""The way from a stored delivery to what is written for it: the dispatcher, and one module for each GitHub event."""
+
+from __future__ import annotations
+
+from bot.events import check_run, check_suite, installation, ping, pull_request, push
+from bot.events.router import Router
+
+#: Every module of handlers. A new one is added here, and `app.yml` has to subscribe to its event.
+HANDLERS = (check_run, check_suite, installation, ping, pull_request, push)
+
+
+def make_router() -> Router:
+    """All handlers behind one router."""
+    return Router(*(module.router for module in HANDLERS))

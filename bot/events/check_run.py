@@ -1,0 +1,66 @@
+"""`check_run`: somebody pressed "Re-run" beside one of our check runs.
+
+https://docs.github.com/en/webhooks/webhook-events-and-payloads#check_run
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gidgethub import sansio
+from sqlalchemy.engine import Connection
+
+from bot.builds import rerun
+from bot.events import payloads, rerunning
+from bot.events.context import Context
+from bot.events.router import Router
+from bot.model import build, check, job, outcome
+from bot.store import builds, checks, jobs
+
+router = Router()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    check: check.Check
+    build: build.Build
+    jobs: tuple[job.Job, ...]
+    latest: build.Build | None
+
+
+@router.register("check_run", action="rerequested")
+async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
+    """One check run is to run again: its job, or all jobs where it stands for the build."""
+    asked = payloads.read(event, payloads.CheckRunEvent)
+    if asked.installation is None:
+        return outcome.ignored("The delivery names no installation of the App.")
+    known = await context.store.read(_find, asked)
+    if known is None:
+        return outcome.ignored(f"Check run {asked.check_run.id} is none of ours.")
+    refusal = rerun.why_not(known.build, latest=known.latest)
+    if refusal is not None:
+        return outcome.Outcome(trail=(refusal,))
+    if known.check.reported_at is None:
+        return outcome.Outcome(trail=(f"Check run {asked.check_run.id} has not ended yet: nothing is run again.",))
+    refusal = await rerunning.why_not_allowed(
+        asked.sender, context, asked.repository, installation_id=asked.installation.id
+    )
+    if refusal is not None:
+        return outcome.Outcome(trail=(refusal,))
+    own = next((one.plan.key for one in known.jobs if one.id == known.check.job_id), None)
+    wish = rerunning.wish(asked.sender, context, cause=f"check_run:{asked.check_run.id}", only_key=own)
+    made = rerun.make(known.build, known.jobs, wish)
+    return outcome.Outcome(trail=(f"Build {made.build.id} runs {own or 'all jobs'} again.",), builds=(made,))
+
+
+def _find(connection: Connection, asked: payloads.CheckRunEvent) -> _Known | None:
+    repository_id = asked.repository.id
+    found = checks.find_by_github_id(connection, repository_id=repository_id, github_id=asked.check_run.id)
+    if found is None or found.head_sha != asked.check_run.head_sha:
+        return None
+    return _Known(
+        check=found,
+        build=builds.get(connection, found.build_id),
+        jobs=tuple(jobs.list_of_builds(connection, [found.build_id])),
+        latest=builds.find_latest(connection, repository_id=repository_id, head_sha=found.head_sha),
+    )

@@ -1,0 +1,54 @@
+"""`check_suite`: somebody pressed "Re-run all checks".
+
+https://docs.github.com/en/webhooks/webhook-events-and-payloads#check_suite
+"""
+
+from __future__ import annotations
+
+from gidgethub import sansio
+from sqlalchemy.engine import Connection
+
+from bot.builds import rerun
+from bot.events import payloads, rerunning
+from bot.events.context import Context
+from bot.events.router import Router
+from bot.model import build, job, outcome
+from bot.store import builds, jobs
+
+router = Router()
+
+
+@router.register("check_suite", action="rerequested")
+async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
+    """All checks of a commit are to run again."""
+    asked = payloads.read(event, payloads.CheckSuiteEvent)
+    if asked.installation is None:
+        return outcome.ignored("The delivery names no installation of the App.")
+    known = await context.store.read(_find, asked)
+    if isinstance(known, str):
+        return outcome.Outcome(trail=(known,))
+    latest, latest_jobs = known
+    refusal = rerun.why_not(latest, latest=latest) or await rerunning.why_not_allowed(
+        asked.sender, context, asked.repository, installation_id=asked.installation.id
+    )
+    if refusal is not None:
+        return outcome.Outcome(trail=(refusal,))
+    made = rerun.make(latest, latest_jobs, rerunning.wish(asked.sender, context, cause=_cause(asked)))
+    return outcome.Outcome(trail=(f"Build {made.build.id} runs all jobs again.",), builds=(made,))
+
+
+def _find(connection: Connection, asked: payloads.CheckSuiteEvent) -> tuple[build.Build, tuple[job.Job, ...]] | str:
+    repository_id, suite = asked.repository.id, asked.check_suite
+    answered = builds.find_by_cause(connection, repository_id=repository_id, cause=_cause(asked))
+    if answered is not None:
+        return f"Build {answered.id} already answers this wish."
+    latest = builds.find_latest(connection, repository_id=repository_id, head_sha=suite.head_sha)
+    if latest is None:
+        return f"There is no build of commit {suite.head_sha}."
+    return latest, tuple(jobs.list_of_builds(connection, [latest.id]))
+
+
+def _cause(asked: payloads.CheckSuiteEvent) -> str:
+    # A new press comes with another time, or with more runs in the suite.
+    suite = asked.check_suite
+    return f"check_suite:{suite.id}:{suite.updated_at[:64]}:{suite.latest_check_runs_count}"

@@ -1,0 +1,33 @@
+"""What a handler may use: the delivery it answers, GitHub and the store to read from, a clock and an id maker."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from gidgethub import sansio
+
+from bot.github import GitHub, Repository
+from bot.model import delivery, outcome
+from bot.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One delivery's surroundings. A handler only reads; what it wants written it returns."""
+
+    delivery: delivery.Delivery
+    github: GitHub
+    store: Store
+    now: Callable[[], datetime]
+    #: Gives ULIDs that sort in the order they were made.
+    new_id: Callable[[], str]
+
+    def repository(self, *, installation_id: int, repository_id: int, full_name: str) -> Repository:
+        """A repository as our token for exactly this repository id and installation sees it."""
+        return self.github.repository(installation_id=installation_id, repository_id=repository_id, full_name=full_name)
+
+
+#: Registered with `bot.events.router.Router.register`; may run more than once for one delivery.
+Handler = Callable[[sansio.Event, Context], Awaitable[outcome.Outcome]]

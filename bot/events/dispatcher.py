@@ -1,0 +1,175 @@
+"""The dispatcher: takes stored deliveries oldest first, asks handlers what to write, and writes it with "handled".
+
+A handler may run twice (a crash, a retry); what it returned is applied once, in one transaction, behind a fence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from gidgethub import sansio
+
+from bot import errors, telemetry
+from bot.events import retrying
+from bot.events.context import Context
+from bot.events.router import Router
+from bot.model import delivery, outcome
+from bot.store import Store, deliveries, outcomes
+
+#: How many deliveries are handled side by side.
+MAX_SIDE_BY_SIDE = 32
+#: A handler that takes longer has failed; the lease outlives it.
+HANDLER_TIMEOUT_SECONDS = 120.0
+LEASE = timedelta(minutes=5)
+#: How often the dispatcher looks, should a wake-up be lost.
+LOOK_SECONDS = 5.0
+#: From this size a body is decoded off the event loop, which others need meanwhile.
+_LARGE_BODY_BYTES = 256 * 1024
+_log = telemetry.log("events")
+
+
+class Dispatcher:
+    """Claims, routes and writes; it decides nothing about builds."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        router: Router,
+        context: Callable[[delivery.Delivery], Context],
+        metrics: telemetry.Metrics,
+        owner: str,
+        on_applied: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._router = router
+        self._context = context
+        self._metrics = metrics
+        self._owner = owner
+        self._on_applied = on_applied
+        self._now = now
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._hint = asyncio.Event()
+
+    def wake(self) -> None:
+        """Hint that there is something to do."""
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Dispatch for ever. When stopped, what is under way is given up: nothing of it was written."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._hint.clear()
+                try:
+                    await self._dispatch_ready(group)
+                    due_at = await self._store.read(deliveries.next_due_at)
+                except errors.StoreUnavailable as error:
+                    _log.error("Deliveries cannot be claimed.", action="claim_deliveries", error=str(error))
+                    due_at = None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hint.wait(), self._pause_seconds(due_at))
+
+    def _pause_seconds(self, due_at: datetime | None) -> float:
+        if due_at is None:
+            return LOOK_SECONDS
+        return min(LOOK_SECONDS, max(0.01, (due_at - self._now()).total_seconds()))
+
+    async def _dispatch_ready(self, group: asyncio.TaskGroup) -> None:
+        free = MAX_SIDE_BY_SIDE - len(self._under_way)
+        if free <= 0:
+            return
+        claimed = await self._store.write(
+            deliveries.claim_next, now=self._now(), owner=self._owner, lease=LEASE, limit=free
+        )
+        for one in claimed:
+            task = group.create_task(self.dispatch(one))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(lambda _task: self.wake())
+
+    async def dispatch(self, claimed: delivery.Delivery) -> None:
+        """Handle one claimed delivery and write what became of it."""
+        with telemetry.bound(delivery_id=claimed.id):
+            started = time.perf_counter()
+            try:
+                state = await self._settle(claimed)
+            except errors.LeaseLost:
+                state = "lease_lost"
+            except errors.StoreUnavailable as error:
+                # Its lease runs out, then it is claimed again.
+                _log.error("An outcome could not be written.", action="apply_outcome", error=str(error))
+                state = "not_written"
+            known = claimed.event if claimed.event in retrying.KNOWN_EVENTS else "other"
+            self._metrics.handled.labels(known, state).inc()
+            self._metrics.handle_seconds.observe(time.perf_counter() - started)
+
+    async def _settle(self, claimed: delivery.Delivery) -> str:
+        if claimed.attempts > retrying.MAX_ATTEMPTS:
+            return await self._fail(claimed, error=retrying.never_ended(claimed), again_at=None)
+        try:
+            async with asyncio.timeout(HANDLER_TIMEOUT_SECONDS):
+                decided = await self._decide(claimed)
+            return await self._apply(claimed, decided)
+        except (errors.LeaseLost, errors.StoreUnavailable):
+            raise
+        except Exception as error:
+            return await self._after(claimed, error)
+
+    async def _decide(self, claimed: delivery.Delivery) -> outcome.Outcome:
+        event = await _event(claimed)
+        handlers = self._router.handlers(event)
+        if not handlers:
+            return outcome.ignored(retrying.no_handler(claimed))
+        return outcome.joined([await handler(event, self._context(claimed)) for handler in handlers])
+
+    async def _apply(self, claimed: delivery.Delivery, decided: outcome.Outcome) -> str:
+        made = await self._store.write(outcomes.apply, claimed, decided, now=self._now())
+        if decided.look_again_at is not None:
+            return "retrying"
+        _log.info(
+            "A delivery is handled.",
+            action="handle_delivery",
+            event_name=claimed.event,
+            reason=decided.trail[-1],
+            builds=[one.id for one in made],
+        )
+        self._on_applied()
+        return str(delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED)
+
+    async def _after(self, claimed: delivery.Delivery, error: Exception) -> str:
+        verdict = retrying.decide(error, claimed, now=self._now())
+        if verdict.is_unexpected:
+            _log.error("A handler failed.", action="handle_delivery", attempts=claimed.attempts, exc_info=error)
+        if verdict.is_ignored:
+            return await self._apply(claimed, outcome.ignored(verdict.text))
+        if verdict.is_counted:
+            return await self._fail(claimed, error=verdict.text, again_at=verdict.again_at)
+        assert verdict.again_at is not None
+        await self._store.write(
+            deliveries.look_again,
+            claimed,
+            at=verdict.again_at,
+            reason="It is tried again until GitHub answers.",
+            error=verdict.text,
+        )
+        return str(delivery.State.RETRYING)
+
+    async def _fail(self, claimed: delivery.Delivery, *, error: str, again_at: datetime | None) -> str:
+        await self._store.write(deliveries.fail, claimed, error=error, next_attempt_at=again_at)
+        state = delivery.State.RETRYING if again_at is not None else delivery.State.PARKED
+        _log.warning("A delivery could not be handled.", action="fail_delivery", state=state, error=error)
+        return str(state)
+
+
+async def _event(claimed: delivery.Delivery) -> sansio.Event:
+    def decode() -> object:
+        return msgspec.json.decode(delivery.payload(headers=claimed.headers, body=claimed.body))
+
+    data = await asyncio.to_thread(decode) if len(claimed.body) >= _LARGE_BODY_BYTES else decode()
+    return sansio.Event(data, event=claimed.event, delivery_id=claimed.id)
