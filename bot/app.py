@@ -16,17 +16,17 @@ from aiohttp import web
 
 import bot
 from bot import clock, engines, errors, events, identity, telemetry
+from bot import web as pages
 from bot.builds import commands, follower, request, scheduler, sweeper
 from bot.checks import reporter
 from bot.engines import contract
 from bot.events import context, dispatcher, retrying
-from bot.github import GitHub, urls
+from bot.github import GitHub
 from bot.listener import Listener
 from bot.logs import LogStore
 from bot.model import build, delivery, job
 from bot.settings import Settings
 from bot.store import Store, builds, checks, deliveries
-from bot.web import site
 from bot.webhooks import door, inbox
 
 #: How often committed pages are moved into the database file, out of the way of the answers.
@@ -51,7 +51,13 @@ class Service:
         self._work: _Work | None = None
         self._work_task: asyncio.Task[None] | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._site: site.Site | None = None
+        self._readiness = pages.Readiness(
+            {
+                "database": pages.store_check(self._store),
+                "inbox": self._look_at_inbox,
+                "credentials": self._look_at_credentials,
+            }
+        )
         self._listener: Listener | None = None
         self._settings_changed = asyncio.Event()
 
@@ -87,8 +93,7 @@ class Service:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._site is not None:
-            self._site.close_streams()
+        self._readiness.drain()
         await self._stack.aclose()
 
     async def run(self) -> None:
@@ -110,7 +115,7 @@ class Service:
         self._settings_changed.set()
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=64 * 1024)
+        application = web.Application(client_max_size=pages.CLIENT_MAX_SIZE_BYTES)
         front = door.Door(
             self._inbox,
             credentials=self._credentials,
@@ -118,15 +123,15 @@ class Service:
             known_events=retrying.KNOWN_EVENTS,
         )
         application.add_routes(front.routes())
-        self._site = site.add_to(
+        pages.add_to(
             application,
             store=self._store,
             logs=self._logs,
             metrics=self._metrics,
-            readiness={"database": self._is_store_ready, "inbox": self._is_inbox_ready, "work": self._is_work_ready},
+            readiness=self._readiness,
             refresh_metrics=self._refresh_metrics,
-            actions=site.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry),
-            access=self._settings.access,
+            actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry),
+            access_mode=self._settings.access,
         )
         return application
 
@@ -194,18 +199,11 @@ class Service:
     def _details_url(self, kind: str, of_id: str) -> str:
         return f"{self._settings.public_url or self.url}/{kind}/{of_id}"
 
-    async def _is_store_ready(self) -> str | None:
-        try:
-            await self._store.read(deliveries.next_due_at)
-        except errors.StoreUnavailable as error:
-            return str(error)
-        return None
-
-    async def _is_inbox_ready(self) -> str | None:
+    async def _look_at_inbox(self) -> str | None:
         return self._inbox.why_full()
 
-    async def _is_work_ready(self) -> str | None:
-        return None if self._work is not None else "the App's credentials are not set up yet"
+    async def _look_at_credentials(self) -> str | None:
+        return None if self._work is not None else "the App's credentials are not set"
 
     async def _refresh_metrics(self) -> None:
         await self._inbox.measure()
@@ -246,9 +244,9 @@ class _Work:
     ) -> None:
         assert settings.app_id is not None
         assert settings.private_key is not None
-        self._urls = urls.derive(settings.github_api_url, settings.github_url)
         self._github = GitHub(
-            self._urls,
+            api_url=settings.github_api_url,
+            github_url=settings.github_url,
             app_id=settings.app_id,
             private_key=settings.private_key.get_secret_value(),
             metrics=metrics,
@@ -311,18 +309,19 @@ class _Work:
         return context.Context(delivery=one, github=self._github, store=self._store, now=clock.now, new_id=self._new_id)
 
     def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
-        async def token() -> str:
-            return await self._github.git_token(installation_id=of.installation_id, repository_id=of.repository_id)
-
+        repository = self._github.repository(
+            installation_id=of.installation_id, repository_id=of.repository_id, full_name=of.repository
+        )
         source = contract.Source(
             repository_id=of.repository_id,
-            url=self._urls.git_url(of.repository),
+            url=self._github.git_url(of.repository),
             head_sha=of.head_sha,
             base_sha=of.base_sha,
             trust=of.trust,
-            token=token,
+            token=repository.git_token,
         )
-        return request.make(one, of, source=source, server_url=self._urls.web, api_url=self._urls.api)
+        at = self._github.urls
+        return request.make(one, of, source=source, server_url=at.web, api_url=at.api)
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ class Listener:
             auto_decompress=False,
             logger=_server_logger(),
         )
-        self._server: asyncio.AbstractServer | None = None
+        self._server: asyncio.Server | None = None
 
     @property
     def port(self) -> int:

@@ -20,7 +20,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 from bot import errors
 
 PREFIX = "BUILDHOOK_"
-_SECRETS = ("PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
+#: Settings that may also come from files.
+SECRETS = ("PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
 
 
 class Access(enum.StrEnum):
@@ -144,13 +145,6 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("engine")
-    @classmethod
-    def _is_known_engine(cls, value: str) -> str:
-        if value != "local":
-            raise ValueError("the engine is `local`")
-        return value
-
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:
         given = {
@@ -194,13 +188,13 @@ def load(**given: Any) -> Settings:
 def unknown_names() -> tuple[str, ...]:
     """Names in the environment that look like settings but are none: probably misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {f"{PREFIX}{name}_FILE" for name in _SECRETS}
+    known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
     return tuple(sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known))
 
 
 def _secrets_from_files() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in _SECRETS:
+    for name in SECRETS:
         path = os.environ.get(f"{PREFIX}{name}_FILE")
         if not path:
             continue

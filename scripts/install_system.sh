@@ -8,6 +8,7 @@ declare -A package=(
   [slirp4netns]=slirp4netns
   [ip]=iproute2
   [chromium]=chromium
+  [wrk]=wrk
 )
 missing=()
 PATH="$PATH:/usr/sbin:/sbin"

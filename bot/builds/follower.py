@@ -6,6 +6,7 @@ changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -63,7 +64,9 @@ class Follower:
             saved, saved_at = one, self._now()
             if one.state in job.FINAL:
                 break
-        await self._engine.remove(one.id)
+        # What is left over when this fails is freed at the next start.
+        with contextlib.suppress(errors.EngineError):
+            await self._engine.remove(one.id)
         return one
 
     async def _take(self, one: job.Job, event: contract.Event) -> job.Job:

@@ -32,7 +32,7 @@ _log = telemetry.log("builds")
 @dataclass(frozen=True, slots=True)
 class _Started:
     job: job.Job
-    build: build.Build
+    of_build: build.Build
 
 
 class Scheduler:
@@ -135,11 +135,11 @@ class Scheduler:
         task.add_done_callback(done)
 
     async def _run_job(self, one: _Started) -> None:
-        with telemetry.bound(job_id=one.job.id, build_id=one.build.id):
+        with telemetry.bound(job_id=one.job.id, build_id=one.of_build.id):
             current = one.job
             while current.state in job.ON_ENGINE:
                 try:
-                    current = await self._start_and_follow(current, one.build)
+                    current = await self._start_and_follow(current, one.of_build)
                 except errors.LeaseLost:
                     _log.warning("The job was taken over.", action="lose_job")
                     return

@@ -52,7 +52,7 @@ class Sweeper:
         """Free what the engine still holds of jobs that ended just before the last process did."""
         after_id = str(ULID.from_datetime(self._now() - timedelta(days=1)))
         for job_id in await self._store.read(jobs.list_ended_ids, after_id=after_id):
-            await self._engine.remove(job_id)
+            await self._free(job_id)
 
     async def sweep(self) -> None:
         """Delete everything that is too old now."""
@@ -64,9 +64,15 @@ class Sweeper:
             builds_gone, jobs_gone = await self._store.write(builds.delete_finished, before=before, limit=_BATCH)
             for job_id in jobs_gone:
                 await self._logs.delete(job_id)
-                await self._engine.remove(job_id)
+                await self._free(job_id)
             deleted += builds_gone
             if builds_gone < _BATCH:
                 break
         if deleted:
             _log.info("Old entries were deleted.", action="sweep", count=deleted, before=before.isoformat())
+
+    async def _free(self, job_id: str) -> None:
+        try:
+            await self._engine.remove(job_id)
+        except errors.EngineError as error:
+            _log.warning("The engine keeps an ended job.", action="remove_job", job_id=job_id, error=str(error))

@@ -35,9 +35,10 @@ _log = telemetry.log("checks")
 class _Subject:
     """What a check tells about."""
 
-    build: build.Build
+    of_build: build.Build
     jobs: Sequence[job.Job]
-    job: job.Job | None
+    #: None where the check stands for the whole build.
+    of_job: job.Job | None
 
 
 class Reporter:
@@ -145,13 +146,13 @@ class Reporter:
             return await _create_or_update(repository, claimed, render.minimal(wanted))
 
     async def _render(self, claimed: check.Check, subject: _Subject) -> check.CheckRun:
-        failed = render.first_failure(subject.jobs if subject.job is None else [subject.job])
-        kind, of_id = ("builds", claimed.build_id) if subject.job is None else ("jobs", subject.job.id)
+        failed = render.first_failure(subject.jobs if subject.of_job is None else [subject.of_job])
+        kind, of_id = ("builds", claimed.build_id) if subject.of_job is None else ("jobs", subject.of_job.id)
         return render.check_run(
             claimed,
-            build=subject.build,
+            build=subject.of_build,
             jobs=subject.jobs,
-            job=subject.job,
+            job=subject.of_job,
             log_tail=await self._tail(failed) if failed is not None else None,
             details_url=self._details_url(kind, of_id),
         )
@@ -183,10 +184,7 @@ async def _create_or_update(repository: Repository, claimed: check.Check, wanted
         github_id = await repository.find_check_run(
             head_sha=wanted.head_sha, name=wanted.name, external_id=wanted.external_id
         )
-    if github_id is None:
-        return await repository.create_check_run(wanted)
-    await repository.update_check_run(github_id, wanted)
-    return github_id
+    return await repository.put_check_run(wanted, github_id=github_id)
 
 
 def _subject(connection: Connection, claimed: check.Check) -> _Subject:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def serve(
         runner.run(_serve(loaded, given=given, as_json=as_json))
 
 
-async def _serve(loaded: settings.Settings, *, given: dict[str, object], as_json: bool) -> None:
+async def _serve(loaded: settings.Settings, *, given: Mapping[str, object], as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -63,7 +64,7 @@ async def _serve(loaded: settings.Settings, *, given: dict[str, object], as_json
         _log.info("The service has stopped; builds that run go on.", action="stop")
 
 
-def _reload(service: Service, given: dict[str, object]) -> None:
+def _reload(service: Service, given: Mapping[str, object]) -> None:
     try:
         service.reload(settings.load(**given))
     except errors.SettingsError as error:

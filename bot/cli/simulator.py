@@ -1,1 +1,66 @@
 """`buildhook simulator`: a GitHub to play with, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli import output
+from bot.simulator import Simulator
+
+
+def simulator(
+    folder: Annotated[Path, typer.Option(help="Where its repositories and the App's key are kept.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port, 0 for a free one.", min=0, max=65_535)] = 3000,
+    webhook_url: Annotated[
+        str, typer.Option(help="Where deliveries go.", metavar="URL")
+    ] = "http://127.0.0.1:8080/webhook",
+    repo: Annotated[str, typer.Option(help="A repository to begin with, as owner/name.")] = "octo/hello",
+    as_json: output.Json = False,
+) -> None:
+    """Run a simulator of GitHub: REST, signed deliveries, git over HTTP, and pages to look at.
+
+    It prints the settings that a service needs for it. What it holds is gone when it ends.
+
+    Example: buildhook simulator --folder ./github
+    """
+    asyncio.run(_run(folder, host=host, port=port, webhook_url=webhook_url, repo=repo, as_json=as_json))
+
+
+async def _run(folder: Path, *, host: str, port: int, webhook_url: str, repo: str, as_json: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Simulator(folder=folder, host=host, port=port, webhook_url=webhook_url) as github:
+        created = await github.create_repository(repo)
+        key = folder / "app.pem"
+        key.touch(mode=0o600)
+        key.write_text(github.private_key)
+        settings = {
+            "BUILDHOOK_GITHUB_API_URL": github.api_url,
+            "BUILDHOOK_APP_ID": str(github.app_id),
+            "BUILDHOOK_PRIVATE_KEY_FILE": str(key.absolute()),
+            "BUILDHOOK_WEBHOOK_SECRET": github.webhook_secret or "",
+        }
+        if as_json:
+            output.json({"url": github.url, "repository": created.html_url, "settings": settings})
+        else:
+            _tell(github.url, clone_url=created.clone_url, settings=settings)
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def _tell(url: str, *, clone_url: str, settings: dict[str, str]) -> None:
+    console = output.console()
+    console.print(f"A simulator of GitHub is at [bold]{url}[/]")
+    console.print("Start a service for it with:\n")
+    for name, value in settings.items():
+        console.print(f"  export {name}={output.clean(value)}")
+    console.print("  buildhook serve\n")
+    console.print(f"Then push to it: git clone {clone_url}")

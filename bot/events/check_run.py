@@ -22,8 +22,8 @@ router = Router()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    check: check.Check
-    build: build.Build
+    run: check.Check
+    of_build: build.Build
     jobs: tuple[job.Job, ...]
     latest: build.Build | None
 
@@ -37,19 +37,19 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     known = await context.store.read(_find, asked)
     if known is None:
         return outcome.ignored(f"Check run {asked.check_run.id} is none of ours.")
-    refusal = rerun.why_not(known.build, latest=known.latest)
+    refusal = rerun.why_not(known.of_build, latest=known.latest)
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    if known.check.reported_at is None:
+    if known.run.reported_at is None:
         return outcome.Outcome(trail=(f"Check run {asked.check_run.id} has not ended yet: nothing is run again.",))
     refusal = await rerunning.why_not_allowed(
         asked.sender, context, asked.repository, installation_id=asked.installation.id
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    own = next((one.plan.key for one in known.jobs if one.id == known.check.job_id), None)
+    own = next((one.plan.key for one in known.jobs if one.id == known.run.job_id), None)
     wish = rerunning.wish(asked.sender, context, cause=f"check_run:{asked.check_run.id}", only_key=own)
-    made = rerun.make(known.build, known.jobs, wish)
+    made = rerun.make(known.of_build, known.jobs, wish)
     return outcome.Outcome(trail=(f"Build {made.build.id} runs {own or 'all jobs'} again.",), builds=(made,))
 
 
@@ -59,8 +59,8 @@ def _find(connection: Connection, asked: payloads.CheckRunEvent) -> _Known | Non
     if found is None or found.head_sha != asked.check_run.head_sha:
         return None
     return _Known(
-        check=found,
-        build=builds.get(connection, found.build_id),
+        run=found,
+        of_build=builds.get(connection, found.build_id),
         jobs=tuple(jobs.list_of_builds(connection, [found.build_id])),
         latest=builds.find_latest(connection, repository_id=repository_id, head_sha=found.head_sha),
     )

@@ -63,6 +63,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch for ever. When stopped, what is under way is given up: nothing of it was written."""
+        await self.settle_suspects()
         async with asyncio.TaskGroup() as group:
             while True:
                 self._hint.clear()
@@ -74,6 +75,27 @@ class Dispatcher:
                     due_at = None
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._hint.wait(), self._pause_seconds(due_at))
+
+    async def settle_suspects(self) -> None:
+        """Handle one by one what was under way when the process ended, twice already.
+
+        One of them may be what ends it; side by side it would take the attempts of the others with it.
+        """
+        while True:
+            try:
+                suspect = await self._store.write(
+                    deliveries.claim_suspect,
+                    now=self._now(),
+                    owner=self._owner,
+                    lease=LEASE,
+                    min_attempts=retrying.SUSPECT_ATTEMPTS,
+                )
+            except errors.StoreUnavailable as error:
+                _log.error("Deliveries cannot be claimed.", action="claim_deliveries", error=str(error))
+                return
+            if suspect is None:
+                return
+            await self.dispatch(suspect)
 
     def _pause_seconds(self, due_at: datetime | None) -> float:
         if due_at is None:

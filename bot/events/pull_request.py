@@ -136,20 +136,14 @@ async def _decide(
         plan.Facts(event="pull_request", ref=maker.template.ref, base_ref=pull.base.ref),
     )
     if made.reason is not None:
-        return _left_out(made, maker, known)
+        # Where the file decides about pull requests at all, a check that says so keeps nobody waiting for one;
+        # but it must not hide what a push of the same commit told.
+        says_so = "pull_request" in parsed.pipeline.on and known.latest is None
+        return maker.skipped(made.reason) if says_so else made.reason
     if await _is_proved_equal(made, changed, repository, known):
         assert known.latest is not None
         return maker.taken_over(made, origin=known.latest, origin_jobs=known.latest_jobs)
     return maker.planned(made)
-
-
-def _left_out(made: plan.Plan, maker: planning.Maker, known: _Known) -> outcome.NewBuild | str:
-    assert made.reason is not None
-    # Where the file decides about pull requests at all, a check that says so keeps nobody waiting for one;
-    # but it must not hide what a push of the same commit told.
-    if not made.is_skipped or known.latest is not None:
-        return made.reason
-    return maker.skipped(made.reason)
 
 
 async def _verdict(pull: payloads.Pull, repository: Repository) -> trust.Verdict:

@@ -10,6 +10,8 @@ from bot.model import delivery
 
 #: Begun this often without an end, a delivery is parked. Counted before handling, so one that kills us counts too.
 MAX_ATTEMPTS = 5
+#: Begun this often without an end, it is handled alone: it may be what ends the process.
+SUSPECT_ATTEMPTS = 2
 #: GitHub's longest troubles took hours; the state of a delivery this old is better asked for anew.
 OUTAGE_PATIENCE = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(minutes=5)

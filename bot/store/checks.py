@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors
 from bot.model import build, check, job
+from bot.pipelines import plan
 from bot.store.schema import checks as table
 
 #: The check run that always exists, and the only one to require.
-AGGREGATE = "buildhook"
+AGGREGATE = plan.CHECK_NAME
 _IS_STALE = table.c.reported_version < table.c.desired_version
 
 

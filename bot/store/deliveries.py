@@ -20,7 +20,7 @@ from bot.store.schema import deliveries as table
 _LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
 # Written out, not bound: only then does SQLite see that the partial indexes hold them.
 _UNFINISHED = sa.text("deliveries.state IN ('received', 'handling', 'retrying')")
-_EARLIER_UNFINISHED = sa.text("earlier.state IN ('received', 'handling', 'retrying')")
+_OTHER_UNFINISHED = sa.text("other.state IN ('received', 'handling', 'retrying')")
 
 
 class Put(enum.StrEnum):
@@ -54,6 +54,8 @@ def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]
         digest = hashlib.sha256(one.body).digest()
         if key in known:
             answers.append(_seen_again(connection, one, known[key], digest))
+            if answers[-1] == Put.REQUEUED:
+                known[key] = (digest, delivery.State.RECEIVED)
         else:
             known[key] = (digest, delivery.State.RECEIVED)
             rows.append(_row(one, digest))
@@ -150,18 +152,49 @@ def claim_next(
 
     The attempt is counted here, before anybody handles it: a delivery that kills the process is parked in the end.
     """
-    earlier = table.alias("earlier")
-    held_back = sa.exists().where(
-        earlier.c.ordering_key == table.c.ordering_key,
-        earlier.c.seq < table.c.seq,
-        _EARLIER_UNFINISHED,
-    )
     is_due = sa.or_(
         sa.and_(table.c.state == delivery.State.HANDLING, table.c.lease_until < now),
         table.c.state == delivery.State.RECEIVED,
         sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= now),
     )
-    query = sa.select(table.c.seq).where(_UNFINISHED, is_due, ~held_back).order_by(table.c.seq).limit(limit)
+    return _claim(connection, is_due, now=now, owner=owner, lease=lease, limit=limit)
+
+
+def claim_suspect(
+    connection: Connection, *, now: datetime, owner: str, lease: timedelta, min_attempts: int
+) -> delivery.Delivery | None:
+    """Claim the oldest delivery whose handling was begun this often without any end, as when the process dies of it."""
+    is_suspect = sa.and_(table.c.state == delivery.State.RECEIVED, table.c.attempts >= min_attempts)
+    claimed = _claim(connection, is_suspect, now=now, owner=owner, lease=lease, limit=1)
+    return claimed[0] if claimed else None
+
+
+def _claim(
+    connection: Connection,
+    is_wanted: sa.ColumnElement[bool],
+    *,
+    now: datetime,
+    owner: str,
+    lease: timedelta,
+    limit: int,
+) -> list[delivery.Delivery]:
+    other = table.alias("other")
+    held_back = sa.exists().where(
+        other.c.ordering_key == table.c.ordering_key,
+        other.c.seq < table.c.seq,
+        _OTHER_UNFINISHED,
+    )
+    # A replayed delivery is older than one that may be in work right now.
+    in_work = sa.exists().where(
+        other.c.ordering_key == table.c.ordering_key,
+        other.c.seq > table.c.seq,
+        _OTHER_UNFINISHED,
+        other.c.state == delivery.State.HANDLING,
+        other.c.lease_until >= now,
+    )
+    query = (
+        sa.select(table.c.seq).where(_UNFINISHED, is_wanted, ~held_back, ~in_work).order_by(table.c.seq).limit(limit)
+    )
     claimed = list(connection.execute(query).scalars())
     if not claimed:
         return []

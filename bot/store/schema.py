@@ -1,4 +1,4 @@
-"""The tables. Migrations reach exactly these: `tests/store/test_migrations.py` compares the two."""
+"""The tables. Migrations reach exactly these: `tests/migrations/test_migrations.py` compares the two."""
 
 from __future__ import annotations
 

@@ -95,6 +95,8 @@ class Store:
             self._url,
             connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
             pool_size=_READERS + 1,
+            # An error's text goes into logs; what was being written does not.
+            hide_parameters=True,
         )
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "begin", _on_begin)
@@ -172,7 +174,16 @@ def _translated() -> Iterator[None]:
     """The driver's errors become the one word that callers act on; a broken rule of ours stays what it is."""
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
+        if not _is_unavailable(error.orig):
+            raise
         raise errors.StoreUnavailable(f"The database cannot be used: {error.orig}") from error
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
+        if not _is_unavailable(error):
+            raise
         raise errors.StoreUnavailable(f"The database cannot be used: {error}") from error
+
+
+def _is_unavailable(error: BaseException | None) -> bool:
+    # A file that is broken, or no database, is told by the plain class; its subclasses are mistakes of a statement.
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

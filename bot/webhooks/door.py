@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,11 @@ from bot.webhooks.inbox import Inbox
 BODY_TIMEOUT_SECONDS = 8.0
 #: All bodies that are being read together may hold this much memory.
 MAX_BYTES_IN_FLIGHT = 256 * 1024**2
+#: Nearly all deliveries are smaller than this; a quarter of the memory is kept for them, so that a few senders of large
+#: bodies cannot shut the door to everybody.
+SMALL_BODY_BYTES = 128 * 1024
+#: One refusal of each kind is logged in this time, with how many there were: strangers cannot fill the disk.
+LOG_INTERVAL_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 30
 #: From this size a body is proved and read off the event loop, which others need meanwhile.
 _LARGE_BODY_BYTES = 512 * 1024
@@ -58,6 +64,7 @@ class Door:
         self._known_events = known_events
         self._max_bytes_in_flight = max_bytes_in_flight
         self._bytes_in_flight = 0
+        self._refusals = _Refusals()
 
     def routes(self) -> list[web.RouteDef]:
         """The door's only route."""
@@ -71,7 +78,7 @@ class Door:
             guid, put = await self._take(request, headers)
         except errors.DeliveryRefused as refusal:
             self._metrics.rejected.labels(refusal.label).inc()
-            _log.info("A request was refused.", action="refuse_delivery", reason=refusal.label, status=refusal.status)
+            self._refusals.note(refusal)
             return _refused(refusal)
         finally:
             self._metrics.answer_seconds.observe(time.perf_counter() - started)
@@ -123,7 +130,7 @@ class Door:
                     self._bytes_in_flight += len(chunk)
                     if size_bytes > parse.MAX_BODY_BYTES:
                         raise parse.too_large()
-                    if self._bytes_in_flight > self._max_bytes_in_flight:
+                    if self._bytes_in_flight > self._allowed_in_flight(size_bytes):
                         raise _try_later("Too much is being received at once.", label="too_many_bytes")
                     chunks.append(chunk)
         except BaseException as error:
@@ -136,6 +143,33 @@ class Door:
                 raise errors.DeliveryRefused("The body broke off.", status=400, label="broken_body") from None
             raise
         return b"".join(chunks)
+
+    def _allowed_in_flight(self, size_bytes: int) -> int:
+        is_small = size_bytes <= SMALL_BODY_BYTES
+        return self._max_bytes_in_flight if is_small else self._max_bytes_in_flight * 3 // 4
+
+
+class _Refusals:
+    """The log lines of refusals, few however many there are."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._next_line_at: dict[str, float] = {}
+
+    def note(self, refusal: errors.DeliveryRefused) -> None:
+        """Count a refusal, and write the count if the last line of its kind is long ago."""
+        self._counts[refusal.label] += 1
+        now = time.monotonic()
+        if now < self._next_line_at.get(refusal.label, now):
+            return
+        self._next_line_at[refusal.label] = now + LOG_INTERVAL_SECONDS
+        _log.info(
+            "Requests were refused.",
+            action="refuse_delivery",
+            reason=refusal.label,
+            status=refusal.status,
+            count=self._counts.pop(refusal.label),
+        )
 
 
 def _headers(request: web.Request) -> dict[str, str]:

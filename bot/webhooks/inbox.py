@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,6 +44,7 @@ class Inbox:
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._has_waiting = asyncio.Event()
+        self._is_closed = False
         self._backlog = deliveries.Backlog(rows=0, size_bytes=0, oldest_received_at=None)
 
     async def open(self) -> None:
@@ -72,8 +72,10 @@ class Inbox:
         A caller that is cancelled (the client went away) takes nothing back: the delivery is committed or not, whole.
 
         :raises errors.InboxFull: if too many deliveries wait to be handled.
-        :raises errors.StoreUnavailable: if the database cannot be written.
+        :raises errors.StoreUnavailable: if the database cannot be written, or the service is stopping.
         """
+        if self._is_closed:
+            raise errors.StoreUnavailable("The service is stopping.")
         rows = self._backlog.rows + len(self._waiting)
         size_bytes = self._backlog.size_bytes + self._waiting_bytes + len(new.body)
         if rows >= self._max_rows or size_bytes > self._max_bytes:
@@ -85,15 +87,20 @@ class Inbox:
         return await waiting.answer
 
     async def run(self) -> None:
-        """Commit what waits, for ever; on cancellation what waits is committed first."""
+        """Commit what waits, for ever; on cancellation what waits is committed first, and nothing more is taken."""
+        under_way: asyncio.Task[None] | None = None
         try:
             while True:
                 await self._has_waiting.wait()
-                await self.commit()
+                # Not cancelled half-way: its callers wait for the answer, and the database would go on without us.
+                under_way = asyncio.create_task(self.commit())
+                await asyncio.shield(under_way)
         finally:
+            self._is_closed = True
+            if under_way is not None:
+                await under_way
             while self._waiting:
-                with contextlib.suppress(errors.StoreUnavailable):
-                    await self.commit()
+                await self.commit()
 
     async def commit(self) -> None:
         """Commit what waits now, as one transaction."""
@@ -106,10 +113,10 @@ class Inbox:
         except Exception as error:
             self._refuse(batch, error)
             return
-        self._count(batch, answers)
         for one, answer in zip(batch, answers, strict=True):
             if not one.answer.done():
                 one.answer.set_result(answer)
+        self._count(batch, answers)
         self._on_stored()
 
     def _count(self, batch: list[_Waiting], answers: list[deliveries.Put]) -> None:
@@ -129,9 +136,10 @@ class Inbox:
                 )
 
     def _refuse(self, batch: list[_Waiting], error: Exception) -> None:
-        _log.error("Deliveries could not be stored.", action="store_deliveries", count=len(batch), exc_info=error)
-        if not isinstance(error, errors.StoreUnavailable):
-            error = errors.StoreUnavailable(str(error))
+        # Answered before it is logged: on a full disk the log may fail too.
         for one in batch:
             if not one.answer.done():
-                one.answer.set_exception(error)
+                one.answer.set_exception(errors.StoreUnavailable(str(error)))
+        is_expected = isinstance(error, errors.StoreUnavailable)
+        facts = {"error": str(error)} if is_expected else {"exc_info": error}
+        _log.error("Deliveries could not be stored.", action="store_deliveries", count=len(batch), **facts)

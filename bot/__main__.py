@@ -1,0 +1,5 @@
+"""`python -m bot` is `buildhook`."""
+
+from bot.cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""Renders a build or a job into the check run that GitHub should show: pure, and always within GitHub's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bot.checks import annotations as marks
+from bot.checks import cleaning, summary, titles
+from bot.model import build, check, job
+
+#: Of the title, in UTF-8 bytes, as all limits here: GitHub counts characters, which are never more.
+MAX_TITLE_BYTES = 255
+PIPELINE_PATH = ".buildhook.yml"
+#: Where an engine lays the repository out, in the paths that a log shows.
+WORKSPACE = "/workspace"
+
+_CONCLUSIONS = {
+    "passed": "success",
+    "failed": "failure",
+    "errored": "failure",
+    "cancelled": "cancelled",
+    "timed_out": "timed_out",
+    "skipped": "skipped",
+}
+_FAILURES = (job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT)
+
+
+def check_run(
+    target: check.Check,
+    *,
+    build: build.Build,
+    jobs: Sequence[job.Job],
+    job: job.Job | None,
+    log_tail: str | None,
+    details_url: str,
+) -> check.CheckRun:
+    """The check run as it should be.
+
+    :param jobs: all jobs of the build, in its order.
+    :param job: the job whose check it is; None for the check that stands for the whole build.
+    :param log_tail: the end of the output of `first_failure`'s failing step, where there is one.
+    :param details_url: the page that the check links to.
+    """
+    subject = summary.Subject(made=build, jobs=tuple(jobs), one=job)
+    title = titles.of_build(build, jobs) if job is None else titles.of_job(job)
+    failure = first_failure(subject.jobs if job is None else (job,))
+    found = _annotations(subject, log_tail)
+    is_completed = status(subject.state) == "completed"
+    return check.CheckRun(
+        name=target.name,
+        head_sha=target.head_sha,
+        external_id=target.external_id,
+        details_url=details_url,
+        status=status(subject.state),
+        conclusion=conclusion(subject.state),
+        started_at=_started_at(subject),
+        completed_at=_completed_at(subject) if is_completed else None,
+        title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES),
+        summary=summary.make(subject, failure=failure, log_tail=log_tail, note=_note(found)),
+        annotations=found.annotations,
+    )
+
+
+def minimal(wanted: check.CheckRun) -> check.CheckRun:
+    """The least of a check run that still says how it ended, for when GitHub refuses the whole."""
+    return replace(
+        wanted,
+        title=(wanted.conclusion or wanted.status).replace("_", " ").capitalize(),
+        summary="GitHub did not take the details. The page behind this check has them.",
+        text=None,
+        annotations=(),
+    )
+
+
+def first_failure(jobs: Sequence[job.Job]) -> job.Job | None:
+    """The job to explain first: one that failed before one that could not be run, before one that timed out."""
+    failed = [one for one in jobs if one.state in _FAILURES]
+    return min(failed, key=lambda one: (_FAILURES.index(one.state), one.position), default=None)
+
+
+def conclusion(state: build.State | job.State) -> str | None:
+    """GitHub's word for how something ended; None while it has not.
+
+    https://docs.github.com/en/rest/checks/runs
+    """
+    if isinstance(state, build.State) and state == build.State.WAITING:
+        return "action_required"
+    return _CONCLUSIONS.get(state.value)
+
+
+def status(state: build.State | job.State) -> str:
+    """GitHub's word for where something stands. What waits for approval is completed, for GitHub, until it is there."""
+    if conclusion(state) is not None:
+        return "completed"
+    return "in_progress" if state.value in {"starting", "running"} else "queued"
+
+
+def _started_at(subject: summary.Subject) -> datetime | None:
+    if status(subject.state) == "queued":
+        return None
+    return (subject.one or subject.made).started_at
+
+
+def _completed_at(subject: summary.Subject) -> datetime:
+    one = subject.one or subject.made
+    ended_at = one.finished_at or one.started_at or one.created_at
+    return max(ended_at, one.started_at or ended_at)
+
+
+def _annotations(subject: summary.Subject, log_tail: str | None) -> marks.Found:
+    if subject.one is None or subject.made.problems:
+        made = tuple(
+            marks.make(problem.path, problem.line, problem.text, title="Pipeline file")
+            for problem in subject.made.problems
+        )
+        return marks.Found(annotations=made[: marks.MAX_ANNOTATIONS], total=len(made))
+    step = titles.failed_step(subject.one) if subject.one.state in _FAILURES else None
+    if step is None:
+        return marks.Found(annotations=(), total=0)
+    places = marks.Places(WORKSPACE, step[0].working_directory)
+    found = marks.find(log_tail or "", places=places)
+    if found.total:
+        return found
+    words = titles.in_words(subject.one)
+    fallback = marks.make(PIPELINE_PATH, step[0].line, f"{step[0].name}: {words}", title=titles.of_job(subject.one))
+    return marks.Found(annotations=(fallback,), total=1)
+
+
+def _note(found: marks.Found) -> str | None:
+    shown = len(found.annotations)
+    return f"{shown} of {found.total} annotations are shown." if shown < found.total else None

@@ -1,0 +1,37 @@
+"""Engines: the places where jobs run, by name; each is loaded when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from pathlib import Path
+
+from bot import errors
+from bot.engines import contract
+
+#: Name -> class that is made with `(data_dir, *, sandbox, network)`. A stranger's engine comes by the entry point group
+#: `buildhook.engines`.
+ENGINES = {
+    "local": "bot.engines.local.engine:Local",
+}
+_GROUP = "buildhook.engines"
+
+
+def load(name: str, *, data_dir: Path, sandbox: str, network: str) -> contract.Engine:
+    """Make the engine of that name, still to be opened.
+
+    :raises errors.SettingsError: if there is no such engine, or a part that it needs is not installed.
+    """
+    strangers = {point.name: point.value for point in metadata.entry_points(group=_GROUP)}
+    path = {**strangers, **ENGINES}.get(name)
+    if path is None:
+        known = ", ".join(sorted({**strangers, **ENGINES}))
+        raise errors.SettingsError(f"There is no engine {name!r}; there are: {known}.")
+    module, _, attribute = path.partition(":")
+    try:
+        made: contract.Engine = getattr(importlib.import_module(module), attribute)(
+            data_dir, sandbox=sandbox, network=network
+        )
+    except ImportError as error:
+        raise errors.SettingsError(f"The engine {name!r} cannot be loaded: {error}.") from error
+    return made

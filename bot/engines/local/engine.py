@@ -1,0 +1,361 @@
+"""The local engine: takes jobs over durably, starts each once, and tells what happens however often it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bot import errors, telemetry
+from bot.engines import contract
+from bot.engines.local import disk, folder, git, launch, mirrors, prepare, stream, threads, watch
+from bot.engines.local import sandbox as sandboxes
+
+_log = telemetry.log("engines")
+#: How often a follower looks by itself.
+_LOOK_SECONDS = 2.0
+#: How soon it looks again after a wake-up with nothing new: a dead supervisor's lock is let go a moment later.
+_AGAIN_SECONDS = 0.02
+#: `merge-tree --write-tree` is new with it.
+_OLDEST_GIT = (2, 38)
+#: Waits before each attempt to get a job's lock, which somebody who only looks may have for a moment.
+_CLAIM_SECONDS = (0.0, 0.02, 0.2)
+_LOST = "The job's supervisor was lost: it was killed, or this machine was restarted. Run the job again."
+_FORGOTTEN = "The service was restarted while it prepared this job, and nobody started it again. Run the job again."
+
+
+_Read = Callable[[int], tuple[list[contract.Event], bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of each job, and of the engine's own work for it."""
+
+    #: How much of a job's output is kept: its beginning and its end.
+    log_bytes: int = 64 << 20
+    #: How long a step may take to end after it was asked to.
+    grace_seconds: float = 10.0
+    #: How long fetching may take.
+    fetch_seconds: float = 900.0
+    #: How long a follower waits for a job to be started again whose preparation a restart cut off.
+    patience_seconds: float = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class _Preparation:
+    """A job between being taken over and its launch."""
+
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Local:
+    """Runs jobs on this machine; the package's description says how.
+
+    :param data_dir: a folder that the service alone may read.
+    :param sandbox: `auto`, `bubblewrap` or `none`.
+    :param network: what trusted jobs reach: `none` or `full`.
+    :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        sandbox: str = "auto",
+        network: str = "none",
+        limits: Limits | None = None,
+        git_env: Mapping[str, str] | None = None,
+    ) -> None:
+        if sandbox not in {"auto", "bubblewrap", "none"} or network not in {"none", "full"}:
+            raise errors.SettingsError("SANDBOX is auto, bubblewrap or none, and NETWORK is none or full.")
+        self._disk = disk.Disk(data_dir)
+        self._is_sandboxed = sandbox != "none"
+        self._has_network = network == "full"
+        self._limits = limits or Limits()
+        self._git_env = dict(git_env or {})
+        self._watch = watch.Watch()
+        self._preparing: dict[str, _Preparation] = {}
+        self._supervisors: dict[int, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        # So that a look at a job's lock is never taken for somebody working on it.
+        self._claiming = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """The engine's name in settings and pages."""
+        return "local"
+
+    async def open(self) -> None:
+        """Make ready: folders, git, and a first look whether a sandbox can be made.
+
+        :raises bot.errors.EngineError: if git is missing or too old, or the data folder cannot be written.
+        """
+        self._files = threads.Threads("engine-files", most=8)
+        self._workers = threads.Threads("engine-work", most=8)
+        try:
+            await self._files.run(self._disk.make)
+        except OSError as error:
+            raise errors.EngineError(f"The data folder {self._disk.data_dir} cannot be written: {error}.") from error
+        tools = await self._files.run(sandboxes.find_tools)
+        if tools.git is None:
+            raise errors.EngineError("git is not installed: install it (apt-get install git).")
+        self._git = git.Git(tools.git, extra_env=self._git_env)
+        await self._files.run(self._check_git)
+        self._mirrors = mirrors.Mirrors(
+            self._disk.mirrors,
+            program=self._git,
+            trash=self._disk.trash,
+            pool=self._workers,
+            fetch_seconds=self._limits.fetch_seconds,
+        )
+        manner = launch.Manner(
+            tools=tools,
+            etc=self._disk.etc,
+            is_sandboxed=self._is_sandboxed,
+            has_network=self._has_network,
+            can_nest=False,
+            grace_seconds=self._limits.grace_seconds,
+            log_limit_bytes=self._limits.log_bytes,
+        )
+        self._preparer = prepare.Preparer(
+            place=self._disk,
+            manner=manner,
+            program=self._git,
+            sources=self._mirrors,
+            workers=self._workers,
+            on_launch=self._reap_later,
+        )
+        self._watch.open()
+        self._begin(self._files.run(self._disk.empty))
+        for has_network in {False, self._has_network} if self._is_sandboxed else ():
+            if problem := (await self._preparer.look(has_network=has_network)).problem:
+                _log.warning(problem, action="sandbox_missing", has_network=has_network)
+
+    async def close(self) -> None:
+        """Let go: jobs that run go on; one that is being prepared is gone on with by the next `start` of it."""
+        self._git.close()
+        for preparation in self._preparing.values():
+            if preparation.task is not None:
+                preparation.task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._mirrors.close()
+        await self._watch.close()
+        for pid_fd in self._supervisors:
+            asyncio.get_running_loop().remove_reader(pid_fd)
+            os.close(pid_fd)
+        self._supervisors.clear()
+        await self._workers.close()
+        await self._files.close()
+
+    async def start(self, request: contract.JobRequest) -> None:
+        """Start the job, once; returns when it is written down. To be called again after a restart.
+
+        :raises bot.errors.EngineError: if it cannot be written down, or its id is not possible.
+        """
+        place = self._disk.job(request.job_id)
+        await self._files.run(lambda: self._accept(place, request))
+        self._prepare(place, request)
+
+    async def find(self, job_id: str) -> bool:
+        """Whether the job was taken over."""
+        try:
+            place = self._disk.job(job_id)
+        except errors.EngineError:
+            return False
+        return await self._files.run(place.exists)
+
+    async def events(self, job_id: str, *, offset: int = 0) -> AsyncIterator[contract.Event]:
+        """What happened since `offset`, and what happens, until and including the end.
+
+        :raises bot.errors.NotFound: if the job was never taken over, or is removed.
+        """
+        if not await self.find(job_id):
+            raise errors.NotFound(f"There is no job {job_id[:80]!r} on this machine.")
+        place = self._disk.job(job_id)
+        read = partial(_read, place.path / "stream")
+        is_woken = True
+        late_at = asyncio.get_running_loop().time() + self._limits.patience_seconds
+        with self._watch.changes(place.path / "stream") as changed:
+            while True:
+                changed.clear()
+                found, is_more = await self._files.run(partial(read, offset))
+                for event in found:
+                    offset = event.offset
+                    yield event
+                    if isinstance(event, contract.Finished):
+                        self._doubt(event)
+                        return
+                if is_more:
+                    continue
+                wait_seconds = _LOOK_SECONDS
+                if not found:
+                    # A wake-up with nothing new: it was closed, or nobody writes.
+                    wait_seconds = _AGAIN_SECONDS if is_woken else _LOOK_SECONDS
+                    is_late = asyncio.get_running_loop().time() > late_at
+                    if await self._tend(place, is_late=is_late):
+                        await self._check_end(place, read, offset)
+                        continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_seconds):
+                        await changed.wait()
+                is_woken = changed.is_set()
+
+    async def cancel(self, job_id: str, *, reason: str) -> None:
+        """Ask the job to end, whatever its state is; of an unknown one it is remembered.
+
+        :raises bot.errors.EngineError: if it cannot be written down.
+        """
+        place = self._disk.job(job_id)
+        await self._files.run(lambda: self._note(place, reason))
+        if (preparation := self._preparing.get(job_id)) is not None:
+            preparation.cancelled.set()
+        elif await self.find(job_id):
+            await self._tend(place, is_late=False)
+
+    async def remove(self, job_id: str) -> None:
+        """Forget an ended job and free its disk.
+
+        :raises bot.errors.EngineError: if the job still runs.
+        """
+        if not await self.find(job_id):
+            return
+        place = self._disk.job(job_id)
+        async with self._claiming:
+            is_idle = job_id not in self._preparing
+            claim = await self._files.run(partial(place.claim, waits_for_ended=True)) if is_idle else None
+            if claim is None:
+                raise errors.EngineError(f"The job {job_id} still runs: cancel it first.")
+            with claim:
+                await self._files.run(lambda: self._disk.throw(place.path))
+        await self._files.run(self._disk.empty)
+
+    def _accept(self, place: folder.Folder, request: contract.JobRequest) -> None:
+        place.accept(request)
+        mark = self._disk.mark(place.job_id)
+        if (reason := folder.read_reason(mark)) is not None:
+            place.cancel(reason)
+            mark.unlink(missing_ok=True)
+
+    def _note(self, place: folder.Folder, reason: str) -> None:
+        try:
+            if not place.exists():
+                folder.cancel_in(self._disk.mark(place.job_id), reason)
+            # It may have come meanwhile.
+            if place.exists():
+                place.cancel(reason)
+        except OSError as error:
+            raise errors.EngineError(f"The cancellation cannot be written: {error.strerror}.") from error
+
+    async def _tend(self, place: folder.Folder, *, is_late: bool) -> bool:
+        """Look after a job that nobody works on; returns whether it is over and was so before."""
+        if place.job_id in self._preparing:
+            return False
+        async with self._claiming:
+            request = await self._files.run(lambda: _look_after(place, is_late=is_late))
+        if isinstance(request, contract.JobRequest):
+            self._prepare(place, request)
+            return False
+        return request
+
+    async def _check_end(self, place: folder.Folder, read: _Read, offset: int) -> None:
+        found, _ = await self._files.run(partial(read, offset))
+        if not found:
+            raise errors.EngineError(f"The job {place.job_id} is over, and offset {offset} is none of its events.")
+
+    def _prepare(self, place: folder.Folder, request: contract.JobRequest) -> None:
+        if place.job_id not in self._preparing:
+            preparation = self._preparing[place.job_id] = _Preparation()
+            preparation.task = self._begin(self._prepare_once(place, request, preparation))
+
+    async def _prepare_once(
+        self, place: folder.Folder, request: contract.JobRequest, preparation: _Preparation
+    ) -> None:
+        claim: folder.Claim | None = None
+        try:
+            for wait_seconds in _CLAIM_SECONDS:
+                await asyncio.sleep(wait_seconds)
+                async with self._claiming:
+                    claim = await self._files.run(place.claim)
+                if claim is not None:
+                    break
+            if claim is not None and claim.is_fresh:
+                await self._preparer.prepare(place, claim, request, preparation.cancelled)
+        except errors.BuildhookError as error:
+            _log.warning("a job was not prepared", action="prepare_failed", job=place.job_id, error=str(error))
+        finally:
+            if claim is not None:
+                claim.close()
+            del self._preparing[place.job_id]
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _doubt(self, event: contract.Finished) -> None:
+        if event.result is contract.Result.ERRORED:
+            self._preparer.doubt()
+
+    def _reap_later(self, pid: int) -> None:
+        pid_fd = os.pidfd_open(pid)
+        self._supervisors[pid_fd] = pid
+        asyncio.get_running_loop().add_reader(pid_fd, self._reap, pid_fd)
+
+    def _reap(self, pid_fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(pid_fd)
+        os.close(pid_fd)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._supervisors.pop(pid_fd), os.WNOHANG)
+
+    def _check_git(self) -> None:
+        said = self._git.ask("version")
+        found = re.search(r"(\d+)\.(\d+)", said)
+        if found is None or (int(found.group(1)), int(found.group(2))) < _OLDEST_GIT:
+            oldest = ".".join(map(str, _OLDEST_GIT))
+            raise errors.EngineError(f"{said.strip()} is too old: install git {oldest} or newer.")
+
+
+def _read(path: Path, offset: int) -> tuple[list[contract.Event], bool]:
+    """The next events, and whether there is more to read at once."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise errors.NotFound(f"The job {path.parent.name} was removed.") from error
+    try:
+        data = os.pread(fd, stream.READ_BYTES, offset)
+        found = stream.events(data, at=offset)
+        return found, bool(found) and len(data) == stream.READ_BYTES
+    finally:
+        os.close(fd)
+
+
+def _look_after(place: folder.Folder, *, is_late: bool) -> contract.JobRequest | bool:
+    """End what is lost or cancelled; gives a request back that can be gone on with, or whether the job was over."""
+    claim = place.claim()
+    if claim is None:
+        return False
+    with claim:
+        if claim.is_finished:
+            return True
+        if not claim.is_fresh:
+            claim.finish(contract.Result.ERRORED, _LOST, log=place.last_words())
+            return False
+        if (reason := place.cancel_reason()) is not None:
+            claim.finish(contract.Result.CANCELLED, reason)
+            return False
+        request, needs_token = place.request()
+        if not needs_token:
+            return request
+        if is_late:
+            claim.finish(contract.Result.ERRORED, _FORGOTTEN)
+        return False

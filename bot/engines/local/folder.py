@@ -1,0 +1,251 @@
+"""A job's folder: request, stream, lock and cancellation; who holds the lock is the only one to write the stream."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from bot import errors
+from bot.engines import contract
+from bot.engines.local.supervisor import frames, output
+from bot.model import build, job
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+_REASON_CHARACTERS = 2000
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as kept on disk: all but the token."""
+
+    needs_token: bool
+    job_id: str
+    repository_id: int
+    url: str
+    head_sha: str
+    base_sha: str | None
+    trust: build.Trust
+    plan: job.Plan
+    env: dict[str, str]
+    timeout_seconds: float
+
+
+class Folder:
+    """One job on disk. Its methods block: they are called from threads.
+
+    :raises errors.EngineError: if the id could not be a folder's name.
+    """
+
+    def __init__(self, jobs: Path, job_id: str) -> None:
+        if not _ID.match(job_id):
+            raise errors.EngineError(f"{job_id[:80]!r} cannot be a job's id: letters, digits, - and _ only.")
+        self.path = jobs / job_id
+        self.job_id = job_id
+
+    @property
+    def box(self) -> Path:
+        """What the job itself may see: its workspace, home, temporary files and scripts."""
+        return self.path / "box"
+
+    def exists(self) -> bool:
+        """Whether the job was taken over."""
+        return self.path.is_dir()
+
+    def accept(self, request: contract.JobRequest) -> bool:
+        """Take the job over, durably and as a whole; False where it was taken before.
+
+        :raises errors.EngineError: if it cannot be written.
+        """
+        if self.exists():
+            return False
+        made = self.path.with_name(f".new-{secrets.token_hex(8)}")
+        try:
+            made.mkdir(mode=0o700, parents=True)
+            _write(made / "request.json", _encode(request))
+            _write(made / "stream", b"")
+            _write(made / output.BALLAST, bytes(output.BALLAST_BYTES))
+            os.mkfifo(made / "control", mode=0o600)
+            _sync(made)
+            os.rename(made, self.path)
+            _sync(self.path.parent)
+        except OSError as error:
+            shutil.rmtree(made, ignore_errors=True)
+            if self.exists():
+                return False
+            raise errors.EngineError(f"The job cannot be written to {self.path.parent}: {error.strerror}.") from error
+        return True
+
+    def request(self) -> tuple[contract.JobRequest, bool]:
+        """The request without its token, and whether it had one."""
+        kept = msgspec.json.decode((self.path / "request.json").read_bytes(), type=_Request)
+        source = contract.Source(
+            repository_id=kept.repository_id,
+            url=kept.url,
+            head_sha=kept.head_sha,
+            base_sha=kept.base_sha,
+            trust=kept.trust,
+        )
+        request = contract.JobRequest(
+            job_id=kept.job_id, source=source, plan=kept.plan, env=kept.env, timeout_seconds=kept.timeout_seconds
+        )
+        return request, kept.needs_token
+
+    def cancel(self, reason: str) -> None:
+        """Note the cancellation, the first reason stays, and tell the supervisor where there is one."""
+        cancel_in(self.path / "cancel", reason)
+        try:
+            control = os.open(self.path / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            # Nobody reads: there is no supervisor, or it is not yet so far and looks for the note next.
+            return
+        try:
+            os.write(control, b".")
+        except OSError:
+            return
+        finally:
+            os.close(control)
+
+    def cancel_reason(self) -> str | None:
+        """Why it is to be cancelled, or None."""
+        return read_reason(self.path / "cancel")
+
+    def claim(self, *, waits_for_ended: bool = False) -> Claim | None:
+        """The lock of the stream, or None while somebody else has it.
+
+        :param waits_for_ended: wait for who has written the end and is about to let go.
+        :raises errors.NotFound: if there is no such job.
+        """
+        try:
+            fd = os.open(self.path / "stream", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise errors.NotFound(f"There is no job {self.job_id} here.") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not waits_for_ended or not Claim(fd).is_finished:
+                os.close(fd)
+                return None
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        return Claim(fd)
+
+    def last_words(self) -> str:
+        """What a supervisor that broke said."""
+        try:
+            return (self.path / "supervisor.err").read_text(encoding="utf-8", errors="replace")[-4000:]
+        except OSError:
+            return ""
+
+
+class Claim:
+    """The lock of a job's stream: as long as it is held, here or by a supervisor, nobody else writes or launches."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._end = 0
+        self._log_at = 0
+        #: Whether a supervisor had it.
+        self.was_launched = False
+        self.is_finished = False
+        self._look()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was written: it may be launched."""
+        return self._end == 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the lock go here; a supervisor that was given it keeps it."""
+        os.close(self.fd)
+
+    def finish(self, result: contract.Result, reason: str | None, *, log: str = "") -> None:
+        """Write the job's end behind what is whole, durably."""
+        os.ftruncate(self.fd, self._end)
+        data = log.encode("utf-8", "replace")
+        for start in range(0, len(data), frames.MAX_PAYLOAD_BYTES):
+            self._append(frames.OUTPUT, data[start : start + frames.MAX_PAYLOAD_BYTES])
+        values: dict[str, object] = {"at": time.time(), "result": result.value, "reason": reason}
+        self._append(frames.FINISHED, frames.fields(values))
+        os.fdatasync(self.fd)
+        self.is_finished = True
+
+    def _append(self, kind: int, payload: bytes) -> None:
+        os.write(self.fd, frames.head(kind, payload, log_at=self._log_at) + payload)
+        self._log_at += len(payload) if kind == frames.OUTPUT else 0
+
+    def _look(self) -> None:
+        while data := os.pread(self.fd, 8 * frames.MAX_PAYLOAD_BYTES, self._end):
+            found = frames.decode(data, at=self._end)
+            for frame in found:
+                self.was_launched |= frame.kind == frames.LAUNCHED
+                self.is_finished |= frame.kind == frames.FINISHED
+                self._end = frame.end
+                self._log_at = frame.log_at + (len(frame.payload) if frame.kind == frames.OUTPUT else 0)
+            if not found:
+                # What follows is torn or damaged: nothing behind it counts.
+                self.is_finished = False
+                return
+
+
+def cancel_in(path: Path, reason: str) -> None:
+    """Write a cancellation that stays; the first one counts."""
+    if path.exists():
+        return
+    made = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    _write(made, reason[:_REASON_CHARACTERS].encode("utf-8", "replace"))
+    os.rename(made, path)
+    _sync(path.parent)
+
+
+def read_reason(path: Path) -> str | None:
+    """A cancellation's reason, or None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _encode(request: contract.JobRequest) -> bytes:
+    source = request.source
+    kept = _Request(
+        needs_token=source.token is not None,
+        job_id=request.job_id,
+        repository_id=source.repository_id,
+        url=source.url,
+        head_sha=source.head_sha,
+        base_sha=source.base_sha,
+        trust=source.trust,
+        plan=request.plan,
+        env=dict(request.env),
+        timeout_seconds=request.timeout_seconds,
+    )
+    return msgspec.json.encode(kept)
+
+
+def _write(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        if data:
+            os.fsync(fd)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

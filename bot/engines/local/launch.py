@@ -1,0 +1,196 @@
+"""The launch: lays a job's workspace out, writes down what its supervisor is to do, and starts it."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.engines import contract
+from bot.engines.local import folder, git, merge, mirror, sandbox, trouble
+from bot.engines.local.supervisor import main, spaces
+
+# The folder that holds the supervisor's package goes last, so that nothing in it can stand for the standard library.
+_CODE = "import sys; sys.path.append(sys.argv[1]); from supervisor import main; main.run()"
+_ROOM = str(Path(__file__).parent)
+_OWN = ("workspace", "home", "tmp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a job is run."""
+
+    tools: sandbox.Tools
+    #: Files for /etc of a sandbox.
+    etc: Path
+    is_sandboxed: bool
+    #: Whether the job reaches the outside.
+    has_network: bool
+    #: Whether bubblewrap is too old to forbid user namespaces inside.
+    can_nest: bool
+    grace_seconds: float
+    log_limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The code of a job."""
+
+    #: The mirror that it is in.
+    found: mirror.Mirror
+    #: The commit to test.
+    tested: mirror.Commit
+    #: For a pull request: what the commit is to be merged into first.
+    base: mirror.Commit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step, ready to run."""
+
+    script: str
+    env: Mapping[str, str]
+    folder: str
+
+
+def steps(request: contract.JobRequest) -> list[Step]:
+    """The steps with their environments; a step's own wins over the job's, the job's over the request's.
+
+    :raises trouble.Ended: if one cannot be run as it is written.
+    """
+    found = []
+    for step in request.plan.steps:
+        env = {**request.env, **request.plan.env, **step.env}
+        wrong = [name for name, value in env.items() if not name or "=" in name or "\0" in name + value]
+        if wrong:
+            raise trouble.Ended(f"The environment variable {wrong[0][:80]!r} has no possible name or value.")
+        parts = Path(step.working_directory).parts
+        if "\0" in step.working_directory + step.run or ".." in parts or parts[:1] == ("/",):
+            raise trouble.Ended(f"The step {step.name[:80]!r} has a command or working-directory that is not possible.")
+        found.append(Step(script=step.run, env=env, folder=step.working_directory))
+    return found
+
+
+def lay_out(place: folder.Folder, source: contract.Source, *, code: Code, program: git.Git, objects: str) -> Code:
+    """Make the workspace, still without its files; gives the code back with the base merged in.
+
+    The repository in it is a real one, so that a build can ask git; its objects are the mirror's, which it only reads.
+
+    :param objects: where the mirror's objects are for the job.
+    :raises trouble.Ended: if the base and the head do not merge.
+    """
+    metadata = place.box / "workspace" / ".git"
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
+        (metadata / name).mkdir(parents=True)
+    if code.base is not None:
+        made = metadata / "objects"
+        merged = merge.merge(code.found, program=program, base=code.base, head=code.tested, objects=made)
+        code = Code(found=code.found, tested=merged)
+    (metadata / "objects/info/alternates").write_text(f"{objects}\n", encoding="utf-8")
+    (metadata / "HEAD").write_text(f"{code.tested.sha}\n", encoding="ascii")
+    (metadata / "config").write_text(_config(source), encoding="ascii")
+    return code
+
+
+def clean(place: folder.Folder) -> None:
+    """Take away what an attempt left that came to nothing; no process of the job ever ran in there."""
+    shutil.rmtree(place.box, ignore_errors=True)
+    place.box.mkdir()
+    place.box.chmod(0o755)
+    for name in _OWN:
+        (place.box / name).mkdir(mode=0o755)
+
+
+def write(
+    place: folder.Folder, found: list[Step], *, manner: Manner, code: Code | None, timeout_seconds: float
+) -> None:
+    """Write the scripts and the launch, and give the job's own folders to the user that it runs as."""
+    uid = sandbox.uid(place.job_id) if manner.is_sandboxed else None
+    scripts = place.box / "steps"
+    scripts.mkdir()
+    scripts.chmod(0o755)
+    for number, step in enumerate(found):
+        (scripts / f"{number}.sh").write_text(f"{step.script}\n", encoding="utf-8", errors="surrogateescape")
+        (scripts / f"{number}.sh").chmod(0o644)
+    places = {"box": str(place.box), "etc": str(manner.etc)}
+    if code is not None:
+        places["objects"] = str(code.found.objects)
+    shown = places if uid is None else {name: f"{spaces.PLACES}/{name}" for name in places}
+    tools = manner.tools
+    network = {"slirp": [tools.slirp4netns], "ip": [tools.ip], "forbidden": list(sandbox.FORBIDDEN)}
+    values = {
+        "steps": [_step(place, number, step, manner, code, shown) for number, step in enumerate(found)],
+        "program": tools.bubblewrap if manner.is_sandboxed else tools.sh,
+        "is_sandboxed": manner.is_sandboxed,
+        "uid": uid,
+        "places": places if uid is not None else {},
+        "network": network if manner.is_sandboxed and manner.has_network else None,
+        "timeout_seconds": float(timeout_seconds),
+        "grace_seconds": float(manner.grace_seconds),
+        "log_limit_bytes": manner.log_limit_bytes,
+        "tested_sha": code.tested.sha if code else "",
+        "tested_tree": code.tested.tree if code else "",
+        "mirror": str(code.found.folder) if code else "",
+    }
+    (place.path / "launch").write_bytes(marshal.dumps(values))
+    if uid is not None:
+        _give(place.box, uid)
+
+
+def spawn(place: folder.Folder, claim: folder.Claim) -> int:
+    """Start the supervisor in a session of its own and hand the locked stream over; returns its process id."""
+    # What is torn at the start of the stream came to nothing.
+    os.ftruncate(claim.fd, 0)
+    errors_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
+        (os.POSIX_SPAWN_OPEN, 2, str(place.path / "supervisor.err"), errors_flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, claim.fd, main.STREAM),
+    ]
+    arguments = [sys.executable, "-I", "-S", "-c", _CODE, _ROOM, str(place.path)]
+    return os.posix_spawn(sys.executable, arguments, {"LANG": "C.UTF-8"}, file_actions=actions, setsid=True)
+
+
+def _step(
+    place: folder.Folder, number: int, step: Step, manner: Manner, code: Code | None, shown: Mapping[str, str]
+) -> dict[str, list[str]]:
+    if manner.is_sandboxed:
+        workspace, home, temporary, scripts = sandbox.WORKSPACE, sandbox.HOME, "/tmp", sandbox.STEPS  # noqa: S108
+    else:
+        workspace, home, temporary, scripts = (str(place.box / name) for name in (*_OWN, "steps"))
+    tools = manner.tools
+    own = {"GITHUB_SHA": code.tested.sha} if code is not None else {}
+    env = sandbox.environment(own, step.env, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
+    command = sandbox.command(
+        tools=tools,
+        workspace=workspace,
+        folder=step.folder,
+        script=f"{scripts}/{number}.sh",
+        checkout=code.tested.sha if code is not None and number == 0 else "",
+    )
+    if not manner.is_sandboxed:
+        return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()]}
+    options = sandbox.options(places=shown, env=env, has_network=manner.has_network, can_nest=manner.can_nest)
+    return {"options": options, "command": [tools.sh, *command], "env": []}
+
+
+def _config(source: contract.Source) -> str:
+    kind = "\tobjectFormat = sha256\n" if len(source.head_sha) == 64 else ""
+    return (
+        f"[core]\n\trepositoryFormatVersion = {1 if kind else 0}\n\tfileMode = true\n\tbare = false\n"
+        + (f"[extensions]\n{kind}" if kind else "")
+        + f'[remote "origin"]\n\turl = {git.check_url(source.url)}\n'
+    )
+
+
+def _give(box: Path, uid: int) -> None:
+    for name in _OWN:
+        for path, _, files in os.walk(box / name):
+            os.chown(path, uid, uid)
+            for file in files:
+                os.chown(os.path.join(path, file), uid, uid, follow_symlinks=False)

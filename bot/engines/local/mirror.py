@@ -1,0 +1,134 @@
+"""A mirror: what was fetched of one repository for one trust, kept by the service and only read by builds."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bot.engines.local import git, trouble
+from bot.engines.local.supervisor import main
+
+_LOOK_SECONDS = 60.0
+_CHECK_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit that is here."""
+
+    sha: str
+    tree: str
+    #: Seconds since 1970, as the committer says.
+    committed_at: int
+
+
+class Mirror:
+    """One bare repository. Its methods block: they are called from threads; one fetch at a time is the caller's rule.
+
+    Each fetched commit is kept by a ref of its own, `refs/kept/<month>/<sha>`: it is what the next fetch builds on,
+    and what keeps it from being collected for a month or two.
+    """
+
+    def __init__(self, folder: Path, *, program: git.Git, trash: Path) -> None:
+        self.folder = folder
+        self._git = program
+        self._trash = trash
+
+    @property
+    def objects(self) -> Path:
+        """The folder that builds read."""
+        return self.folder / "objects"
+
+    def look(self, oids: tuple[str, ...]) -> tuple[Commit, ...] | None:
+        """The commits, or None where not all of them are here."""
+        if not self.folder.exists():
+            return None
+        if (self.folder / main.SUSPECT).exists() and not self._is_sound():
+            return None
+        arguments = ["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H %T %ct", "--end-of-options"]
+        answer = self._git.run(
+            f"--git-dir={self.folder}", *arguments, *map(git.check_oid, oids), "--", timeout_seconds=_LOOK_SECONDS
+        )
+        if answer.code != 0:
+            return None
+        found: dict[str, Commit] = {}
+        for line in answer.stdout.decode("ascii", "replace").splitlines():
+            sha, tree, seconds = line.split(" ")
+            found[sha] = Commit(sha=sha, tree=tree, committed_at=int(seconds))
+        # A tag's id would have given the commit that it names.
+        return tuple(found[oid] for oid in oids) if found.keys() >= set(oids) else None
+
+    def fetch(self, oids: tuple[str, ...], *, url: str, token: str | None, timeout_seconds: float) -> None:
+        """Fetch exactly these commits and what they stand on.
+
+        :raises trouble.Fetching: if it cannot be done; says whether to try again.
+        """
+        host = urlsplit(url).hostname or "the server"
+        self._make(is_sha256=len(oids[0]) == 64)
+        month = datetime.now(UTC).strftime("%Y%m")
+        arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force"]
+        arguments += ["--no-auto-maintenance", "--no-show-forced-updates", "--refmap=", "--end-of-options", url]
+        refs = [f"{git.check_oid(oid)}:refs/kept/{month}/{oid}" for oid in oids]
+        try:
+            answer = self._git.run(
+                f"--git-dir={self.folder}", *arguments, *refs, url=url, token=token, timeout_seconds=timeout_seconds
+            )
+        except git.TookTooLong as error:
+            raise trouble.Fetching(
+                f"Fetching from {host} took longer than {timeout_seconds:g} seconds.", log=error.stderr
+            ) from error
+        if answer.code != 0:
+            self._unlock(answer.stderr)
+            raise trouble.fetching(answer.stderr, host=host)
+        if self.look(oids) is None:
+            raise trouble.Fetching(
+                "What was fetched is not the commit that was asked for.",
+                log=answer.stderr,
+                is_passing=True,
+                is_damaged=True,
+            )
+
+    def discard(self) -> None:
+        """Put the mirror away, so that the next fetch makes it anew."""
+        if self.folder.exists():
+            self.folder.rename(self._trash / f"{self.folder.name}-{secrets.token_hex(8)}")
+
+    def tidy(self) -> None:
+        """Let go of what nobody built for a month, and pack what has piled up."""
+        last = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).strftime("%Y%m")
+        names = self._git.ask(f"--git-dir={self.folder}", "for-each-ref", "--format=%(refname)", "refs/kept/").split()
+        old = [name for name in names if name.split("/")[2] < last]
+        if old:
+            lines = "".join(f"delete {name}\n" for name in old)
+            self._git.ask(f"--git-dir={self.folder}", "update-ref", "--stdin", stdin=lines.encode())
+        options = ["-c", "gc.auto=2000", "-c", "gc.autoPackLimit=30", "-c", "gc.autoDetach=false"]
+        self._git.ask(*options, f"--git-dir={self.folder}", "gc", "--auto", "--quiet", timeout_seconds=3600.0)
+
+    def _make(self, *, is_sha256: bool) -> None:
+        if (self.folder / "HEAD").exists():
+            return
+        self.discard()
+        made = self.folder.with_name(f".{self.folder.name}-{secrets.token_hex(8)}")
+        made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = "sha256" if is_sha256 else "sha1"
+        self._git.ask("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", "--", made)
+        made.rename(self.folder)
+
+    def _is_sound(self) -> bool:
+        answer = self._git.run(
+            f"--git-dir={self.folder}", "fsck", "--no-dangling", "--no-progress", timeout_seconds=_CHECK_SECONDS
+        )
+        if answer.code == 0:
+            (self.folder / main.SUSPECT).unlink(missing_ok=True)
+            return True
+        self.discard()
+        return False
+
+    def _unlock(self, stderr: str) -> None:
+        # Left behind by a fetch that was killed; nobody else fetches into this mirror.
+        if ".lock': File exists" in stderr:
+            for path in (*self.folder.glob("refs/kept/**/*.lock"), *self.folder.glob("*.lock")):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""All mirrors: each commit is fetched at most once, and jobs that wait for one mirror share a fetch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bot import errors, telemetry
+from bot.engines import contract
+from bot.engines.local import git, mirror, threads, trouble
+
+_log = telemetry.log("engines")
+#: Waits before each attempt of a fetch.
+_ATTEMPTS_SECONDS = (0.0, 0.5, 2.0)
+_TIDY_EVERY = 25
+
+
+@dataclass(slots=True, eq=False)
+class _Wanted:
+    source: contract.Source
+    oids: tuple[str, ...]
+    done: asyncio.Future[None]
+
+
+class Mirrors:
+    """The mirrors of one data folder, one for each repository and trust."""
+
+    def __init__(
+        self, folder: Path, *, program: git.Git, trash: Path, pool: threads.Threads, fetch_seconds: float
+    ) -> None:
+        self._folder = folder
+        self._git = program
+        self._trash = trash
+        self._pool = pool
+        self._fetch_seconds = fetch_seconds
+        self._waiting: dict[Path, list[_Wanted]] = {}
+        self._serving: dict[Path, asyncio.Task[None]] = {}
+        self._fetches: Counter[Path] = Counter()
+
+    async def close(self) -> None:
+        """Stop fetching."""
+        tasks = list(self._serving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def place(self, source: contract.Source) -> mirror.Mirror:
+        """The mirror for a source, which may not be made yet."""
+        folder = self._folder / source.trust.value / f"{int(source.repository_id)}.git"
+        return mirror.Mirror(folder, program=self._git, trash=self._trash)
+
+    async def provide(self, source: contract.Source) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
+        """The head and, where there is one, the base: from the mirror, or fetched into it.
+
+        :raises trouble.Ended: if they cannot be had.
+        """
+        oids = tuple(dict.fromkeys(git.check_oid(oid) for oid in (source.head_sha, source.base_sha) if oid))
+        git.check_url(source.url)
+        place = self.place(source)
+        found = await self._pool.run(lambda: place.look(oids))
+        if found is None:
+            await self._ask_for(place, source, oids)
+            found = await self._pool.run(lambda: place.look(oids))
+        if found is None:
+            raise trouble.Ended("The mirror of the repository is damaged; it was made anew, and damaged again.")
+        return place, found
+
+    async def _ask_for(self, place: mirror.Mirror, source: contract.Source, oids: tuple[str, ...]) -> None:
+        wanted = _Wanted(source, oids, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(place.folder, []).append(wanted)
+        if place.folder not in self._serving:
+            self._serving[place.folder] = asyncio.create_task(self._serve(place))
+        await wanted.done
+
+    async def _serve(self, place: mirror.Mirror) -> None:
+        """Fetch what is waited for, all of it together, until nobody waits any more."""
+        try:
+            while batch := [wanted for wanted in self._waiting.pop(place.folder, []) if not wanted.done.done()]:
+                error = await self._try(place, batch)
+                for wanted in batch:
+                    # Of several that fail together each gets to know its own reason.
+                    own = error if error is None or len(batch) == 1 else await self._try(place, [wanted])
+                    _settle(wanted.done, own)
+                self._fetches[place.folder] += 1
+                if self._fetches[place.folder] % _TIDY_EVERY == 0:
+                    await self._tidy(place)
+        finally:
+            del self._serving[place.folder]
+            for wanted in self._waiting.pop(place.folder, []):
+                _settle(wanted.done, trouble.Ended("The service stopped while it fetched the code."))
+
+    async def _try(self, place: mirror.Mirror, batch: list[_Wanted]) -> Exception | None:
+        try:
+            await self._fetch(place, batch)
+        except Exception as error:  # whatever it is, those who wait have to be told
+            return error
+        return None
+
+    async def _fetch(self, place: mirror.Mirror, batch: list[_Wanted]) -> None:
+        oids = tuple(dict.fromkeys(oid for wanted in batch for oid in wanted.oids))
+        # Newest first: its token lives longest.
+        source = batch[-1].source
+        is_anew = False
+        for number, wait_seconds in enumerate(_ATTEMPTS_SECONDS, start=1):
+            await asyncio.sleep(wait_seconds)
+            token = await source.token() if source.token is not None else None
+            try:
+                seconds = self._fetch_seconds
+                await self._pool.run(partial(place.fetch, oids, url=source.url, token=token, timeout_seconds=seconds))
+                return
+            except trouble.Fetching as error:
+                if not error.is_passing or number == len(_ATTEMPTS_SECONDS):
+                    raise
+                if error.is_damaged and not is_anew:
+                    is_anew = True
+                    _log.warning(
+                        "a mirror is damaged and is made anew", action="mirror_discarded", mirror=str(place.folder)
+                    )
+                    await self._pool.run(place.discard)
+
+    async def _tidy(self, place: mirror.Mirror) -> None:
+        try:
+            await self._pool.run(place.tidy)
+        except errors.EngineError as error:
+            _log.warning("a mirror could not be tidied", action="mirror_untidy", error=str(error))
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

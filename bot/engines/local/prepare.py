@@ -1,0 +1,132 @@
+"""From a job taken over to its supervisor: decide how it may run, have its code, lay it out, launch it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from bot import errors, telemetry
+from bot.engines import contract
+from bot.engines.local import disk, folder, git, launch, mirrors, probe, sandbox, threads, trouble
+from bot.model import build
+
+_log = telemetry.log("engines")
+
+
+class Preparer:
+    """Prepares jobs whose lock it is given, and keeps what is known about sandboxes here."""
+
+    def __init__(
+        self,
+        *,
+        place: disk.Disk,
+        manner: launch.Manner,
+        program: git.Git,
+        sources: mirrors.Mirrors,
+        workers: threads.Threads,
+        on_launch: Callable[[int], None],
+    ) -> None:
+        self._disk = place
+        self._manner = manner
+        self._git = program
+        self._mirrors = sources
+        self._workers = workers
+        self._on_launch = on_launch
+        self._findings: dict[bool, probe.Finding] = {}
+
+    async def look(self, *, has_network: bool) -> probe.Finding:
+        """Whether a sandbox can be made: asked once, and again after it was not so or seemed not so."""
+        if has_network not in self._findings:
+            manner = replace(self._manner, has_network=has_network)
+            self._findings[has_network] = await self._workers.run(lambda: probe.probe(self._disk.probes, manner))
+        finding = self._findings[has_network]
+        if finding.problem is not None:
+            # It may be mended while we run.
+            del self._findings[has_network]
+        return finding
+
+    def doubt(self) -> None:
+        """A job's sandbox broke: look anew before the next one."""
+        self._findings.clear()
+
+    async def prepare(
+        self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event
+    ) -> None:
+        """Launch the job, or write its end where it cannot be launched."""
+        try:
+            await self._launch(place, claim, request, cancelled)
+        except trouble.Ended as error:
+            reason = await self._workers.run(place.cancel_reason) if cancelled.is_set() else None
+            ended = error if reason is None else trouble.Ended(reason, result=contract.Result.CANCELLED)
+            await self._end(claim, ended)
+        except (errors.BuildhookError, OSError) as error:
+            await self._end(claim, trouble.Ended(f"The job could not be prepared: {telemetry.redact(str(error))}"))
+        except Exception:
+            _log.exception("preparing a job failed", action="prepare_failed", job=place.job_id)
+            await self._end(
+                claim, trouble.Ended("The job could not be prepared: a mistake of ours, see the service's log.")
+            )
+
+    async def _end(self, claim: folder.Claim, error: trouble.Ended) -> None:
+        await self._workers.run(lambda: claim.finish(error.result, error.reason, log=error.log))
+
+    async def _launch(
+        self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event
+    ) -> None:
+        manner = await self._decide(request.source)
+        steps = launch.steps(request)
+        code = await self._provide(request.source, cancelled)
+        pid = await self._workers.run(lambda: self._start(place, claim, request, manner, steps, code))
+        self._on_launch(pid)
+
+    def _start(
+        self,
+        place: folder.Folder,
+        claim: folder.Claim,
+        request: contract.JobRequest,
+        manner: launch.Manner,
+        steps: list[launch.Step],
+        code: launch.Code,
+    ) -> int:
+        if (reason := place.cancel_reason()) is not None:
+            raise trouble.Ended(reason, result=contract.Result.CANCELLED)
+        launch.clean(place)
+        objects = sandbox.OBJECTS if manner.is_sandboxed else str(code.found.objects)
+        code = launch.lay_out(place, request.source, code=code, program=self._git, objects=objects)
+        launch.write(place, steps, manner=manner, code=code, timeout_seconds=request.timeout_seconds)
+        return launch.spawn(place, claim)
+
+    async def _decide(self, source: contract.Source) -> launch.Manner:
+        """How the code may run, by whose it is.
+
+        :raises trouble.Ended: if it may not run here.
+        """
+        is_trusted = source.trust is build.Trust.TRUSTED
+        if not self._manner.is_sandboxed:
+            if not is_trusted:
+                raise trouble.Ended(
+                    "Untrusted code runs in a sandbox only, and SANDBOX=none switches it off: set SANDBOX=auto and "
+                    "install bubblewrap (apt-get install bubblewrap)."
+                )
+            return self._manner
+        has_network = self._manner.has_network and is_trusted
+        finding = await self.look(has_network=has_network)
+        if finding.problem is not None:
+            raise trouble.Ended(finding.problem)
+        return replace(self._manner, has_network=has_network, can_nest=finding.can_nest)
+
+    async def _provide(self, source: contract.Source, cancelled: asyncio.Event) -> launch.Code:
+        """The code, unless the job is cancelled first."""
+        providing = asyncio.ensure_future(self._mirrors.provide(source))
+        waiting = asyncio.ensure_future(cancelled.wait())
+        try:
+            await asyncio.wait({providing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not providing.done():
+                raise trouble.Ended("It was cancelled.", result=contract.Result.CANCELLED)
+            found, commits = providing.result()
+        finally:
+            for task in (providing, waiting):
+                task.cancel()
+            await asyncio.gather(providing, waiting, return_exceptions=True)
+        return launch.Code(found=found, tested=commits[0], base=commits[-1] if source.base_sha else None)

@@ -1,0 +1,91 @@
+"""Whether a sandbox can be made here: found out by making one, the same way as for a job."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bot import telemetry
+from bot.engines import contract
+from bot.engines.local import folder, launch, sandbox, stream
+from bot.model import build, job
+
+_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the probe found."""
+
+    #: Why no sandbox can be made, and how to mend it; None where one can.
+    problem: str | None
+    #: Whether bubblewrap is too old to forbid user namespaces inside.
+    can_nest: bool = False
+
+
+def probe(probes: Path, manner: launch.Manner) -> Finding:
+    """Make a sandbox in a folder below `probes` and run `true` in it. To be called from a thread."""
+    problem = sandbox.trouble(manner.tools, has_network=manner.has_network)
+    if problem is not None:
+        return Finding(problem=problem)
+    said = _try(probes, replace(manner, can_nest=False))
+    if "disable-userns" in said:
+        older = _try(probes, replace(manner, can_nest=True))
+        if not older:
+            return Finding(problem=None, can_nest=True)
+        said = older
+    if not said:
+        return Finding(problem=None)
+    words = telemetry.one_line(said.strip()[:300])
+    return Finding(problem=f"This machine does not let us make a sandbox ({words}). To mend it: {sandbox.advice()}.")
+
+
+def _try(probes: Path, manner: launch.Manner) -> str:
+    """Why it did not work, or nothing where it did."""
+    place = folder.Folder(probes, f"probe-{secrets.token_hex(8)}")
+    source = contract.Source(
+        repository_id=0, url="", head_sha="", base_sha=None, trust=build.Trust.UNTRUSTED, token=None
+    )
+    plan = job.Plan(key="probe", name="probe", steps=())
+    request = contract.JobRequest(job_id=place.job_id, source=source, plan=plan, env={}, timeout_seconds=_SECONDS)
+    try:
+        place.accept(request)
+        claim = place.claim()
+        if claim is None:
+            return "the probe's folder is in use"
+        with claim:
+            launch.clean(place)
+            step = launch.Step(script="true", env={}, folder=".")
+            launch.write(place, [step], manner=manner, code=None, timeout_seconds=_SECONDS)
+            pid = launch.spawn(place, claim)
+        _wait(pid)
+        return _verdict(place)
+    except OSError as error:
+        return str(error)
+    finally:
+        shutil.rmtree(place.path, ignore_errors=True)
+
+
+def _wait(pid: int) -> None:
+    # The supervisor ends by itself at its time limit.
+    fd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()
+    os.close(fd)
+    os.waitpid(pid, 0)
+
+
+def _verdict(place: folder.Folder) -> str:
+    found = stream.events((place.path / "stream").read_bytes(), at=0)
+    words = b"".join(event.data for event in found if isinstance(event, contract.Output)).decode("utf-8", "replace")
+    last = found[-1] if found else None
+    if not isinstance(last, contract.Finished):
+        return place.last_words() or "the supervisor ended without a word"
+    if last.result is contract.Result.PASSED:
+        return ""
+    return words or last.reason or "it did not end well"

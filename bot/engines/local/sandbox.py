@@ -1,0 +1,241 @@
+"""The sandbox of a step: which arguments make it, which parts of this machine it shows, and whether it works here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Where things are inside.
+WORKSPACE, HOME, STEPS, OBJECTS = "/workspace", "/home/build", "/run/steps", "/run/objects"
+#: Who a build is inside; outside it is an unprivileged user.
+_IDENTITY = "1000"
+#: Unprivileged users of builds where the service is root: one for each job, as far as they go.
+_FIRST_UID, _UIDS = 64000, 1000
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: What of /etc a build may see, where it is there: nothing that tells about this host, and no secrets.
+_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "magic",
+    "mime.types",
+    "pki/ca-trust",
+    "pki/tls/certs",
+    "protocols",
+    "services",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "timezone",
+)
+_WRITTEN = {
+    "passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
+    f"build:x:{_IDENTITY}:{_IDENTITY}:build:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n",
+    "group": f"root:x:0:\nbuild:x:{_IDENTITY}:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost buildhook\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "resolv.conf": "",
+    # slirp4netns answers there and asks this host's own resolver.
+    "resolv.conf.full": "nameserver 10.0.2.3\n",
+}
+#: What a network that reaches the outside must still not reach: link-local and the clouds' metadata services. The
+#: host's own addresses are added when a job starts; its loopback has no way in.
+FORBIDDEN = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")
+#: What goes before each step's script, inside the sandbox. It tells by descriptor 3 that the code is checked out (`c`)
+#: and that the step begins (`b`), and closes it. Git gets an environment of its own: the step's could mislead it.
+#: Its arguments: workspace, folder in it, script, commit to check out or nothing, git, then the shell.
+PRELUDE = """
+if [ -n "$4" ]; then
+    cd -- "$1" || exit 1
+    env -i PATH=/usr/bin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null \
+        GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LFS_SKIP_SMUDGE=1 GIT_ALLOW_PROTOCOL=none \
+        "$5" -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.attributesFile=/dev/null \
+        -c core.protectHFS=true -c core.protectNTFS=true -c submodule.recurse=false \
+        read-tree --reset -u "$4" 3>&- || exit 1
+fi
+printf c >&3
+cd -- "$1/$2" || exit 1
+script=$3
+shift 5
+printf b >&3
+exec "$@" "$script" 3>&-
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Programs of this machine, by their absolute path; None where there is none."""
+
+    git: str | None
+    bubblewrap: str | None
+    slirp4netns: str | None
+    ip: str | None
+    #: bash where there is one, else sh.
+    shell: str
+    sh: str
+
+
+def find_tools() -> Tools:
+    """Look for the programs in the folders that a sandbox shows too."""
+
+    def which(name: str) -> str | None:
+        return shutil.which(name, path=_PATH)
+
+    sh = which("sh") or "/bin/sh"
+    return Tools(
+        git=which("git"),
+        bubblewrap=which("bwrap"),
+        slirp4netns=which("slirp4netns"),
+        ip=which("ip"),
+        shell=which("bash") or sh,
+        sh=sh,
+    )
+
+
+def uid(job_id: str) -> int | None:
+    """Which user a job's processes become; None where the service is unprivileged and they stay what it is."""
+    if os.geteuid() != 0 or not _can_become_others():
+        return None
+    return _FIRST_UID + sum(ord(letter) * (7 * place + 1) for place, letter in enumerate(job_id)) % _UIDS
+
+
+def _can_become_others() -> bool:
+    # In a user namespace root may be alone.
+    rows = (line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines())
+    return any(int(first) <= _FIRST_UID and _FIRST_UID + _UIDS <= int(first) + int(count) for first, _, count in rows)
+
+
+def command(*, tools: Tools, workspace: str, folder: str, script: str, checkout: str) -> list[str]:
+    """What runs inside for one step: bash fails a pipe whose first part fails, sh cannot.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
+    """
+    is_bash = os.path.basename(tools.shell) == "bash"
+    shell = [tools.shell, *(("--noprofile", "--norc", "-e", "-o", "pipefail") if is_bash else ("-e",))]
+    return ["-c", PRELUDE, "buildhook", workspace, folder, script, checkout, tools.git or "git", *shell]
+
+
+def write_etc(folder: Path) -> None:
+    """Write the files of /etc that a sandbox gets instead of this host's own."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    for name, text in _WRITTEN.items():
+        path = folder / name
+        path.write_text(text, encoding="ascii")
+        path.chmod(0o644)
+
+
+def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: bool, can_nest: bool) -> list[str]:
+    """Arguments of bubblewrap.
+
+    :param places: `box` (with `workspace`, `home`, `tmp` and `steps`), `objects` and `etc` -> folder.
+    :param env: the whole environment of the step.
+    :param can_nest: leave a build the making of user namespaces, for a bubblewrap too old to take it away.
+    """
+    box, etc = places["box"], places["etc"]
+    found = ["--unshare-user", "--uid", _IDENTITY, "--gid", _IDENTITY]
+    found += [] if can_nest else ["--disable-userns"]
+    found += ["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--unshare-uts", "--hostname", "buildhook"]
+    found += [] if has_network else ["--unshare-net"]
+    found += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"]
+    for name, value in env.items():
+        found += ["--setenv", name, value]
+    found += ["--ro-bind", "/usr", "/usr", *_top_folders(), "--proc", "/proc", "--dev", "/dev"]
+    found += [
+        "--perms",
+        "0755",
+        "--dir",
+        "/etc",
+        "--perms",
+        "0755",
+        "--dir",
+        "/run",
+        "--perms",
+        "0755",
+        "--dir",
+        "/var",
+    ]
+    for name in _ETC:
+        found += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"] if os.path.exists(f"/etc/{name}") else []
+    for name in ("passwd", "group", "hosts", "nsswitch.conf"):
+        found += ["--ro-bind", f"{etc}/{name}", f"/etc/{name}"]
+    found += ["--ro-bind", f"{etc}/resolv.conf{'.full' if has_network else ''}", "/etc/resolv.conf"]
+    # Every mount point lies on the sandbox's own empty file system, never in a folder that a build can write.
+    found += ["--bind", f"{box}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108 (a folder of the job)
+    found += ["--perms", "0755", "--dir", "/home", "--bind", f"{box}/home", HOME]
+    found += ["--bind", f"{box}/workspace", WORKSPACE, "--ro-bind", f"{box}/steps", STEPS]
+    found += ["--ro-bind", places["objects"], OBJECTS] if "objects" in places else []
+    return [*found, "--remount-ro", "/", "--chdir", "/"]
+
+
+def _top_folders() -> list[str]:
+    found: list[str] = []
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            found += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            found += ["--ro-bind", str(path), str(path)]
+    return found
+
+
+def environment(*given: Mapping[str, str], home: str, temporary: str, workspace: str, shell: str) -> dict[str, str]:
+    """A step's whole environment: nothing of the service's own; what is given later wins."""
+    found = {
+        "CI": "true",
+        "GITHUB_WORKSPACE": workspace,
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "LOGNAME": "build",
+        "PATH": _PATH,
+        "SHELL": shell,
+        "TMPDIR": temporary,
+        "USER": "build",
+    }
+    for values in given:
+        found |= values
+    return found
+
+
+def trouble(tools: Tools, *, has_network: bool) -> str | None:
+    """Why no sandbox can be made here as far as one can see without trying, and how to mend it."""
+    if tools.bubblewrap is None:
+        return "bubblewrap is not installed: install it (apt-get install bubblewrap)."
+    if os.stat(tools.bubblewrap).st_mode & stat.S_ISUID:
+        return f"{tools.bubblewrap} is setuid, which is not safe: run chmod u-s {tools.bubblewrap}."
+    if has_network and (tools.slirp4netns is None or tools.ip is None):
+        return (
+            "the setting NETWORK=full needs slirp4netns and ip: install them (apt-get install slirp4netns iproute2), "
+            "or set NETWORK=none."
+        )
+    return None
+
+
+def advice() -> str:
+    """How to let this machine make sandboxes, from what its kernel says."""
+    found: list[str] = []
+    for name, bad in (
+        ("kernel.apparmor_restrict_unprivileged_userns", "1"),
+        ("kernel.unprivileged_userns_clone", "0"),
+        ("user.max_user_namespaces", "0"),
+    ):
+        try:
+            value = Path("/proc/sys", *name.split(".", 1)).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if value == bad:
+            mended = {"1": "0", "0": "1"}[bad] if "max" not in name else "15000"
+            found.append(f"run sysctl -w {name}={mended}")
+    found.append(
+        "in a container, allow it to make namespaces (for Docker: --security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined)"
+    )
+    return "; ".join(found)

@@ -1,0 +1,107 @@
+"""The stream's writing end: events and output in order, and a log that a flood cannot make longer than its limit."""
+
+from __future__ import annotations
+
+import os
+from errno import ENOSPC
+
+from . import frames
+
+_MARK_BYTES = 200
+#: Given back to the disk when it is full, so that the end of the job can still be written.
+BALLAST = "ballast"
+BALLAST_BYTES = 16 * 1024
+
+
+class Stream:
+    """Appends to a job's stream. The log keeps its beginning, and of each flooding step also the end.
+
+    A quarter of the limit (8 MiB at most) is kept for ends. Each step that drops output may use half of what is left
+    of that, so the sum never passes the limit and a later step still shows how it ended.
+    """
+
+    def __init__(self, fd: int, *, log_limit_bytes: int) -> None:
+        self._fd = fd
+        self._size = os.fstat(fd).st_size
+        self._limit = log_limit_bytes
+        self._for_ends = min(8 << 20, log_limit_bytes // 4)
+        self._for_start = log_limit_bytes - self._for_ends
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
+        self._dropped = 0
+        #: Length of the log so far.
+        self.log_at = 0
+
+    def event(self, kind: int, values: dict[str, object], *, is_durable: bool = False) -> None:
+        """Append an event.
+
+        :raises OSError: if it cannot be written even with the ballast thrown out.
+        """
+        payload = frames.fields(values)
+        try:
+            self._append(kind, payload)
+        except OSError as error:
+            if error.errno != ENOSPC or not os.path.exists(BALLAST):
+                raise
+            os.unlink(BALLAST)
+            self._append(kind, payload)
+        if is_durable:
+            os.fdatasync(self._fd)
+
+    def write(self, data: bytes) -> None:
+        """Take output of the running step."""
+        if self._for_start and not self._dropped and not self._tail:
+            taken = self._put(data[: self._for_start])
+            self._for_start -= taken
+            data = data[taken:]
+        if data:
+            self._tail.append(data)
+            self._tail_bytes += len(data)
+            self._trim(self._for_ends // 2 - _MARK_BYTES)
+
+    def end_step(self) -> None:
+        """The step ended: append what was held back of its output."""
+        if not self._tail and not self._dropped:
+            return
+        if self._dropped and self._for_ends >= 4 * _MARK_BYTES:
+            mark = f"\n[buildhook dropped {self._dropped} bytes here: a job's log keeps {self._limit} bytes]\n"
+            self._for_ends -= self._put(mark.encode())
+        for data in self._tail:
+            self._for_ends -= self._put(data)
+        # From here on every byte counts against what is kept for ends.
+        self._for_start = 0
+        self._tail, self._tail_bytes, self._dropped = [], 0, 0
+
+    def _trim(self, limit: int) -> None:
+        excess = self._tail_bytes - max(limit, 0)
+        # The list is cut seldom and by much: a cut for each chunk of a flood would cost more than the flood.
+        if excess <= max(limit, 0) // 4 and self._tail_bytes <= self._for_ends:
+            return
+        joined = b"".join(self._tail)
+        kept = joined[excess:] if excess > 0 else joined
+        self._dropped += len(joined) - len(kept)
+        self._tail, self._tail_bytes = [kept] if kept else [], len(kept)
+
+    def _put(self, data: bytes) -> int:
+        """Append output; returns how much of it: less than all only where the disk is full."""
+        done = 0
+        while done < len(data):
+            part = data[done : done + frames.MAX_PAYLOAD_BYTES]
+            try:
+                self._append(frames.OUTPUT, part)
+            except OSError:
+                return done
+            self.log_at += len(part)
+            done += len(part)
+        return done
+
+    def _append(self, kind: int, payload: bytes) -> None:
+        head = frames.head(kind, payload, log_at=self.log_at)
+        try:
+            written = os.writev(self._fd, [head, payload])
+            if written < len(head) + len(payload):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += written

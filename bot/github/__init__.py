@@ -1,0 +1,9 @@
+"""The GitHub client: the only room that talks to GitHub, with typed calls and an error class for each thing to do."""
+
+from bot.github.api import GitHub
+from bot.github.client import Patience
+from bot.github.clock import Clock
+from bot.github.pulls import Pull
+from bot.github.repository import Repository
+
+__all__ = ["Clock", "GitHub", "Patience", "Pull", "Repository"]

@@ -1,0 +1,94 @@
+"""GitHub, as one App sees it: the client's one door."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from bot import telemetry
+from bot.github import app_auth, client, contents, installations, tokens, urls
+from bot.github.calls import Calls
+from bot.github.clock import Clock
+from bot.github.repository import Repository
+from bot.model import build
+
+
+class GitHub:
+    """One GitHub (github.com or an Enterprise Server) and one App on it.
+
+    Use it as an asynchronous context manager, or call `open` and `close`. No call is made before one is needed.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        github_url: str | None = None,
+        app_id: int,
+        private_key: str,
+        metrics: telemetry.Metrics,
+        clock: Clock | None = None,
+        patience: client.Patience | None = None,
+    ) -> None:
+        """`private_key` is PEM; `github_url` is where git and the web pages are, when it cannot be derived.
+
+        :raises errors.SettingsError: if a URL or the key is wrong; the text says what to write instead.
+        """
+        self.urls = urls.derive(api_url, github_url=github_url)
+        self.app_id = app_id
+        clock = clock or Clock()
+        auth = app_auth.AppAuth(app_id=app_id, private_key=private_key, clock=clock)
+        self._client = client.Client(self.urls, metrics=metrics, clock=clock, patience=patience)
+        self._app = app_auth.AppCalls(auth, transport=self._client, clock=clock)
+        self._tokens = tokens.Tokens(self._app, clock=clock)
+        self._files = contents.FileCache()
+
+    def __repr__(self) -> str:
+        return f"GitHub({self.urls.api!r}, app_id={self.app_id})"
+
+    async def open(self) -> Self:
+        """Make ready for calls, in this event loop."""
+        await self._client.open()
+        return self
+
+    async def close(self) -> None:
+        """Close all connections and forget all tokens."""
+        await self._tokens.close()
+        await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def repository(self, *, installation_id: int, repository_id: int, full_name: str) -> Repository:
+        """A repository through one installation. Costs no call: whether it is ours shows at the first one.
+
+        :raises errors.ShapeUnknown: if the full name is not `owner/name`.
+        """
+        calls = Calls(
+            transport=self._client,
+            installation_tokens=self._tokens,
+            installation_id=installation_id,
+            repository_id=repository_id,
+            full_name=full_name,
+        )
+        return Repository(calls, files=self._files, app_id=self.app_id)
+
+    def git_url(self, full_name: str) -> str:
+        """The repository's URL for git, without credentials.
+
+        :raises errors.ShapeUnknown: if the full name is not `owner/name`.
+        """
+        return self.urls.git_url(full_name)
+
+    async def get_installation(self, installation_id: int) -> build.Installation:
+        """The installation as it is now.
+
+        :raises errors.NotReachable: if it is not one of this App's, or was deleted.
+        :raises errors.GitHubError: for all else that GitHub may answer.
+        """
+        return await installations.get_installation(self._app, installation_id)

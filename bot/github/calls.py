@@ -1,0 +1,104 @@
+"""Calls about one repository, with a token for it alone; a token that ended early is renewed once on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bot import errors
+from bot.github import classify, client, tokens, urls
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is asked of a repository."""
+
+    method: str = "GET"
+    #: The path's parts below `/repos/{owner}/{name}`.
+    parts: tuple[str | int, ...]
+    query: Mapping[str, str | int] | None = None
+    body: object = None
+    accept: str = client.JSON
+    max_bytes: int = client.MAX_ANSWER_BYTES
+
+
+class Calls:
+    """Calls about one repository through one installation."""
+
+    def __init__(
+        self,
+        *,
+        transport: client.Client,
+        installation_tokens: tokens.Tokens,
+        installation_id: int,
+        repository_id: int,
+        full_name: str,
+    ) -> None:
+        """:raises errors.ShapeUnknown: if the full name is not `owner/name`."""
+        self.installation_id = installation_id
+        self.repository_id = repository_id
+        self.full_name = urls.checked_full_name(full_name)
+        self._transport = transport
+        self._tokens = installation_tokens
+
+    async def call(self, ask: Ask, shape: type[T]) -> T:
+        """The answer as a value of this shape.
+
+        :raises errors.AnswerLost: if a write was sent and what came back does not tell what became of it.
+        :raises errors.GitHubError: if GitHub did not do it; the class says why.
+        """
+        return await self._with_token(lambda token: self._transport.call(self._made(ask, token), shape))
+
+    async def fetch(self, ask: Ask) -> classify.Answer:
+        """The answer as it came, a success.
+
+        :raises errors.GitHubError: if GitHub did not do it; the class says why.
+        """
+        return await self._with_token(lambda token: self._transport.fetch(self._made(ask, token)))
+
+    async def prove(self) -> None:
+        """Do nothing where this installation gives a token for this repository.
+
+        :raises errors.GitHubError: if it does not; the class says why.
+        """
+        await self._token(self._key(tokens.Purpose.REPORT))
+
+    async def git_token(self) -> str:
+        """A token that can only read this repository's code, with at least ten minutes left.
+
+        :raises errors.GitHubError: if the installation gives none; the class says why.
+        """
+        return (await self._token(self._key(tokens.Purpose.GIT))).value
+
+    async def _with_token(self, send: Callable[[tokens.Token], Awaitable[T]]) -> T:
+        key = self._key(tokens.Purpose.REPORT)
+        token = await self._token(key)
+        try:
+            return await send(token)
+        except errors.Unauthorized:
+            # Refused before anything was done, so this holds for writes as well.
+            self._tokens.drop(key, token)
+        return await send(await self._token(key))
+
+    async def _token(self, key: tokens.Key) -> tokens.Token:
+        return await self._tokens.get(key, full_name=self.full_name)
+
+    def _key(self, purpose: tokens.Purpose) -> tokens.Key:
+        return tokens.Key(installation_id=self.installation_id, repository_id=self.repository_id, purpose=purpose)
+
+    def _made(self, ask: Ask, token: tokens.Token) -> client.Call:
+        # The name by the repository's id beats the one of a payload, which may be old or belong to another by now.
+        owner, _, name = (token.full_name or self.full_name).partition("/")
+        return client.Call(
+            method=ask.method,
+            path=urls.path("repos", owner, name, *ask.parts, query=ask.query),
+            credential=token.value,
+            account=f"installation {self.installation_id}",
+            scope=f"{self.installation_id}/{self.repository_id}/{tokens.Purpose.REPORT}",
+            body=ask.body,
+            accept=ask.accept,
+            max_bytes=ask.max_bytes,
+        )

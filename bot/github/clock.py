@@ -1,0 +1,20 @@
+"""The two clocks: what time it is, and how much of it has passed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot import clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The wall clock stamps and compares with GitHub's; durations are measured with the monotonic one only."""
+
+    #: Aware, UTC.
+    now: Callable[[], datetime] = clock.now
+    #: Seconds since some moment; never goes back.
+    monotonic: Callable[[], float] = time.monotonic

@@ -1,0 +1,45 @@
+"""Installations of the App, asked for as the App itself.
+
+https://docs.github.com/en/rest/apps/apps#get-an-installation-for-the-authenticated-app
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from bot.github import urls
+from bot.github.app_auth import AppCalls
+from bot.model import build
+
+
+class _Account(msgspec.Struct):
+    login: str = ""
+    #: Enterprises have a slug instead of a login.
+    slug: str = ""
+
+
+class _Installation(msgspec.Struct):
+    id: int
+    updated_at: datetime
+    account: _Account | None = None
+    suspended_at: datetime | None = None
+    permissions: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+async def get_installation(calls: AppCalls, installation_id: int) -> build.Installation:
+    """The installation as it is now.
+
+    :raises errors.NotReachable: if it is not one of this App's, or was deleted.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    found = await calls.call("GET", urls.path("app", "installations", installation_id), _Installation)
+    account = found.account or _Account()
+    return build.Installation(
+        id=found.id,
+        account=account.login or account.slug,
+        state="active" if found.suspended_at is None else "suspended",
+        updated_at=found.updated_at,
+        permissions=found.permissions,
+    )

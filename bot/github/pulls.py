@@ -1,0 +1,101 @@
+"""Pull requests as they are now.
+
+https://docs.github.com/en/rest/pulls/pulls
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from bot.github.calls import Ask, Calls
+
+_PER_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """A pull request, as far as builds depend on it."""
+
+    number: int
+    #: `open` or `closed`.
+    state: str
+    head_sha: str
+    #: Branch name of the head.
+    head_ref: str
+    #: None when the fork is gone.
+    head_repository_id: int | None
+    base_sha: str
+    #: Branch name of the base.
+    base_ref: str
+    base_repository_id: int | None
+    author: str
+    author_id: int
+    is_draft: bool
+    updated_at: datetime
+
+
+class _Id(msgspec.Struct):
+    id: int
+
+
+class _User(msgspec.Struct):
+    id: int
+    login: str
+
+
+class _End(msgspec.Struct):
+    sha: str
+    ref: str
+    repo: _Id | None = None
+
+
+class _Pull(msgspec.Struct):
+    number: int
+    state: str
+    head: _End
+    base: _End
+    updated_at: datetime
+    user: _User | None = None
+    draft: bool | None = None
+
+
+async def get_pull(calls: Calls, number: int) -> Pull:
+    """The pull request.
+
+    :raises errors.NotReachable: if there is none of that number.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    return _pull(await calls.call(Ask(parts=("pulls", number)), _Pull))
+
+
+async def list_pulls_of_head(calls: Calls, head_ref: str) -> tuple[Pull, ...]:
+    """The open pull requests whose head is this branch of this very repository; at most 100.
+
+    :raises errors.GitHubError: if GitHub does not say.
+    """
+    owner = calls.full_name.partition("/")[0]
+    query: dict[str, str | int] = {"state": "open", "head": f"{owner}:{head_ref}", "per_page": _PER_PAGE}
+    found = [_pull(one) for one in await calls.call(Ask(parts=("pulls",), query=query), list[_Pull])]
+    # GitHub leaves a filter out that it does not understand, and a fork of the same owner matches it too.
+    return tuple(one for one in found if one.head_ref == head_ref and one.head_repository_id == calls.repository_id)
+
+
+def _pull(found: _Pull) -> Pull:
+    return Pull(
+        number=found.number,
+        state=found.state,
+        head_sha=found.head.sha,
+        head_ref=found.head.ref,
+        head_repository_id=found.head.repo.id if found.head.repo is not None else None,
+        base_sha=found.base.sha,
+        base_ref=found.base.ref,
+        base_repository_id=found.base.repo.id if found.base.repo is not None else None,
+        # GitHub shows the pull requests of deleted users as those of `ghost`.
+        author=found.user.login if found.user is not None else "ghost",
+        author_id=found.user.id if found.user is not None else 0,
+        is_draft=found.draft is True,
+        updated_at=found.updated_at,
+    )

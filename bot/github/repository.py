@@ -1,0 +1,75 @@
+"""A repository on GitHub, as our token for exactly this repository id sees it."""
+
+from __future__ import annotations
+
+from bot.github import checks, compare, contents, permissions, pulls
+from bot.github.calls import Calls
+from bot.model import check
+
+
+class Repository:
+    """What can be asked of one repository, and written to it. Made by `GitHub.repository`; making one costs no call.
+
+    Every method raises a subclass of `errors.GitHubError` when GitHub does not do it: `NotReachable`, `Suspended` or
+    `Forbidden` where the installation does not give us the repository, `RateLimited` where we have to wait,
+    `GitHubUnavailable` where it may go well later.
+    """
+
+    def __init__(self, calls: Calls, *, files: contents.FileCache, app_id: int) -> None:
+        self._calls = calls
+        self._files = files
+        self._app_id = app_id
+
+    def __repr__(self) -> str:
+        return f"Repository({self.full_name!r}, id={self.id})"
+
+    @property
+    def id(self) -> int:
+        """The repository's id."""
+        return self._calls.repository_id
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name` as it was given: a label."""
+        return self._calls.full_name
+
+    async def get_file(self, path: str, *, ref: str) -> bytes | None:
+        """See `contents.get_file`: the bytes, or None if there is no such file at that commit."""
+        return await contents.get_file(self._calls, path, ref=ref, cache=self._files)
+
+    async def get_permission(self, login: str, *, user_id: int) -> str:
+        """See `permissions.get_permission`: `admin`, `maintain`, `write`, `triage`, `read` or `none`."""
+        return await permissions.get_permission(self._calls, login, user_id=user_id)
+
+    async def get_pull(self, number: int) -> pulls.Pull:
+        """See `pulls.get_pull`."""
+        return await pulls.get_pull(self._calls, number)
+
+    async def list_pulls_of_head(self, head_ref: str) -> tuple[pulls.Pull, ...]:
+        """See `pulls.list_pulls_of_head`."""
+        return await pulls.list_pulls_of_head(self._calls, head_ref)
+
+    async def is_ahead_only(self, *, base: str, head: str) -> bool:
+        """See `compare.is_ahead_only`: whether the head contains the whole base."""
+        return await compare.is_ahead_only(self._calls, base=base, head=head)
+
+    async def put_check_run(self, check_run: check.CheckRun, *, github_id: int | None = None) -> int:
+        """Make the check run, or bring the one with this id to this state; GitHub's id of it.
+
+        :raises errors.AnswerLost: if it may have been written all the same: find it before making another.
+        :raises errors.ForeignCheckRun: if another App made the run.
+        """
+        if github_id is None:
+            return await checks.create(self._calls, check_run)
+        await checks.update(self._calls, github_id, check_run)
+        return github_id
+
+    async def find_check_run(self, *, external_id: str, name: str, head_sha: str) -> int | None:
+        """See `checks.find`: GitHub's id of our check run, or None if there is none."""
+        return await checks.find(
+            self._calls, external_id=external_id, name=name, head_sha=head_sha, app_id=self._app_id
+        )
+
+    async def git_token(self) -> str:
+        """A token that can only read this repository's code, with at least ten minutes left: for `Source.token`."""
+        return await self._calls.git_token()

@@ -1,0 +1,199 @@
+"""Installation tokens: each for one repository and one purpose, renewed early, asked for once however many wait.
+
+https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import cachetools
+import msgspec
+
+from bot import errors
+from bot.github import app_auth, urls
+from bot.github.clock import Clock
+
+#: A token is used for at most this long; it lives an hour.
+MAX_AGE_SECONDS = 50 * 60.0
+#: What must be left of a token's life when it is given away: a call, a fetch by git, a redirect.
+_RESERVE_SECONDS = 10 * 60.0
+_TOKENS_KEPT = 10_000
+#: A name older than this is doubted when a payload tells another one.
+_NAME_DOUBTED_SECONDS = 60.0
+_VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
+
+
+class Purpose(enum.StrEnum):
+    """What a token is for; it can do nothing else, in no other repository."""
+
+    #: Read the pipeline file, pull requests and permissions, write check runs. Never leaves this process.
+    REPORT = "report"
+    #: Fetch the code with git.
+    GIT = "git"
+
+
+_READ, _WRITE = "read", "write"
+PERMISSIONS: Mapping[Purpose, Mapping[str, str]] = MappingProxyType(
+    {
+        Purpose.REPORT: {"checks": _WRITE, "contents": _READ, "metadata": _READ, "pull_requests": _READ},
+        Purpose.GIT: {"contents": _READ},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """Which token."""
+
+    installation_id: int
+    repository_id: int
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token with what is known of it."""
+
+    #: Of any length.
+    value: str = field(repr=False)
+    #: The repository's name at that moment, by its id; None where GitHub did not say.
+    full_name: str | None
+    #: By the monotonic clock.
+    fetched_at_seconds: float
+    usable_seconds: float
+
+
+class _Repository(msgspec.Struct):
+    id: int
+    full_name: str
+
+
+class _Granted(msgspec.Struct):
+    token: str
+    expires_at: datetime
+    repositories: list[_Repository] | None = None
+
+
+class _Installation(msgspec.Struct):
+    permissions: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Tokens:
+    """The installation tokens of this process."""
+
+    def __init__(self, calls: app_auth.AppCalls, *, clock: Clock | None = None) -> None:
+        self._calls = calls
+        self._clock = clock or Clock()
+        self._kept: cachetools.TLRUCache[Key, Token] = cachetools.TLRUCache(
+            _TOKENS_KEPT, ttu=lambda _, token, now: now + token.usable_seconds, timer=self._clock.monotonic
+        )
+        self._flights: dict[Key, asyncio.Task[Token]] = {}
+
+    async def close(self) -> None:
+        """Forget all tokens and stop asking for more."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+        self._kept.clear()
+
+    async def get(self, key: Key, *, full_name: str) -> Token:
+        """A token with enough life left. `full_name` is what the caller takes the repository's name to be.
+
+        Who waits for the same token waits for one request; a caller that is cancelled does not end it for the others.
+
+        :raises errors.NotReachable: if the installation or, in it, the repository is not there.
+        :raises errors.Suspended: if the installation is suspended.
+        :raises errors.Forbidden: if the installation did not accept a permission; the text says which.
+        :raises errors.GitHubError: for all else that GitHub may answer.
+        """
+        kept = self._kept.get(key)
+        if kept is not None and not self._is_doubted(kept, full_name):
+            return kept
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.create_task(self._fetch(key), name=f"token for repository {key.repository_id}")
+            self._flights[key] = flight
+            flight.add_done_callback(functools.partial(self._landed, key))
+        return await asyncio.shield(flight)
+
+    def drop(self, key: Key, token: Token) -> None:
+        """Forget a token that GitHub refused, unless a newer one took its place already."""
+        if self._kept.get(key) is token:
+            del self._kept[key]
+
+    def _is_doubted(self, token: Token, full_name: str) -> bool:
+        # Renamed since, perhaps with another repository under the old name: the id decides, so ask by it.
+        if token.full_name is None or token.full_name.lower() == full_name.lower():
+            return False
+        return self._clock.monotonic() - token.fetched_at_seconds > _NAME_DOUBTED_SECONDS
+
+    def _landed(self, key: Key, flight: asyncio.Task[Token]) -> None:
+        self._flights.pop(key, None)
+        if not flight.cancelled():
+            # Looked at here, because every caller may have gone away.
+            flight.exception()
+
+    async def _fetch(self, key: Key) -> Token:
+        path = urls.path("app", "installations", key.installation_id, "access_tokens")
+        body = {"repository_ids": [key.repository_id], "permissions": dict(PERMISSIONS[key.purpose])}
+        try:
+            granted = await self._calls.call("POST", path, _Granted, body=body)
+        except errors.Invalid as error:
+            if "permissions requested are not granted" not in str(error):
+                raise
+            raise await self._not_granted(key) from None
+        token = self._checked(key, granted)
+        self._kept[key] = token
+        return token
+
+    def _checked(self, key: Key, granted: _Granted) -> Token:
+        if not _VISIBLE.match(granted.token):
+            raise errors.GitHubUnavailable("GitHub answered a request for a token with something that is none.")
+        full_name = None
+        if granted.repositories is not None:
+            names = [one.full_name for one in granted.repositories if one.id == key.repository_id]
+            if not names:
+                raise errors.NotReachable(
+                    f"The token of installation {key.installation_id} is not for repository {key.repository_id}."
+                )
+            full_name = urls.checked_full_name(names[0])
+        expires_at = granted.expires_at if granted.expires_at.tzinfo else granted.expires_at.replace(tzinfo=UTC)
+        return Token(
+            value=granted.token,
+            full_name=full_name,
+            fetched_at_seconds=self._clock.monotonic(),
+            usable_seconds=usable_seconds((expires_at - self._calls.github_now()).total_seconds()),
+        )
+
+    async def _not_granted(self, key: Key) -> errors.Forbidden:
+        wanted = PERMISSIONS[key.purpose]
+        try:
+            path = urls.path("app", "installations", key.installation_id)
+            has = (await self._calls.call("GET", path, _Installation)).permissions
+        except errors.GitHubError:
+            has = {}
+        missing = [f"{name}: {level}" for name, level in wanted.items() if not _covers(has.get(name), level)]
+        listed = ", ".join(missing or [f"{name}: {level}" for name, level in wanted.items()])
+        return errors.Forbidden(
+            f"Installation {key.installation_id} has not accepted what the App needs ({listed}). Give the App these "
+            "permissions on its settings page; an owner then accepts them in the settings of the installation.",
+            status=422,
+        )
+
+
+def usable_seconds(life_seconds: float) -> float:
+    """For how long a token with so much life may be given away: with a reserve, or half of a life that is short."""
+    return min(MAX_AGE_SECONDS, max(life_seconds - _RESERVE_SECONDS, life_seconds / 2, 0.0))
+
+
+def _covers(has: str | None, needs: str) -> bool:
+    return has in {"write", "admin"} or has == needs

@@ -1,0 +1,45 @@
+"""What a pipeline file says: frozen values, before any event decides what of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.model import build, job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """The patterns under one event of `on`; None where the file does not name the key.
+
+    https://docs.github.com/en/actions/reference/workflow-syntax-for-github-actions#onpushbranchestagsbranches-ignoretags-ignore
+    """
+
+    branches: tuple[str, ...] | None = None
+    branches_ignore: tuple[str, ...] | None = None
+    #: Only for `push`.
+    tags: tuple[str, ...] | None = None
+    #: Only for `push`.
+    tags_ignore: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A pipeline file without problems."""
+
+    name: str
+    #: `push` and `pull_request`, each with its filter.
+    on: Mapping[str, Filter]
+    #: In the order of the file; `env` is the job's own, without the pipeline's.
+    jobs: tuple[job.Plan, ...]
+    #: For every job; a job's own value comes before it.
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What came of reading a file: the pipeline, or else at least one problem."""
+
+    pipeline: Pipeline | None
+    #: In the order of the file.
+    problems: tuple[build.Problem, ...] = ()

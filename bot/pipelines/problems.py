@@ -1,0 +1,81 @@
+"""Problems of a pipeline file: all of them together, each at its place and in words that say what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.model import build
+
+#: More do not help a reader, and it is what one check run can show.
+MAX_PROBLEMS = 50
+_MAX_QUOTED = 60
+_MAX_COMPARED = 24
+_MAX_CANDIDATES = 8
+_MAX_LISTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in the file; both count from 1."""
+
+    line: int
+    column: int
+
+
+START = Place(1, 1)
+
+
+class Problems:
+    """Collects the problems of one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._found: dict[tuple[Place, str], build.Problem] = {}
+
+    def add(self, place: Place, text: str) -> None:
+        """Note a problem; the same text at the same place counts once, and those after the limit are dropped."""
+        if not self.is_full:
+            problem = build.Problem(path=self._path, line=place.line, column=place.column, text=text)
+            self._found.setdefault((place, text), problem)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the limit is reached."""
+        return len(self._found) >= MAX_PROBLEMS
+
+    @property
+    def has_any(self) -> bool:
+        """Whether the file is wrong."""
+        return bool(self._found)
+
+    def in_order(self) -> tuple[build.Problem, ...]:
+        """The problems in the order of the file."""
+        return tuple(sorted(self._found.values(), key=lambda problem: (problem.line, problem.column)))
+
+
+def quoted(text: str) -> str:
+    """Text of the file as a problem can show it: short, on one line, printable and in backticks."""
+    short = text if len(text) <= _MAX_QUOTED else f"{text[: _MAX_QUOTED - 1]}…"
+    seen = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in short)
+    return f"`{seen.replace('`', chr(39))}`"
+
+
+def listed(words: Iterable[str], *, last: str = "and") -> str:
+    """Words as a sentence lists them: "`a`, `b` and `c`"."""
+    shown = [quoted(word) for word in words]
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence that offers the most similar known word, or lists them all where none is similar."""
+    words = sorted(known)
+    # Comparing costs the product of the lengths: a hostile file shall not get much of it.
+    alike = [one for one in words if len(one) <= _MAX_COMPARED and abs(len(one) - len(word)) <= 6]
+    close = difflib.get_close_matches(word.lower(), alike[:_MAX_CANDIDATES], n=1)
+    if close:
+        return f"Did you mean {quoted(close[0])}?"
+    return f"Known here: {listed(words)}." if 0 < len(words) <= _MAX_LISTED else ""

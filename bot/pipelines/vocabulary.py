@@ -1,0 +1,136 @@
+"""The words of a pipeline file: those that mean something here, and those of GitHub Actions that do not yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A mapping of the file, by its keys."""
+
+    #: With its article, for sentences.
+    name: str
+    known: tuple[str, ...]
+    #: Keys that users of GitHub Actions know, each with what to write instead.
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+
+
+_IF = 'decide in the script, e.g. `if [ "$GITHUB_REF" = refs/heads/main ]; then …; fi`'
+_DEFAULTS = "write `working-directory` in each step"
+_PERMISSIONS = "delete it, builds get no token of GitHub"
+_CONCURRENCY = "delete it, a push to a pull request cancels the older build by itself"
+_LATER = "delete it"
+
+PIPELINE = Kind(
+    name="the pipeline",
+    known=("name", "on", "env", "jobs"),
+    unsupported={
+        "concurrency": _CONCURRENCY,
+        "defaults": _DEFAULTS,
+        "permissions": _PERMISSIONS,
+        "run-name": "delete it",
+        "true": "write `on` (some tools turn it into this word)",
+    },
+)
+JOB = Kind(
+    name="a job",
+    known=("name", "runs-on", "needs", "env", "timeout-minutes", "steps"),
+    unsupported={
+        "artifacts": _LATER,
+        "cache": _LATER,
+        "concurrency": _CONCURRENCY,
+        "container": "delete it, and install in a step what the job needs",
+        "continue-on-error": "write `|| true` behind the command that may fail",
+        "defaults": _DEFAULTS,
+        "engine": _LATER,
+        "environment": "delete it",
+        "if": _IF,
+        "outputs": "make in each job what it needs",
+        "permissions": _PERMISSIONS,
+        "reports": _LATER,
+        "secrets": "delete it, builds get no secrets",
+        "services": "start in a step what the job needs",
+        "strategy": "write one job for each combination",
+        "uses": "write the steps out",
+        "with": "use `env`",
+    },
+)
+STEP = Kind(
+    name="a step",
+    known=("name", "run", "env", "working-directory"),
+    unsupported={
+        "continue-on-error": "write `|| true` behind the command that may fail",
+        "id": "delete it, steps share files of the workspace",
+        "if": _IF,
+        "shell": "call the interpreter in `run`, e.g. `python script.py`",
+        "timeout-minutes": "write it at the job, or use `timeout 10m command` in `run`",
+        "uses": "write its commands in `run`",
+        "with": "use `env`",
+    },
+)
+PUSH = Kind(
+    name="`on.push`",
+    known=("branches", "branches-ignore", "tags", "tags-ignore"),
+    unsupported={"paths": "delete it", "paths-ignore": "delete it"},
+)
+PULL_REQUEST = Kind(
+    name="`on.pull_request`",
+    known=("branches", "branches-ignore"),
+    unsupported={
+        "paths": "delete it",
+        "paths-ignore": "delete it",
+        "tags": "delete it, a pull request is made against a branch",
+        "tags-ignore": "delete it, a pull request is made against a branch",
+        "types": "delete it, each new commit of a pull request is built",
+    },
+)
+EVENTS: Mapping[str, Kind] = {"push": PUSH, "pull_request": PULL_REQUEST}
+
+#: https://docs.github.com/en/actions/reference/events-that-trigger-workflows
+UNSUPPORTED_EVENTS: frozenset[str] = frozenset(
+    {
+        "branch_protection_rule",
+        "check_run",
+        "check_suite",
+        "create",
+        "delete",
+        "deployment",
+        "deployment_status",
+        "discussion",
+        "discussion_comment",
+        "fork",
+        "gollum",
+        "image_version",
+        "issue_comment",
+        "issues",
+        "label",
+        "merge_group",
+        "milestone",
+        "page_build",
+        "public",
+        "pull_request_comment",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "pull_request_target",
+        "registry_package",
+        "release",
+        "repository_dispatch",
+        "schedule",
+        "status",
+        "watch",
+        "workflow_call",
+        "workflow_dispatch",
+        "workflow_run",
+    }
+)
+
+#: Actions that have nothing to do here, by the beginning of their name.
+USELESS_ACTIONS: Mapping[str, str] = {
+    "actions/checkout": "the code is already checked out: delete this step",
+    "actions/setup-": "use what the machine has, or install it in `run`: delete this step",
+    "actions/cache": "caches are not supported: delete this step",
+    "actions/upload-artifact": "artifacts are not supported: delete this step",
+    "actions/download-artifact": "artifacts are not supported: delete this step",
+}

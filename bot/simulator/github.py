@@ -1,0 +1,121 @@
+"""The simulated GitHub as a whole, apart from the server: the world, its credentials, its limits and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from bot.simulator import auth, faults, limits, pushing, values, world
+
+
+class GitHub(pushing.Pushing):
+    """What the API, git over HTTP, the pages and the control API serve."""
+
+    def __init__(self, *, token_lifetime_seconds: float, rate_limit: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.tokens = auth.Tokens(self, lifetime=timedelta(seconds=token_lifetime_seconds))
+        #: Faults for the API and for git.
+        self.faults = faults.Faults()
+        self.rates = limits.Rates(rate_limit)
+        #: Every call of the API, oldest first.
+        self.requests: list[values.RecordedRequest] = []
+        #: What GitHub's own description finds wrong with our answers: a fault of this simulator, if there is any.
+        self.problems: list[str] = []
+
+    # Where it is
+
+    @property
+    def url(self) -> str:
+        """Where people look and git clones from, e.g. `http://127.0.0.1:3000`."""
+        return self.shapes.origin
+
+    @property
+    def api_url(self) -> str:
+        """The REST API, by its Enterprise-like URL."""
+        return self.shapes.api
+
+    @property
+    def app_id(self) -> int:
+        return self.app.id
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where events go; may be set while it runs."""
+        return self.hooks.url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self.hooks.url = url
+
+    @property
+    def webhook_secret(self) -> str | None:
+        return self.hooks.secret
+
+    @webhook_secret.setter
+    def webhook_secret(self, secret: str | None) -> None:
+        self.hooks.secret = secret
+
+    # What was said
+
+    @property
+    def deliveries(self) -> list[values.Delivery]:
+        """Every attempt to deliver an event, oldest first."""
+        return self.hooks.deliveries
+
+    def redeliver(self, delivery_id: int) -> values.Delivery:
+        """Sends a delivery again, with the same GUID, as another attempt.
+
+        :raises SimulatorError: if there is none of that id
+        """
+        found = self.hooks.find(delivery_id)
+        if found is None:
+            raise world.SimulatorError(f"there is no delivery {delivery_id}")
+        return self.hooks.again(found)
+
+    def sign(self, body: bytes) -> str:
+        """The value of `X-Hub-Signature-256` for these bytes."""
+        return self.hooks.sign(body)
+
+    async def deliver_raw(
+        self,
+        body: bytes,
+        *,
+        event: str = "push",
+        guid: str = "00000000-0000-0000-0000-000000000001",
+        headers: Mapping[str, str | None] | None = None,
+    ) -> tuple[int, str]:
+        """Posts any bytes to the webhook, signed as GitHub would; gives the status and the text of the answer.
+
+        :param headers: put in place of GitHub's; None leaves one out
+        :raises aiohttp.ClientError: if there is no answer
+        """
+        sent = {name.lower(): value for name, value in self.hooks.headers(body, event=event, guid=guid).items()}
+        sent.update({name.lower(): value for name, value in (headers or {}).items() if value is not None})
+        for name, value in (headers or {}).items():
+            if value is None:
+                sent.pop(name.lower(), None)
+        return await self.hooks.post(body, sent)
+
+    # Credentials
+
+    def user_token(self, login: str) -> str:
+        """A personal access token, for git and the API."""
+        return self.tokens.for_user(self.user(login))
+
+    def installation_token(
+        self,
+        login: str,
+        *,
+        permissions: Mapping[str, str] | None = None,
+        repositories: Iterable[values.Repository | str] | None = None,
+    ) -> str:
+        """An installation token without the way over the API.
+
+        :raises SimulatorError: if the App is not installed in that account
+        """
+        found = self.installation_of(login)
+        if found is None:
+            raise world.SimulatorError(f"the App is not installed in {login!r}; install does that")
+        chosen = frozenset(self.repository(repo).id for repo in repositories) if repositories is not None else None
+        return self.tokens.for_installation(found, permissions=permissions, repository_ids=chosen)[0]

@@ -1,0 +1,17 @@
+"""GitHub's REST API, as far as a GitHub App that builds needs it."""
+
+from __future__ import annotations
+
+from bot.simulator.rest import apps, checks, contents, deliveries, meta, pulls, repositories
+
+#: Every operation, in the order in which paths are tried.
+ROUTES = (
+    *apps.ROUTES,
+    *deliveries.ROUTES,
+    *meta.ROUTES,
+    *checks.ROUTES,
+    *contents.ROUTES,
+    *pulls.ROUTES,
+    *repositories.ROUTES,
+    *repositories.LAST_ROUTES,
+)

@@ -1,0 +1,58 @@
+"""What was delivered to the App's webhook: https://docs.github.com/en/rest/apps/webhooks."""
+
+from __future__ import annotations
+
+import re
+
+from bot.simulator import values
+from bot.simulator.rest import call
+
+#: A delivery can be asked for again for this long.
+OLDEST_DAYS = 3
+
+
+async def list_deliveries(this: call.Call) -> call.Answer:
+    """Newest first, in pages that are linked by `cursor`; only attempts that are over."""
+    done = [item for item in reversed(this.world.hooks.deliveries) if item.url is not None and item.done.is_set()]
+    status = this.query.get("status")
+    if status in ("success", "failure"):
+        done = [item for item in done if (200 <= item.status_code < 400) == (status == "success")]
+    if cursor := this.query.get("cursor"):
+        match = re.fullmatch(r"v1_([0-9]{1,18})", cursor)
+        if match is None:
+            raise call.ApiError(422, "Validation Failed", errors=["cursor is not valid"])
+        done = [item for item in done if item.id <= int(match[1])]
+    size = this.query.get("per_page", "30")
+    count = min(max(int(size) if size.isdigit() else 30, 1), 100)
+    headers = {}
+    if len(done) > count:
+        headers["Link"] = f'<{this.link(cursor=f"v1_{done[count].id}")}>; rel="next"'
+    return call.Answer(body=[this.world.shapes.delivery(item) for item in done[:count]], headers=headers)
+
+
+def _delivery(this: call.Call) -> values.Delivery:
+    found = this.world.hooks.find(this.number("delivery_id"))
+    if found is None:
+        raise call.ApiError(404, "Not Found")
+    return found
+
+
+async def get_delivery(this: call.Call) -> call.Answer:
+    return call.Answer(body=this.world.shapes.full_delivery(_delivery(this)))
+
+
+async def redeliver(this: call.Call) -> call.Answer:
+    found = _delivery(this)
+    if (values.now() - found.created_at).days >= OLDEST_DAYS:
+        raise call.ApiError(422, "The delivery is too old to be sent again.")
+    this.world.hooks.again(found)
+    return call.Answer(status=202, body={})
+
+
+_DELIVERIES = "/app/hook/deliveries"
+
+ROUTES = (
+    call.Route(method="GET", template=_DELIVERIES, handler=list_deliveries, needs="app"),
+    call.Route(method="GET", template=_DELIVERIES + "/{delivery_id}", handler=get_delivery, needs="app"),
+    call.Route(method="POST", template=_DELIVERIES + "/{delivery_id}/attempts", handler=redeliver, needs="app"),
+)

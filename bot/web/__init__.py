@@ -1,0 +1,8 @@
+"""The dashboard: pages that read through the store, work without JavaScript, and show hostile bytes as text only."""
+
+from bot.web.actions import Actions
+from bot.web.health import Readiness, store_check
+from bot.web.site import CLIENT_MAX_SIZE_BYTES, add_to
+from bot.web.stream import Streams
+
+__all__ = ["CLIENT_MAX_SIZE_BYTES", "Actions", "Readiness", "Streams", "add_to", "store_check"]

@@ -1,0 +1,44 @@
+"""Actions: the buttons on pages; each is a POST that calls one function and leads to the page of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actions:
+    """What pages can cause. Each raises `errors.NotFound` or `errors.Conflict`, whose text is shown."""
+
+    #: Queues a delivery again, by its id.
+    replay: Callable[[str], Awaitable[None]]
+    #: Asks a build's jobs to end, by the build's id.
+    cancel: Callable[[str], Awaitable[None]]
+    #: Runs a build's plan again as the next generation; gives the new build's id.
+    retry: Callable[[str], Awaitable[str]]
+
+
+def routes(actions: Actions) -> list[web.RouteDef]:
+    """The POST routes."""
+
+    async def replay(request: web.Request) -> web.Response:
+        delivery_id = request.match_info["id"]
+        await actions.replay(delivery_id)
+        raise web.HTTPSeeOther(f"/deliveries/{delivery_id}")
+
+    async def cancel(request: web.Request) -> web.Response:
+        build_id = request.match_info["id"]
+        await actions.cancel(build_id)
+        raise web.HTTPSeeOther(f"/builds/{build_id}")
+
+    async def retry(request: web.Request) -> web.Response:
+        build_id = await actions.retry(request.match_info["id"])
+        raise web.HTTPSeeOther(f"/builds/{build_id}")
+
+    return [
+        web.post("/deliveries/{id:[A-Za-z0-9-]{1,72}}/replay", replay),
+        web.post("/builds/{id:[0-9A-Z]{26}}/cancel", cancel),
+        web.post("/builds/{id:[0-9A-Z]{26}}/retry", retry),
+    ]

@@ -1,0 +1,89 @@
+"""Errors have one shape: a page for people, `{"error": {"status", "text"}}` for programs; traces stay in the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bot import errors, telemetry
+from bot.web.templating import Templates
+
+_log = telemetry.log("web")
+_NOT_FOUND = "There is nothing here. It may have been deleted, or it never was."
+_BROKEN = "Something went wrong here. The service's log says what."
+_TEXTS = {404: _NOT_FOUND, 405: "This cannot be asked in this way.", 413: "The request is too large.", 500: _BROKEN}
+#: Our own errors whose text is for people, by the status they are answered with; the first that fits counts.
+_STATUSES: tuple[tuple[type[errors.BuildhookError], int], ...] = (
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.InboxFull, 503),
+    (errors.StoreUnavailable, 503),
+    (errors.GitHubUnavailable, 503),
+    (errors.RateLimited, 503),
+    (errors.GitHubError, 502),
+)
+#: Headers of an aiohttp answer that say what to do instead.
+_KEPT_HEADERS = ("Allow", "Retry-After")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an error's page shows."""
+
+    status: int
+    #: The status in words, e.g. `Not Found`.
+    title: str
+    #: What to do about it, for people.
+    text: str
+
+
+def make_context(status: int, text: str | None = None) -> Context:
+    """The page for a status; without a text it gets the usual one."""
+    title = HTTPStatus(status).phrase
+    return Context(status=status, title=title, text=text or _TEXTS.get(status, f"{title}."))
+
+
+def wants_html(request: web.Request) -> bool:
+    """Whether a person with a browser asks."""
+    return "text/html" in request.headers.get("Accept", "").lower()
+
+
+def shown(templates: Templates) -> Middleware:
+    """The outermost middleware: turns whatever is raised into an answer."""
+
+    def answer(request: web.Request, context: Context) -> web.Response:
+        if wants_html(request):
+            page = templates.render("error.html", context)
+            return web.Response(status=context.status, text=page, content_type="text/html")
+        body = {"error": {"status": context.status, "text": context.text}}
+        return web.json_response(body, status=context.status)
+
+    @web.middleware
+    async def show_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            response = answer(request, _of_http(error))
+            response.headers.update({name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers})
+            return response
+        except errors.BuildhookError as error:
+            status = next((number for kind, number in _STATUSES if isinstance(error, kind)), 500)
+            if status >= 500:
+                _log.warning("A request could not be served.", action="serve_request", status=status, error=str(error))
+            return answer(request, make_context(status, str(error) if status != 500 else None))
+        except Exception as error:
+            _log.error("A request failed.", action="serve_request", method=request.method, exc_info=error)
+            return answer(request, make_context(500))
+
+    return show_errors
+
+
+def _of_http(error: web.HTTPException) -> Context:
+    # aiohttp's own text is "404: Not Found"; ours is a sentence.
+    is_own_text = error.text is not None and error.text != f"{error.status}: {error.reason}"
+    return make_context(error.status, error.text if is_own_text and error.status < 500 else None)

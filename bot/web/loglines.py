@@ -1,0 +1,101 @@
+"""Log lines: bytes in pieces of any size become numbered lines, the same ones however they were cut; pure.
+
+A progress bar that returns to the line's start shows its last state, as on a terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bot.web import ansi
+
+#: How much of one line is shown; the rest is counted.
+MAX_LINE_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a log, as a page shows it."""
+
+    #: From 1.
+    number: int
+    #: Text and `span` elements.
+    html: Markup
+
+
+@dataclass(slots=True)
+class _Segment:
+    """What stands between two returns to the line's start, as far as it is shown."""
+
+    kept: bytearray
+    left_out_bytes: int = 0
+
+    def add(self, data: bytes) -> None:
+        room = MAX_LINE_BYTES - len(self.kept)
+        self.kept += data[:room]
+        self.left_out_bytes += max(0, len(data) - room)
+
+
+class Assembler:
+    """Makes lines of pieces."""
+
+    def __init__(self, *, number: int, start_bytes: int) -> None:
+        """:param number: of the line in which byte `start_bytes`, the first that is fed, lies."""
+        self._number = number
+        self._line_start_bytes = start_bytes
+        self._end_bytes = start_bytes
+        self._begin_line()
+
+    @property
+    def next_bytes(self) -> int:
+        """Where the first line that is not whole begins: reading can go on there without a gap."""
+        return self._line_start_bytes
+
+    def feed(self, data: bytes) -> list[Line]:
+        """Take the next bytes; gives the lines that they make whole."""
+        lines: list[Line] = []
+        pieces = data.split(b"\n")
+        for piece in pieces[:-1]:
+            self._add(piece)
+            self._end_bytes += len(piece) + 1
+            lines.append(self._line())
+            self._number += 1
+            self._line_start_bytes = self._end_bytes
+            self._begin_line()
+        self._add(pieces[-1])
+        self._end_bytes += len(pieces[-1])
+        return lines
+
+    def rest(self) -> Line | None:
+        """The line that is not whole, as it stands; None where there is none."""
+        return self._line() if self._end_bytes > self._line_start_bytes else None
+
+    def _begin_line(self) -> None:
+        self._segment = _Segment(bytearray())
+        self._shown_before: _Segment | None = None
+
+    def _add(self, piece: bytes) -> None:
+        first, *others = piece.split(b"\r")
+        self._segment.add(first)
+        for other in others:
+            if self._segment.kept:
+                self._shown_before = self._segment
+            self._segment = _Segment(bytearray())
+            self._segment.add(other)
+
+    def _line(self) -> Line:
+        shown = self._segment if self._segment.kept else self._shown_before or self._segment
+        html = ansi.render(shown.kept.decode("utf-8", "replace"))
+        if shown.left_out_bytes:
+            html += Markup('<span class="a-more"> … {} more bytes in the raw log</span>').format(shown.left_out_bytes)
+        return Line(number=self._number, html=html)
+
+
+def html(line: Line, *, has_anchor: bool = True) -> Markup:
+    """The row of a line; with an anchor it can be linked to as `#L<number>`."""
+    anchor = Markup(' id="L{}"').format(line.number) if has_anchor else Markup()
+    return Markup(
+        '<div class="line"{0}><a class="n" href="#L{1}" tabindex="-1">{1}</a><span class="t">{2}</span></div>'
+    ).format(anchor, line.number, line.html)

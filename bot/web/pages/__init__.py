@@ -1,0 +1,8 @@
+"""The pages: every module with one is named here, and nowhere else."""
+
+from types import ModuleType
+
+from bot.web.pages import build, builds, deliveries, delivery, job, repository
+
+#: Each has a `PAGE`, its `Context` and the pure `make_context`.
+PAGES: tuple[ModuleType, ...] = (builds, repository, build, job, deliveries, delivery)

@@ -1,0 +1,109 @@
+"""The page `/builds/{id}`: one build with its jobs, its checks, and what caused it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+from sqlalchemy.engine import Connection
+
+from bot.model import build, check, job
+from bot.store import builds, checks, jobs
+from bot.web import states
+from bot.web.page import Page, Sources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLine:
+    """One check run, as GitHub shows it or not."""
+
+    check: check.Check
+    #: The name of the drawing.
+    icon: str
+    #: Whether GitHub shows it as it should be, in words.
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the page shows."""
+
+    now: datetime
+    build: build.Build
+    #: The jobs, by how many others have to end before them: those of one stage can run side by side.
+    stages: tuple[tuple[job.Job, ...], ...]
+    checks: tuple[CheckLine, ...]
+    can_cancel: bool
+    can_retry: bool
+    #: Whether the build can still change, so that the page looks again.
+    is_live: bool
+
+
+def make_context(
+    made: build.Build, *, of_build: Sequence[job.Job], reported: Sequence[check.Check], now: datetime
+) -> Context:
+    """:param of_build: the jobs in order."""
+    is_live = states.is_live(made)
+    return Context(
+        now=now,
+        build=made,
+        stages=stages(of_build),
+        checks=tuple(_check_line(one) for one in reported),
+        can_cancel=is_live,
+        can_retry=not is_live,
+        is_live=is_live or any(one.is_stale for one in reported),
+    )
+
+
+def stages(of_build: Sequence[job.Job]) -> tuple[tuple[job.Job, ...], ...]:
+    """The jobs by depth in the graph of `needs`; a need that is not there counts for nothing."""
+    by_key: dict[str, list[job.Job]] = {}
+    for one in of_build:
+        by_key.setdefault(one.plan.key, []).append(one)
+    depths = _depths({key: [need for one in group for need in one.plan.needs] for key, group in by_key.items()})
+    found: list[list[job.Job]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
+    for one in of_build:
+        found[depths[one.plan.key]].append(one)
+    return tuple(tuple(stage) for stage in found)
+
+
+def _depths(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    depths = dict.fromkeys(needs, 0)
+    # A path is at most as long as there are keys; a circle, which no plan has, ends here too.
+    for _ in needs:
+        before = dict(depths)
+        for key, needed in needs.items():
+            depths[key] = max((before[need] + 1 for need in needed if need in before), default=0)
+        if depths == before:
+            break
+    order = {depth: index for index, depth in enumerate(sorted(set(depths.values())))}
+    return {key: order[depth] for key, depth in depths.items()}
+
+
+def _check_line(one: check.Check) -> CheckLine:
+    if not one.is_stale and one.error is not None:
+        return CheckLine(check=one, icon="errored", text="Cannot be shown on GitHub")
+    if not one.is_stale and one.github_id is None:
+        return CheckLine(check=one, icon="skipped", text="Not sent: a newer build took its place")
+    if not one.is_stale:
+        return CheckLine(check=one, icon="passed", text=f"On GitHub: {one.reported_status or 'up to date'}")
+    if one.error is not None:
+        return CheckLine(check=one, icon="waiting", text="Sending failed; it is tried again")
+    text = "Waits to be sent" if one.reported_version == 0 else "A change waits to be sent"
+    return CheckLine(check=one, icon="queued", text=text)
+
+
+def _read(connection: Connection, build_id: str) -> tuple[build.Build, list[job.Job], list[check.Check]]:
+    made = builds.get(connection, build_id)
+    return made, jobs.list_of_builds(connection, [made.id]), checks.list_of_build(connection, made.id)
+
+
+async def load(sources: Sources, request: web.Request) -> Context:
+    """Read the build. :raises bot.errors.NotFound: if there is no such build."""
+    made, of_build, reported = await sources.store.read(_read, request.match_info["id"])
+    return make_context(made, of_build=of_build, reported=reported, now=sources.clock())
+
+
+PAGE = Page(route="/builds/{id:[0-9A-Z]{26}}", template="build.html", context=Context, load=load)

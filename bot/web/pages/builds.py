@@ -1,0 +1,102 @@
+"""The page `/`: all builds, newest first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from bot.model import build
+from bot.store import builds
+from bot.web import states
+from bot.web.page import Page, Sources, choice
+
+#: Builds on one page.
+LIMIT = 50
+#: A repository's full name on GitHub.
+REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which builds are shown."""
+
+    state: build.State | None = None
+    #: `owner/name`, or None for all.
+    repository: str | None = None
+    #: Only older builds than this one, or None for the newest.
+    before_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the page shows."""
+
+    now: datetime
+    builds: tuple[build.Build, ...]
+    filter: Filter
+    #: What the filter can be set to.
+    states: tuple[build.State, ...]
+    #: Query of the page with older builds, or None on the last.
+    older: str | None
+    #: Query of the page with the newest builds, or None on the first.
+    newest: str | None
+    #: Whether one of the builds can still change, so that the page looks again.
+    is_live: bool
+
+
+def make_context(found: Sequence[build.Build], *, chosen: Filter, now: datetime, limit: int = LIMIT) -> Context:
+    """:param found: the builds of this page, and one more if there are older ones."""
+    shown = tuple(found[:limit])
+    kept = {} if chosen.state is None else {"state": str(chosen.state)}
+    if chosen.repository is not None:
+        kept["repository"] = chosen.repository
+    return Context(
+        now=now,
+        builds=shown,
+        filter=chosen,
+        states=states.BUILD_STATES,
+        older="?" + urlencode({**kept, "before": shown[-1].id}) if len(found) > limit else None,
+        newest=None if chosen.before_id is None else "?" + urlencode(kept),
+        is_live=any(states.is_live(one) for one in shown),
+    )
+
+
+async def load(sources: Sources, request: web.Request) -> Context:
+    """Read what the query asks for."""
+    repository = request.query.get("repository", "").strip() or None
+    if repository is not None and not REPOSITORY.fullmatch(repository):
+        raise web.HTTPBadRequest(text="`repository` is a full name like octo/hello.")
+    chosen = read_filter(request, repository=repository)
+    return make_context(await find(sources, chosen), chosen=chosen, now=sources.clock())
+
+
+def read_filter(request: web.Request, *, repository: str | None) -> Filter:
+    """What the query asks for.
+
+    :raises web.HTTPBadRequest: if it asks for what cannot be.
+    """
+    state = choice(request.query, "state", states.BUILD_STATES)
+    before_id = request.query.get("before") or None
+    if before_id is not None and not _ULID.fullmatch(before_id):
+        raise web.HTTPBadRequest(text="`before` is the id of a build.")
+    return Filter(state=None if state is None else build.State(state), repository=repository, before_id=before_id)
+
+
+async def find(sources: Sources, chosen: Filter) -> list[build.Build]:
+    """The builds of one page, and one more if there are older ones."""
+    return await sources.store.read(
+        builds.list_newest,
+        limit=LIMIT + 1,
+        before_id=chosen.before_id,
+        repository=chosen.repository,
+        states=() if chosen.state is None else (chosen.state,),
+    )
+
+
+PAGE = Page(route="/", template="builds.html", context=Context, load=load)

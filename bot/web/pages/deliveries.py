@@ -1,0 +1,71 @@
+"""The page `/deliveries`: what GitHub sent, newest first, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from bot.model import delivery
+from bot.store import deliveries
+from bot.web import states
+from bot.web.page import Page, Sources, choice, number
+
+#: Deliveries on one page.
+LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the page shows."""
+
+    now: datetime
+    #: Without headers and bodies.
+    deliveries: tuple[delivery.Delivery, ...]
+    #: Only these are shown; None: all.
+    state: delivery.State | None
+    #: What the filter can be set to.
+    states: tuple[delivery.State, ...]
+    #: Query of the page with older deliveries, or None on the last.
+    older: str | None
+    #: Query of the page with the newest deliveries, or None on the first.
+    newest: str | None
+    #: Whether one of them still has to be worked on, so that the page looks again.
+    is_live: bool
+
+
+def make_context(
+    found: Sequence[delivery.Delivery],
+    *,
+    state: delivery.State | None,
+    before_seq: int | None,
+    now: datetime,
+    limit: int = LIMIT,
+) -> Context:
+    """:param found: the deliveries of this page, and one more if there are older ones."""
+    shown = tuple(found[:limit])
+    kept = {} if state is None else {"state": str(state)}
+    return Context(
+        now=now,
+        deliveries=shown,
+        state=state,
+        states=states.DELIVERY_STATES,
+        older="?" + urlencode({**kept, "before": shown[-1].seq}) if len(found) > limit else None,
+        newest=None if before_seq is None else "?" + urlencode(kept),
+        is_live=any(states.is_live_delivery(one) for one in shown),
+    )
+
+
+async def load(sources: Sources, request: web.Request) -> Context:
+    """Read what the query asks for."""
+    word = choice(request.query, "state", states.DELIVERY_STATES)
+    state = None if word is None else delivery.State(word)
+    before_seq = number(request.query, "before")
+    found = await sources.store.read(deliveries.list_newest, limit=LIMIT + 1, before_seq=before_seq, state=state)
+    return make_context(found, state=state, before_seq=before_seq, now=sources.clock())
+
+
+PAGE = Page(route="/deliveries", template="deliveries.html", context=Context, load=load)

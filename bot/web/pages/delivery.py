@@ -1,0 +1,96 @@
+"""The page `/deliveries/{id}`: one delivery as it came, and why what became of it became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from aiohttp import web
+from sqlalchemy.engine import Connection
+
+from bot import errors, telemetry
+from bot.model import build, delivery
+from bot.store import builds, deliveries
+from bot.web import states
+from bot.web.page import Page, Sources
+
+#: How much of a payload is shown.
+SHOWN_CHARACTERS = 256 * 1024
+#: A larger payload is shown as it came: laying it out would take long.
+_LAID_OUT_BYTES = 2 * 1024**2
+#: Headers that prove something to us, or would prove something to others.
+_MASKED = frozenset({"x-hub-signature", "x-hub-signature-256", "authorization", "proxy-authorization", "cookie"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the page shows."""
+
+    now: datetime
+    #: Without its body; proofs among its headers are masked.
+    delivery: delivery.Delivery
+    #: The builds that it made.
+    builds: tuple[build.Build, ...]
+    #: The payload laid out, as far as it is shown.
+    payload: str
+    is_cut: bool
+    #: Whether it still has to be worked on, so that the page looks again.
+    is_live: bool
+
+
+def make_context(one: delivery.Delivery, *, made: Sequence[build.Build], now: datetime) -> Context:
+    """The page of a delivery with its body."""
+    payload, is_cut = shown_payload(one.headers, body=one.body)
+    return Context(
+        now=now,
+        delivery=replace(one, headers=shown_headers(one.headers), body=b""),
+        builds=tuple(made),
+        payload=payload,
+        is_cut=is_cut,
+        is_live=states.is_live_delivery(one),
+    )
+
+
+def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers by name, without what could be used by whoever reads them."""
+    return {
+        name: f"({len(value)} characters, not shown)" if name in _MASKED else telemetry.redact(value)
+        for name, value in sorted(headers.items())
+    }
+
+
+def shown_payload(headers: Mapping[str, str], *, body: bytes) -> tuple[str, bool]:
+    """The payload laid out, and whether it was cut."""
+    try:
+        raw = delivery.payload(headers=headers, body=body)
+    except ValueError:
+        raw = body
+    text = _laid_out(raw) if len(raw) <= _LAID_OUT_BYTES else raw[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace")
+    return telemetry.redact(text[:SHOWN_CHARACTERS]), len(text) > SHOWN_CHARACTERS or len(raw) > _LAID_OUT_BYTES
+
+
+def _laid_out(raw: bytes) -> str:
+    try:
+        return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return raw.decode("utf-8", "replace")
+
+
+def _read(connection: Connection, guid: str) -> tuple[delivery.Delivery, list[build.Build]]:
+    found = deliveries.find(connection, guid)
+    if found is None:
+        raise errors.NotFound(f"There is no delivery {guid}.")
+    return found, builds.list_of_delivery(connection, guid)
+
+
+async def load(sources: Sources, request: web.Request) -> Context:
+    """Read the delivery. :raises errors.NotFound: if there is no such delivery."""
+    one, made = await sources.store.read(_read, request.match_info["id"])
+    # A payload can be 25 MB.
+    return await asyncio.to_thread(make_context, one, made=made, now=sources.clock())
+
+
+PAGE = Page(route="/deliveries/{id:[A-Za-z0-9-]{1,72}}", template="delivery.html", context=Context, load=load)

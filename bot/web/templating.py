@@ -1,0 +1,57 @@
+"""Templates: every value is escaped, characters that deceive the eye are written out, a missing name is an error."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from bot.web import ansi, loglines, phrases, states
+from bot.web.assets import Assets
+
+_FOLDER = Path(__file__).parent / "templates"
+
+
+class Templates:
+    """All templates, read once."""
+
+    def __init__(self, assets: Assets) -> None:
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            finalize=_shown,
+        )
+        self.environment.globals.update(asset=assets.path, look=states.look, row=loglines.html, took=phrases.took)
+        self.environment.filters.update(
+            age=phrases.age,
+            count=phrases.count,
+            duration=phrases.duration,
+            event_name=phrases.event_name,
+            instant=phrases.instant,
+            reference=phrases.reference,
+            short=phrases.short,
+            size=phrases.size,
+        )
+        # Read now, so that a request never waits for the disk.
+        for name in self.environment.list_templates():
+            self.environment.get_template(name)
+
+    def render(self, name: str, context: object) -> str:
+        """A template with the fields of a context value.
+
+        :raises jinja2.UndefinedError: if the template uses what the context does not give.
+        """
+        assert is_dataclass(context)
+        values = {field.name: getattr(context, field.name) for field in fields(context)}
+        return self.environment.get_template(name).render(values)
+
+
+def _shown(value: Any) -> Any:
+    return ansi.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,170 @@
+"""Generates the pages that the code itself knows best: commands, settings, and the drawing of the rooms.
+
+`--check` only looks and fails where a page is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import grimp
+import typer.main
+from click import Command, Context, Group
+
+from bot.cli import make
+from bot.settings import PREFIX, SECRETS, Settings
+
+ROOT = Path(__file__).parent.parent
+ROOMS = {
+    "cli": "cli",
+    "app": "app",
+    "listener": "listener",
+    "web": "web",
+    "webhooks": "webhooks",
+    "events": "events",
+    "builds": "builds",
+    "checks": "checks",
+    "engines": "engines",
+    "github": "github",
+    "logs": "logs",
+    "store": "store",
+    "pipelines": "pipelines",
+    "trust": "trust",
+    "simulator": "simulator",
+}
+#: Everybody may import these; drawing them would hide the rest.
+FLOOR = ("model", "errors", "telemetry", "settings", "clock", "identity")
+BEGIN, END = "<!-- generated: {name} -->", "<!-- end of generated: {name} -->"
+
+
+def main() -> None:
+    """Write the pages, or look whether they are fresh."""
+    is_check = "--check" in sys.argv[1:]
+    pages = {
+        ROOT / "docs/cli.md": commands(),
+        ROOT / "docs/settings.md": settings(),
+        ROOT / "docs/architecture.md": architecture(),
+    }
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
+    if is_check:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is stale: run `make fix`")
+        sys.exit(1 if stale else 0)
+    for path in stale:
+        path.write_text(pages[path])
+        print(f"{path.relative_to(ROOT)} is written")
+
+
+def commands() -> str:
+    """The reference of all commands, from their own help."""
+    root = typer.main.get_command(make())
+    assert isinstance(root, Group)
+    lines = [
+        "# Commands",
+        "",
+        "Generated from `--help`. Every command prints tables for people and JSON with `--json`.",
+        "",
+        "Exit codes: 0 well, 1 error, 2 wrong usage.",
+    ]
+    for name, command in root.commands.items():
+        children = command.commands.items() if isinstance(command, Group) else [(None, command)]
+        for child, leaf in children:
+            lines += ["", *_command(" ".join(filter(None, ("buildhook", name, child))), leaf)]
+    return "\n".join(lines) + "\n"
+
+
+def _command(path: str, command: Command) -> list[str]:
+    context = Context(command, info_name=path)
+    usage = " ".join(command.collect_usage_pieces(context))
+    described, _, example = (command.help or "").partition("Example:")
+    lines = [f"## `{path}`", "", " ".join(described.split()), "", "```console", f"$ {path} {usage}", "```"]
+    if example:
+        lines += ["", "For example:", "", "```console", f"$ {' '.join(example.split())}", "```"]
+    records = [record for one in command.params if (record := one.get_help_record(context)) is not None]
+    records = [record for record in records if "completion" not in record[0] and "--help" not in record[0]]
+    if records:
+        lines += ["", "| option | meaning |", "|---|---|"]
+        lines += [f"| `{_cell(name)}` | {_cell(' '.join(text.split()))} |" for name, text in records]
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def settings() -> str:
+    """The reference of all settings, from the class that reads them."""
+    lines = [
+        "# Settings",
+        "",
+        "Read in this order, the first that gives a value wins: the environment, `.env` in the working directory,",
+        "`settings.env` in the data folder. They are read again on SIGHUP; a wrong file keeps the old values and the",
+        "log says why. A wrong value stops the start with one line that says what to write instead.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = "" if default is None else f"`{getattr(default, 'value', default)}`"
+        if name == "max_jobs":
+            shown = "the number of cores, at least 2"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {_cell(field.description or '')} |")
+    secrets = ", ".join(f"`{PREFIX}{name}_FILE`" for name in SECRETS)
+    lines += ["", f"Secrets may also come from files: {secrets}."]
+    return "\n".join(lines) + "\n"
+
+
+def architecture() -> str:
+    """The architecture page, with the parts between its marks made anew from the imports and the docstrings."""
+    path = ROOT / "docs/architecture.md"
+    text = path.read_text()
+    text = _replaced(text, "rooms", _drawing())
+    return _replaced(text, "modules", _modules())
+
+
+def _replaced(text: str, name: str, body: str) -> str:
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{body}\n{end}{after}"
+
+
+def _drawing() -> str:
+    graph = grimp.build_graph("bot", cache_dir=None)
+    arrows = set()
+    for importer in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(importer):
+            source, target = _room(importer), _room(imported)
+            if source in ROOMS and target in ROOMS and source != target:
+                arrows.add((source, target))
+    order = list(ROOMS)
+    lines = ["```mermaid", "flowchart TD"]
+    lines += [f"    {room}" for room in ROOMS]
+    lines += [
+        f"    {source} --> {target}"
+        for source, target in sorted(arrows, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
+    ]
+    return "\n".join([*lines, "```"])
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def _modules() -> str:
+    lines = ["| module | its promise |", "|---|---|"]
+    for path in sorted((ROOT / "bot").rglob("*.py")):
+        relative = path.relative_to(ROOT)
+        if "migrations" in relative.parts or relative == Path("bot/__init__.py"):
+            continue
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        lines.append(f"| `{relative}` | {_cell(docstring.partition(chr(10))[0])} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The scheduler and the follower on an engine whose events a test writes down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bot import clock, telemetry
+from bot.builds import follower, request, scheduler
+from bot.engines import contract, scripted
+from bot.logs import LogStore
+from bot.model import build, check, job, outcome
+from bot.store import Store, builds, checks, jobs, outcomes
+
+Told = Callable[[], bool]
+
+
+@dataclass
+class Yard:
+    """Jobs, an engine, and the loop between them."""
+
+    store: Store
+    engine: scripted.Scripted
+    logs: LogStore
+    metrics: telemetry.Metrics
+    max_jobs: int = 2
+    #: How often the reporter was woken.
+    changes: list[None] = field(default_factory=list)
+
+    def scheduler(self) -> scheduler.Scheduler:
+        """A new one, as after a restart."""
+
+        def make_request(one: job.Job, of: build.Build) -> contract.JobRequest:
+            source = contract.Source(
+                repository_id=of.repository_id,
+                url="http://127.0.0.1/octo/hello.git",
+                head_sha=of.head_sha,
+                base_sha=of.base_sha,
+                trust=of.trust,
+            )
+            return request.make(one, of, source=source, server_url="http://127.0.0.1", api_url="http://127.0.0.1")
+
+        following = follower.Follower(
+            self.store,
+            engine=self.engine,
+            logs=self.logs,
+            metrics=self.metrics,
+            on_change=lambda: self.changes.append(None),
+            now=clock.now,
+        )
+        return scheduler.Scheduler(
+            self.store,
+            engine=self.engine,
+            following=following,
+            request=make_request,
+            max_jobs=self.max_jobs,
+            metrics=self.metrics,
+            owner="test",
+            on_change=lambda: self.changes.append(None),
+            now=clock.now,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[scheduler.Scheduler]:
+        """The scheduler's loop while the block runs."""
+        made = self.scheduler()
+        task = asyncio.create_task(made.run())
+        try:
+            yield made
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def create(self, new: outcome.NewBuild) -> build.Build:
+        """Store a build with its jobs and checks."""
+        return await self.store.write(outcomes.create, new, now=clock.now())
+
+    async def job(self, job_id: str) -> job.Job:
+        """The job as stored."""
+        return await self.store.read(jobs.get, job_id)
+
+    async def build(self, build_id: str) -> build.Build:
+        """The build as stored."""
+        return await self.store.read(builds.get, build_id)
+
+    async def checks(self, build_id: str) -> list[check.Check]:
+        """The checks of a build."""
+        return await self.store.read(checks.list_of_build, build_id)
+
+    async def until_job(self, job_id: str, *states: job.State) -> job.Job:
+        """The job, as soon as it is in one of these states."""
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.job(job_id)
+                if found.state in states:
+                    return found
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def yard(store: Store, metrics: telemetry.Metrics, tmp_path: Path) -> AsyncIterator[Yard]:
+    """Nothing to do yet."""
+    logs = LogStore(tmp_path / "logs")
+    yield Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics)
+    await logs.close()

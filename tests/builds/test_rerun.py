@@ -1,0 +1,107 @@
+"""Re-runs: what runs again, what is taken over, and what cannot be run again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.builds import rerun
+from bot.identity import Ids
+from bot.model import build, job
+from tests import factories
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def wish(*, only_key: str | None = None) -> rerun.Wish:
+    return rerun.Wish(now=NOW, new_id=Ids(), cause="check_run:7", sender="mona", sender_id=2, only_key=only_key)
+
+
+def ended(**changes: Any) -> build.Build:
+    return factories.make_build(**{"state": build.State.FAILED, "plan_digest": "d" * 64, **changes})
+
+
+def graph(edges: dict[str, tuple[str, ...]]) -> list[job.Job]:
+    return [
+        factories.make_job(
+            position=position,
+            plan=factories.make_plan(key=key, needs=needs),
+            check_name=f"buildhook / {key}",
+            state=job.State.PASSED,
+        )
+        for position, (key, needs) in enumerate(edges.items())
+    ]
+
+
+GRAPH = {"lint": (), "test": (), "package": ("test",), "publish": ("package",)}
+
+
+def test_all_jobs_run_again_as_a_new_generation_with_the_trust_of_the_first() -> None:
+    origin = ended(trust=build.Trust.UNTRUSTED)
+    made = rerun.make(origin, graph(GRAPH), wish())
+    assert made.build.id != origin.id
+    assert made.build.origin_id == origin.id
+    assert made.build.trust == build.Trust.UNTRUSTED
+    assert made.build.state == build.State.QUEUED
+    assert (made.build.sender, made.build.sender_id) == ("mona", 2)
+    assert [one.state for one in made.jobs] == [
+        job.State.QUEUED,
+        job.State.QUEUED,
+        job.State.WAITING,
+        job.State.WAITING,
+    ]
+    assert all(one.build_id == made.build.id for one in made.jobs)
+
+
+def test_one_job_runs_again_with_all_that_need_it_and_the_others_are_taken_over() -> None:
+    origin_jobs = graph(GRAPH)
+    made = rerun.make(ended(), origin_jobs, wish(only_key="test"))
+    by_key = {one.plan.key: one for one in made.jobs}
+    assert by_key["lint"].state == job.State.PASSED
+    assert by_key["lint"].origin_id == origin_jobs[0].id
+    assert by_key["test"].state == job.State.QUEUED
+    assert by_key["package"].state == job.State.WAITING
+    assert by_key["publish"].state == job.State.WAITING
+
+
+def test_a_result_that_is_taken_over_twice_leads_to_the_first_log() -> None:
+    first = graph({"lint": (), "test": ()})
+    second = rerun.make(ended(), first, wish(only_key="test")).jobs
+    third = rerun.make(ended(), second, wish(only_key="test")).jobs
+    assert third[0].origin_id == first[0].id
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (ended(state=build.State.RUNNING), "has not ended"),
+        (ended(state=build.State.WAITING), "waits for approval"),
+        (ended(plan_digest=""), "has no jobs"),
+    ],
+)
+def test_what_cannot_run_again_says_why(asked: build.Build, says: str) -> None:
+    assert says in (rerun.why_not(asked, latest=asked) or "")
+
+
+def test_only_the_newest_generation_can_be_run_again() -> None:
+    asked, newest = ended(), ended()
+    assert newest.id in (rerun.why_not(asked, latest=newest) or "")
+    assert rerun.why_not(newest, latest=newest) is None
+
+
+@given(st.data())
+def test_a_job_never_keeps_a_result_when_something_it_needs_runs_again(data: st.DataObject) -> None:
+    names = [f"j{number}" for number in range(data.draw(st.integers(1, 8)))]
+    edges = {
+        name: tuple(data.draw(st.sets(st.sampled_from(names[:position])))) if position else ()
+        for position, name in enumerate(names)
+    }
+    made = rerun.make(ended(), graph(edges), wish(only_key=data.draw(st.sampled_from(names))))
+    fresh = {one.plan.key for one in made.jobs if one.origin_id is None}
+    for one in made.jobs:
+        if fresh & set(one.plan.needs):
+            assert one.plan.key in fresh

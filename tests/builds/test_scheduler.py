@@ -1,0 +1,208 @@
+"""The scheduler: places, needs, cancelling, engines that refuse or lose, and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot import clock, errors
+from bot.builds import commands, scheduler
+from bot.engines import contract, scripted
+from bot.model import build, job
+from bot.store import jobs
+from tests import factories
+from tests.builds.conftest import Yard
+
+
+def step_plan(key: str, *needs: str) -> job.Plan:
+    return factories.make_plan(key=key, name=key, needs=needs)
+
+
+async def test_a_job_goes_through_its_life_and_its_log_and_steps_are_kept(yard: Yard) -> None:
+    new = factories.make_new_build()
+    made = await yard.create(new)
+    (one,) = new.jobs
+    yard.engine.tell(
+        one.id,
+        scripted.prepared(sha="a" * 40, tree="b" * 40),
+        scripted.step(0, "running"),
+        scripted.output(b"hello\n"),
+        scripted.step(0, "failed", exit_code=3, end_bytes=6),
+        scripted.finished(contract.Result.FAILED, reason="exit status 3", exit_code=3),
+    )
+    async with yard.running():
+        ended = await yard.until_job(one.id, job.State.FAILED)
+    assert (ended.reason, ended.exit_code, ended.tested_sha) == ("exit status 3", 3, "a" * 40)
+    assert [(step.state, step.exit_code) for step in ended.steps] == [("failed", 3)]
+    assert await yard.logs.read(one.id) == b"hello\n"
+    assert await yard.logs.is_sealed(one.id)
+    assert (await yard.build(made.id)).state == build.State.FAILED
+    assert yard.engine.removed == [one.id]
+    (request,) = yard.engine.started
+    assert request.env["GITHUB_REPOSITORY"] == "octo/hello"
+
+
+async def test_no_more_jobs_run_at_once_than_there_are_places(yard: Yard) -> None:
+    ids = [(await yard.create(factories.make_new_build(factories.make_build(head_sha=f"{n:040x}")))).id for n in range(5)]
+    async with yard.running():
+        queue = await yard.store.read(jobs.list_of_builds, ids)
+        first, second, third = queue[:3]
+        await yard.until_job(second.id, job.State.STARTING)
+        assert [one.job_id for one in yard.engine.started] == [first.id, second.id]
+        assert (await yard.job(third.id)).state == job.State.QUEUED
+        yard.engine.tell(first.id, scripted.finished(contract.Result.PASSED))
+        await yard.until_job(third.id, job.State.STARTING)
+
+
+async def test_jobs_wait_for_what_they_need_and_are_skipped_when_it_fails(yard: Yard) -> None:
+    plans = [step_plan("a"), step_plan("b", "a"), step_plan("c", "b"), step_plan("d", "c")]
+    states = [job.State.QUEUED, job.State.WAITING, job.State.WAITING, job.State.WAITING]
+    new = factories.make_new_build(
+        None, *(factories.make_job(plan=plan, state=state) for plan, state in zip(plans, states, strict=True))
+    )
+    made = await yard.create(new)
+    a, b, c, d = new.jobs
+    yard.engine.tell(a.id, scripted.finished(contract.Result.PASSED))
+    yard.engine.tell(b.id, scripted.finished(contract.Result.FAILED, reason="exit status 1"))
+    async with yard.running():
+        skipped = await yard.until_job(d.id, job.State.SKIPPED)
+    assert "`c` was skipped" in (skipped.reason or "")
+    assert "`b` failed" in ((await yard.job(c.id)).reason or "")
+    assert (await yard.build(made.id)).state == build.State.FAILED
+
+
+async def test_checks_become_stale_only_where_github_would_show_a_difference(yard: Yard) -> None:
+    new = factories.make_new_build()
+    made = await yard.create(new)
+    (one,) = new.jobs
+    async with yard.running():
+        await yard.until_job(one.id, job.State.STARTING)
+        (before,) = await yard.checks(made.id)
+        yard.engine.tell(one.id, scripted.prepared(), scripted.step(0, "running"), scripted.output(b"a" * 100))
+        await yard.until_job(one.id, job.State.RUNNING)
+        (during,) = await yard.checks(made.id)
+        yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
+        await yard.until_job(one.id, job.State.PASSED)
+        (after,) = await yard.checks(made.id)
+    assert (before.desired_version, during.desired_version, after.desired_version) == (2, 2, 3)
+
+
+async def test_f69_cancelling_ends_what_waits_at_once_and_asks_the_engine_for_the_rest(yard: Yard) -> None:
+    new = factories.make_new_build(
+        None,
+        factories.make_job(plan=step_plan("a")),
+        factories.make_job(plan=step_plan("b", "a"), state=job.State.WAITING),
+    )
+    made = await yard.create(new)
+    a, b = new.jobs
+    async with yard.running() as running:
+        await yard.until_job(a.id, job.State.STARTING)
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.")
+        running.wake()
+        assert (await yard.until_job(b.id, job.State.CANCELLED, job.State.SKIPPED)).state == job.State.CANCELLED
+        ended = await yard.until_job(a.id, job.State.CANCELLED)
+    assert ended.reason == "Enough."
+    assert yard.engine.cancelled == [(a.id, "Enough.")]
+    assert (await yard.build(made.id)).state == build.State.CANCELLED
+    with pytest.raises(errors.Conflict):
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Again.")
+
+
+async def test_f69_a_wish_to_cancel_before_the_start_starts_nothing(yard: Yard) -> None:
+    new = factories.make_new_build()
+    made = await yard.create(new)
+    await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.")
+    async with yard.running():
+        await yard.until_job(new.jobs[0].id, job.State.CANCELLED)
+    assert yard.engine.started == []
+
+
+async def test_f64_a_job_that_the_engine_does_not_take_waits_and_says_so(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "REFUSED_PAUSE", timedelta(0))
+    yard.engine.refusal = errors.EngineError("The disk is full: free some.")
+    new = factories.make_new_build()
+    await yard.create(new)
+    (one,) = new.jobs
+    async with yard.running():
+        while "The disk is full" not in ((await yard.job(one.id)).reason or ""):
+            await asyncio.sleep(0)
+        yard.engine.refusal = None
+        yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
+        ended = await yard.until_job(one.id, job.State.PASSED)
+    assert ended.reason is None
+
+
+async def test_f4_after_a_restart_the_same_run_is_followed_and_nothing_runs_twice(yard: Yard) -> None:
+    new = factories.make_new_build()
+    await yard.create(new)
+    (one,) = new.jobs
+    async with yard.running():
+        yard.engine.tell(one.id, scripted.prepared(), scripted.output(b"first "), scripted.step(0, "running"))
+        await yard.until_job(one.id, job.State.RUNNING)
+        while not (await yard.job(one.id)).steps:
+            await asyncio.sleep(0)
+    yard.engine.tell(one.id, scripted.output(b"second"), scripted.finished(contract.Result.PASSED))
+    async with yard.running():
+        await yard.until_job(one.id, job.State.PASSED)
+    assert await yard.logs.read(one.id) == b"first second"
+    assert [request.job_id for request in yard.engine.started] == [one.id]
+
+
+async def test_f4_a_job_that_was_being_prepared_is_handed_over_again(yard: Yard) -> None:
+    new = factories.make_new_build()
+    await yard.create(new)
+    (one,) = new.jobs
+    async with yard.running():
+        await yard.until_job(one.id, job.State.STARTING)
+    yard.engine.tell(one.id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
+    async with yard.running():
+        await yard.until_job(one.id, job.State.PASSED)
+    assert {request.job_id for request in yard.engine.started} == {one.id}
+
+
+async def test_f65_a_job_that_the_engine_lost_is_errored_and_not_green(yard: Yard) -> None:
+    new = factories.make_new_build()
+    made = await yard.create(new)
+    (one,) = new.jobs
+    async with yard.running():
+        yard.engine.tell(one.id, scripted.prepared())
+        await yard.until_job(one.id, job.State.RUNNING)
+    yard.engine = scripted.Scripted()
+    async with yard.running():
+        lost = await yard.until_job(one.id, job.State.ERRORED)
+    assert "lost the job" in (lost.reason or "")
+    assert (await yard.build(made.id)).state == build.State.ERRORED
+
+
+async def test_f67_an_engine_that_goes_backwards_changes_nothing(yard: Yard) -> None:
+    new = factories.make_new_build()
+    await yard.create(new)
+    (one,) = new.jobs
+    yard.engine.tell(
+        one.id,
+        scripted.prepared(sha="a" * 40),
+        scripted.prepared(sha="a" * 40),
+        scripted.finished(contract.Result.PASSED),
+    )
+    async with yard.running():
+        await yard.until_job(one.id, job.State.PASSED)
+
+
+async def test_retry_makes_the_next_generation_of_an_ended_build_only(yard: Yard) -> None:
+    new = factories.make_new_build(factories.make_build(plan_digest="d" * 64))
+    made = await yard.create(new)
+    with pytest.raises(errors.Conflict, match="has not ended"):
+        await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
+    yard.engine.tell(new.jobs[0].id, scripted.finished(contract.Result.FAILED))
+    async with yard.running():
+        await yard.until_job(new.jobs[0].id, job.State.FAILED)
+    again = await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
+    assert again.generation == 2
+    with pytest.raises(errors.Conflict, match="is not the newest"):
+        await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
+    with pytest.raises(errors.NotFound):
+        await yard.store.write(commands.retry, "01JAAAAAAAAAAAAAAAAAAAAAAA", now=clock.now(), new_id=factories.new_id)

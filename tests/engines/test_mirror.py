@@ -1,0 +1,354 @@
+"""Fetching: exactly the commits asked for, once, from one place, and mended by itself where it broke."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bot import errors
+from bot.engines.local import engine as local
+from bot.engines.local import git, trouble
+from tests.engines import gitserver, jobs
+from tests.engines.conftest import Open
+
+CANARY = "ghs_0123456789abcdefCANARYcanary"
+
+
+async def canary() -> str:
+    """A token that must not be found anywhere."""
+    return CANARY
+
+
+def mirror(data_dir: Path, trust: str = "untrusted") -> Path:
+    """The mirror of repository 1."""
+    return data_dir / "engine" / "mirrors" / trust / "1.git"
+
+
+async def test_a_commit_that_is_there_is_not_fetched_again(engine: local.Local, code: jobs.Code) -> None:
+    await jobs.run(engine, jobs.make(code.source(), "true"))
+    before = len(code.server.requests)
+    await jobs.run(engine, jobs.make(code.source(), "true"))
+    assert len(code.server.requests) == before
+
+
+async def test_t49_t66_trusted_and_untrusted_code_never_share_a_mirror(
+    engine: local.Local, code: jobs.Code, data_dir: Path
+) -> None:
+    fork_sha = code.repository.commit({"evil": "x"}, branch="fork")
+    assert (await jobs.run(engine, jobs.make(code.source(fork_sha), "true"))).result == "passed"
+    told = await jobs.run(
+        engine, jobs.make(code.source(trust=jobs.TRUSTED), f"git cat-file -e {fork_sha} && echo here")
+    )
+    assert "here" not in told.log
+    assert mirror(data_dir, "trusted").exists()
+    assert mirror(data_dir, "untrusted").exists()
+
+
+async def test_jobs_that_wait_for_one_mirror_share_a_fetch(engine: local.Local, code: jobs.Code) -> None:
+    shas = [code.sha]
+    for number in range(5):
+        shas.append(code.repository.commit({"n": str(number)}, parent=shas[-1]))
+    code.server.is_open.clear()
+    first = jobs.make(code.source(shas[0]), "cat README.md")
+    await engine.start(first)
+    await jobs.until_true(lambda: bool(code.server.requests))
+    others = [jobs.make(code.source(sha), "cat n") for sha in shas[1:]]
+    for request in others:
+        await engine.start(request)
+    code.server.is_open.set()
+    told = await asyncio.gather(*(jobs.follow(engine, request.job_id) for request in (first, *others)))
+    assert [one.log.strip() for one in told] == ["hello", "0", "1", "2", "3", "4"]
+    assert sum(path.endswith("/info/refs") for path, _ in code.server.requests) <= 3
+
+
+async def test_of_several_that_wait_only_the_missing_commit_fails(engine: local.Local, code: jobs.Code) -> None:
+    code.server.is_open.clear()
+    first = jobs.make(code.source(), "true")
+    await engine.start(first)
+    await jobs.until_true(lambda: bool(code.server.requests))
+    second = code.repository.commit({"b": "b"}, parent=code.sha)
+    there, gone = jobs.make(code.source(second), "true"), jobs.make(code.source("0" * 39 + "1"), "true")
+    await engine.start(there)
+    await engine.start(gone)
+    code.server.is_open.set()
+    told = await asyncio.gather(*(jobs.follow(engine, request.job_id) for request in (first, there, gone)))
+    assert [one.result for one in told] == ["passed", "passed", "errored"]
+    assert "not in the repository any more" in told[2].reason
+
+
+async def test_f42_a_commit_that_was_force_pushed_away_is_told_in_words(engine: local.Local, code: jobs.Code) -> None:
+    sha = code.repository.commit({"x": "x"}, branch="gone")
+    code.repository.forget("gone")
+    told = await jobs.run(engine, jobs.make(code.source(sha), "true"))
+    assert told.result == "errored"
+    assert "not in the repository any more" in told.reason
+
+
+async def test_t23_a_ref_that_moves_changes_nothing_because_the_commit_is_fetched(
+    engine: local.Local, code: jobs.Code
+) -> None:
+    code.repository.commit({"README.md": "moved\n"}, parent=code.sha)
+    told = await jobs.run(engine, jobs.make(code.source(), "git rev-parse HEAD; cat README.md"))
+    assert told.log == f"{code.sha}\nhello\n"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["abc1234", "HEAD", "main", "0" * 39, "A" * 40, "--upload-pack=x", "g" * 40, "0" * 41, ""]
+)
+async def test_t24_t41_only_whole_commit_ids_are_fetched(engine: local.Local, code: jobs.Code, wrong: str) -> None:
+    before = len(code.server.requests)
+    told = await jobs.run(engine, jobs.make(code.source(wrong or " "), "true"))
+    assert told.result == "errored"
+    assert "commit id" in told.reason
+    assert len(code.server.requests) == before
+
+
+OPTIONS = (
+    "--upload-pack=touch {canary}",
+    "-utouch {canary}",
+    "--exec=touch {canary}",
+    "-c",
+    "--config-env=a=b",
+    "--output={canary}",
+)
+ADDRESSES = (
+    *OPTIONS,
+    "ext::sh -c touch% {canary}",
+    "file:///etc",
+    "/etc",
+    "../x",
+    "ssh://-oProxyCommand=touch {canary}/x",
+    "git@github.com:octo/hello.git",
+    "git://github.com/octo/hello.git",
+    "http://github.com/octo/hello.git",
+    "http://127.0.0.1.example.com/octo/hello.git",
+    "http://127.0.0.1@example.com/x",
+    "https://user:password@github.com/octo/hello.git",
+    "https://github.com/octo/hello.git?x=--upload-pack",
+    "https://github.com/octo/hello.git#x",
+    "https://github.com/octo/hello.git\nfile:///etc",
+    "https://-oProxyCommand=x/y",
+    "https://github.com/$(touch {canary})",
+    "https:///x",
+    "fd::17/foo",
+    "https://github.com/a b",
+    "",
+)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_t41_t42_only_addresses_of_the_server_are_fetched_from(
+    engine: local.Local, code: jobs.Code, address: str, tmp_path: Path
+) -> None:
+    touched = tmp_path / "canary"
+    source = code.source(url=address.replace("{canary}", str(touched)) or " ")
+    told = await jobs.run(engine, jobs.make(source, "true"))
+    assert told.result == "errored"
+    assert "not an address" in told.reason
+    assert not touched.exists()
+
+
+async def test_t41_no_argument_of_git_is_ever_an_option_from_outside(
+    data_dir: Path, code: jobs.Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A git that writes its arguments and its environment down, and then is git.
+    real, seen = shutil.which("git"), tmp_path / "seen"
+    script = tmp_path / "bin" / "git"
+    script.parent.mkdir()
+    script.write_text(
+        f"#!/bin/sh\n{{ printf '%s\\0' \"$@\"; printf '\\n'; }} >> {seen}\nexec {real} \"$@\"\n", encoding="utf-8"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr("bot.engines.local.sandbox._PATH", f"{script.parent}:/usr/local/bin:/usr/bin:/bin")
+    engine = local.Local(data_dir)
+    await engine.open()
+    base = code.repository.commit({"b": "b"}, parent=code.sha, branch="base")
+    head = code.repository.commit({"h": "h"}, parent=code.sha, branch="head")
+    await jobs.run(engine, jobs.make(code.source(head, base_sha=base, token=canary), "true"))
+    await engine.close()
+    calls = [line.split("\0")[:-1] for line in seen.read_text().splitlines()]
+    outside = {code.server.address(), base, head}
+    for call in calls:
+        given = [
+            number for number, argument in enumerate(call) if argument.split(":")[0] in outside or argument in outside
+        ]
+        if "fetch" in call or "rev-list" in call or "merge-tree" in call:
+            assert min(given) > call.index("--end-of-options")
+        assert not any(CANARY in argument for argument in call)
+    assert {"fetch", "rev-list", "merge-tree", "commit-tree"} <= {word for call in calls for word in call}
+
+
+async def test_t42_a_redirect_is_not_followed_and_the_token_stays_with_its_server(
+    engine: local.Local, code: jobs.Code, tmp_path: Path
+) -> None:
+    async with gitserver.serve(tmp_path / "git") as elsewhere:
+        code.server.redirect_to = elsewhere.url
+        told = await jobs.run(engine, jobs.make(code.source(token=canary), "true"))
+        assert told.result == "errored"
+        assert "redirect" in told.reason
+        assert elsewhere.requests == []
+    assert CANARY not in told.log + told.reason
+
+
+async def test_a_private_repository_is_read_with_the_token_and_told_in_words_without(
+    engine: local.Local, code: jobs.Code
+) -> None:
+    code.server.token = CANARY
+    refused = await jobs.run(engine, jobs.make(code.source(), "true"))
+    assert refused.result == "errored"
+    assert "permission" in refused.reason
+    told = await jobs.run(engine, jobs.make(code.source(token=canary), "true"))
+    assert told.result == "passed"
+    given = {value for _, value in code.server.requests if value}
+    assert len(given) == 1
+    assert next(iter(given)).startswith("basic ")
+
+
+async def test_t74_t76_the_token_is_nowhere_but_on_its_way(
+    engine: local.Local, code: jobs.Code, data_dir: Path
+) -> None:
+    code.server.token = CANARY
+    script = "cat .git/config /proc/*/environ /proc/*/cmdline; grep -r ghs_ . ~ /tmp || :; echo ready; sleep 600"
+    request = jobs.make(code.source(token=canary), script)
+    await engine.start(request)
+    await jobs.until_output(engine, request.job_id, b"ready")
+    needles = (CANARY.encode(), git.environment(url=code.server.address(), token=CANARY)[_header_key()].encode())
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid():
+            continue
+        for name in ("cmdline", "environ"):
+            try:
+                data = (process / name).read_bytes()
+            except OSError:
+                continue
+            assert not any(needle in data for needle in needles)
+    await engine.cancel(request.job_id, reason="seen")
+    told = await jobs.follow(engine, request.job_id)
+    found = [path for path in data_dir.rglob("*") if path.is_file() and any(n in path.read_bytes() for n in needles)]
+    assert found == []
+    assert CANARY not in told.log
+
+
+def _header_key() -> str:
+    env = git.environment(url="http://127.0.0.1:1/x", token="t")
+    (number,) = [key.removeprefix("GIT_CONFIG_KEY_") for key, value in env.items() if value.endswith(".extraHeader")]
+    return f"GIT_CONFIG_VALUE_{number}"
+
+
+@pytest.mark.parametrize("cut_packs", [1, 2])
+async def test_f76_a_pack_that_is_cut_off_is_fetched_anew(
+    engine: local.Local, code: jobs.Code, cut_packs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._ATTEMPTS_SECONDS", (0.0, 0.01, 0.01))
+    code.server.cut_packs = cut_packs
+    assert (await jobs.run(engine, jobs.make(code.source(), "true"))).result == "passed"
+
+
+async def test_f76_a_server_that_answers_nothing_ends_the_job_at_the_time_limit(
+    open_engine: Open, code: jobs.Code
+) -> None:
+    engine = await open_engine(limits=local.Limits(fetch_seconds=0.3))
+    code.server.is_open.clear()
+    told = await jobs.run(engine, jobs.make(code.source(), "true"))
+    assert (told.result, told.reason) == ("errored", "Fetching from 127.0.0.1 took longer than 0.3 seconds.")
+
+
+def _empty_packs(folder: Path) -> None:
+    for path in [*folder.glob("objects/pack/*"), *folder.glob("objects/??/*")]:
+        path.chmod(0o644)
+        path.write_bytes(b"")
+
+
+def _garble_head(folder: Path) -> None:
+    (folder / "HEAD").write_bytes(b"\0\0\0")
+
+
+def _garble_config(folder: Path) -> None:
+    (folder / "config").write_text("[core\n")
+
+
+def _remove_objects(folder: Path) -> None:
+    shutil.rmtree(folder / "objects")
+
+
+@pytest.mark.parametrize("damage", [_empty_packs, _garble_head, _garble_config, _remove_objects])
+async def test_f72_a_damaged_mirror_is_made_anew(
+    engine: local.Local, code: jobs.Code, data_dir: Path, damage: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._ATTEMPTS_SECONDS", (0.0, 0.01, 0.01))
+    await jobs.run(engine, jobs.make(code.source(), "true"))
+    assert callable(damage)
+    damage(mirror(data_dir))
+    second = code.repository.commit({"README.md": "second\n"}, parent=code.sha)
+    told = await jobs.run(engine, jobs.make(code.source(second), "cat README.md"))
+    assert (told.result, told.log) == ("passed", "second\n")
+
+
+async def test_f72_a_mirror_whose_files_are_damaged_is_found_out_by_the_job_that_needs_them(
+    engine: local.Local, code: jobs.Code, data_dir: Path
+) -> None:
+    await jobs.run(engine, jobs.make(code.source(), "true"))
+    for pack in mirror(data_dir).glob("objects/pack/*.pack"):
+        packed = pack.rename(data_dir / "pack").read_bytes()
+        gitserver.run(f"--git-dir={mirror(data_dir)}", "unpack-objects", "-q", stdin=packed)
+    blob = gitserver.run(f"--git-dir={code.repository.path}", "rev-parse", f"{code.sha}:README.md")
+    path = mirror(data_dir) / "objects" / blob[:2] / blob[2:]
+    path.chmod(0o644)
+    path.write_bytes(b"no object")
+    first = await jobs.run(engine, jobs.make(code.source(), "true"))
+    assert (first.result, first.steps) == ("errored", [])
+    assert "checked out" in first.reason
+    assert (await jobs.run(engine, jobs.make(code.source(), "cat README.md"))).log == "hello\n"
+
+
+async def test_a_lock_left_by_a_killed_fetch_does_not_stay_in_the_way(
+    engine: local.Local, code: jobs.Code, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._ATTEMPTS_SECONDS", (0.0, 0.01, 0.01))
+    await jobs.run(engine, jobs.make(code.source(), "true"))
+    second = code.repository.commit({"x": "x"}, parent=code.sha)
+    (month,) = (mirror(data_dir) / "refs" / "kept").iterdir()
+    (month / f"{second}.lock").touch()
+    assert (await jobs.run(engine, jobs.make(code.source(second), "true"))).result == "passed"
+
+
+async def test_a_mirror_is_tidied_and_forgets_what_nobody_built_for_long(
+    engine: local.Local, code: jobs.Code, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._TIDY_EVERY", 1)
+    await jobs.run(engine, jobs.make(code.source(), "true"))
+    old = f"refs/kept/202001/{code.sha}"
+    gitserver.run(f"--git-dir={mirror(data_dir)}", "update-ref", old, code.sha)
+    second = code.repository.commit({"x": "x"}, parent=code.sha)
+    assert (await jobs.run(engine, jobs.make(code.source(second), "true"))).result == "passed"
+    third = code.repository.commit({"x": "y"}, parent=second)
+    assert (await jobs.run(engine, jobs.make(code.source(third), "true"))).result == "passed"
+    refs = gitserver.run(f"--git-dir={mirror(data_dir)}", "for-each-ref", "--format=%(refname)")
+    assert old not in refs
+    assert third in refs
+
+
+async def test_sha256_repositories_are_built(engine: local.Local, server: gitserver.Server) -> None:
+    repository = server.repository("octo/newer", kind="sha256")
+    code = jobs.Code(server, repository, repository.commit({"a": "a\n"}))
+    told = await jobs.run(engine, jobs.make(code.source(), "cat a; git log --format=%H"))
+    assert told.log == f"a\n{code.sha}\n"
+
+
+def test_gits_words_are_told_apart() -> None:
+    table = json.loads(Path(__file__).with_name("git_words.json").read_text(encoding="utf-8"))
+    for row in table:
+        found = trouble.fetching(row["stderr"], host="github.com")
+        assert row["reason"] in found.reason, row
+        assert (found.is_passing, found.is_damaged) == (row["is_passing"], row["is_damaged"]), row
+
+
+def test_a_git_without_the_right_url_has_no_protocol_at_all() -> None:
+    assert git.environment()["GIT_ALLOW_PROTOCOL"] == "none"
+    with pytest.raises(errors.EngineError):
+        git.environment(url="file:///etc")

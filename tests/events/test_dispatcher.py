@@ -1,0 +1,292 @@
+"""The dispatcher: order, attempts, retries, parking, and every event that GitHub knows."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gidgethub import sansio
+
+from bot import clock, errors, events, telemetry
+from bot.events import context, dispatcher, payloads, retrying
+from bot.events.router import Router
+from bot.model import delivery, outcome
+from bot.store import Store, deliveries
+from tests import factories, recorded
+from tests.events.conftest import House
+
+SHAPES: dict[str, type[Any]] = {
+    "check_run": payloads.CheckRunEvent,
+    "check_suite": payloads.CheckSuiteEvent,
+    "installation": payloads.InstallationEvent,
+    "installation_repositories": payloads.InstallationRepositoriesEvent,
+    "ping": payloads.Ping,
+    "pull_request": payloads.PullRequest,
+    "push": payloads.Push,
+}
+
+
+@pytest.fixture
+def make(store: Store, metrics: telemetry.Metrics) -> Callable[[Router], dispatcher.Dispatcher]:
+    """A dispatcher with these handlers, which need no GitHub."""
+
+    def made(router: Router) -> dispatcher.Dispatcher:
+        def make_context(one: delivery.Delivery) -> context.Context:
+            nothing: Any = None
+            return context.Context(delivery=one, github=nothing, store=store, now=clock.now, new_id=factories.new_id)
+
+        return dispatcher.Dispatcher(
+            store,
+            router=router,
+            context=make_context,
+            metrics=metrics,
+            owner="test",
+            on_applied=lambda: None,
+            now=clock.now,
+        )
+
+    return made
+
+
+async def put(store: Store, *new: delivery.VerifiedDelivery) -> None:
+    await store.write(deliveries.insert_many, list(new))
+
+
+async def find(store: Store, guid: str) -> delivery.Delivery:
+    found = await store.read(deliveries.find, guid)
+    assert found is not None
+    return found
+
+
+async def settled(store: Store) -> list[delivery.Delivery]:
+    """All deliveries, once nothing has to be done now."""
+    while True:
+        found = await store.read(deliveries.list_newest, limit=1000)
+        if all(one.state not in {delivery.State.RECEIVED, delivery.State.HANDLING} for one in found):
+            return found
+        await asyncio.sleep(0)
+
+
+async def test_deliveries_of_one_key_are_handled_in_order_and_others_side_by_side(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher]
+) -> None:
+    router, order, free = Router(), list[str](), asyncio.Event()
+
+    @router.register("push")
+    async def pushed(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        if context.delivery.id == "slow-1":
+            await free.wait()
+        order.append(context.delivery.id)
+        free.set() if context.delivery.id == "other" else None
+        return outcome.Outcome(trail=("done",))
+
+    news = [
+        factories.make_verified_delivery(guid=guid, ordering_key=key)
+        for guid, key in (("slow-1", "a"), ("slow-2", "a"), ("other", "b"))
+    ]
+    await put(store, *news)
+    running = asyncio.create_task(make(router).run())
+    assert {one.state for one in await settled(store)} == {delivery.State.HANDLED}
+    running.cancel()
+    assert order == ["other", "slow-1", "slow-2"]
+
+
+async def test_a_handler_that_fails_is_tried_again_then_parked_and_a_replay_starts_anew(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher]
+) -> None:
+    router, is_broken = Router(), [True]
+
+    @router.register("push")
+    async def pushed(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        if is_broken[0]:
+            raise errors.Conflict("It does not fit yet.")
+        return outcome.Outcome(trail=("done",))
+
+    await put(store, factories.make_verified_delivery(guid="g"))
+    made = make(router)
+    for attempt in range(1, retrying.MAX_ATTEMPTS + 1):
+        (claimed,) = await store.write(
+            deliveries.claim_next,
+            now=clock.now() + retrying.OUTAGE_PATIENCE,
+            owner="test",
+            lease=dispatcher.LEASE,
+            limit=1,
+        )
+        assert claimed.attempts == attempt
+        await made.dispatch(claimed)
+    parked = await find(store, "g")
+    assert (parked.state, parked.error) == (delivery.State.PARKED, "It does not fit yet.")
+    is_broken[0] = False
+    await store.write(deliveries.replay, "g")
+    running = asyncio.create_task(made.run())
+    await settled(store)
+    running.cancel()
+    assert (await find(store, "g")).state == delivery.State.HANDLED
+
+
+async def test_a_parked_delivery_does_not_hold_back_the_next_of_its_key(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher]
+) -> None:
+    router = Router()
+
+    @router.register("push")
+    async def pushed(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        if context.delivery.id == "bad":
+            raise errors.Forbidden("Accept `checks: write`.", status=403)
+        return outcome.Outcome(trail=("done",))
+
+    await put(store, factories.make_verified_delivery(guid="bad"), factories.make_verified_delivery(guid="good"))
+    running = asyncio.create_task(make(router).run())
+    states = {one.id: one.state for one in await settled(store)}
+    running.cancel()
+    assert states == {"bad": delivery.State.PARKED, "good": delivery.State.HANDLED}
+
+
+async def test_a_stack_trace_reaches_the_log_once_with_the_delivery_id_and_no_user(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher], capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry.configure_logs(level="info", is_terminal=False)
+    router = Router()
+
+    @router.register("push")
+    async def pushed(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        raise RuntimeError("an inner detail")
+
+    await put(store, factories.make_verified_delivery(guid="the-guid"))
+    (claimed,) = await store.write(
+        deliveries.claim_next, now=clock.now(), owner="test", lease=dispatcher.LEASE, limit=1
+    )
+    await make(router).dispatch(claimed)
+    log = capsys.readouterr().err
+    (line,) = (one for one in log.splitlines() if "Traceback" in one)
+    assert "the-guid" in line
+    assert "an inner detail" not in ((await find(store, "the-guid")).error or "")
+
+
+async def test_a_lost_lease_writes_nothing(store: Store, make: Callable[[Router], dispatcher.Dispatcher]) -> None:
+    router = Router()
+
+    @router.register("push")
+    async def pushed(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        return outcome.Outcome(trail=("done",), builds=(factories.make_new_build(),))
+
+    await put(store, factories.make_verified_delivery(guid="g"))
+    (claimed,) = await store.write(
+        deliveries.claim_next, now=clock.now(), owner="test", lease=dispatcher.LEASE, limit=1
+    )
+    await make(router).dispatch(replace(claimed, epoch=claimed.epoch - 1))
+    assert (await find(store, "g")).state == delivery.State.HANDLING
+
+
+async def test_several_handlers_of_one_event_are_applied_together(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher]
+) -> None:
+    router = Router()
+
+    @router.register("push")
+    async def first(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        return outcome.ignored("not for me")
+
+    @router.register("push")
+    async def second(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        return outcome.Outcome(trail=("for me",))
+
+    await put(store, factories.make_verified_delivery(guid="g"))
+    running = asyncio.create_task(make(router).run())
+    await settled(store)
+    running.cancel()
+    done = await find(store, "g")
+    assert (done.state, done.trail) == (delivery.State.HANDLED, ("not for me", "for me"))
+
+
+POISON = textwrap.dedent(
+    """
+    import asyncio, os, sys
+    from bot import clock, telemetry
+    from bot.events import context, dispatcher
+    from bot.events.router import Router
+    from bot.model import delivery, outcome
+    from bot.store import Store, deliveries
+
+    router = Router()
+
+    @router.register("star")
+    async def poison(event, context):
+        os._exit(9)
+
+    @router.register("push")
+    async def fine(event, context):
+        return outcome.Outcome(trail=("done",))
+
+    async def main():
+        store = await Store(sys.argv[1]).open()
+        await store.write(deliveries.release_all)
+        make = lambda one: context.Context(delivery=one, github=None, store=store, now=clock.now, new_id=str)
+        made = dispatcher.Dispatcher(store, router=router, context=make, metrics=telemetry.Metrics(), owner="test",
+                                     on_applied=lambda: None, now=clock.now)
+        running = asyncio.create_task(made.run())
+        while (await store.read(deliveries.backlog)).rows:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await store.close()
+
+    asyncio.run(main())
+    """
+)
+
+
+async def test_t7_f12_a_delivery_that_kills_the_process_is_parked_and_the_others_are_handled(
+    store: Store, tmp_path: Path
+) -> None:
+    news = [factories.make_verified_delivery(guid=f"fine-{number}", ordering_key=f"k{number}") for number in range(5)]
+    poison = factories.make_verified_delivery(guid="poison", event="star", ordering_key="p")
+    await put(store, *news[:2], poison, *news[2:])
+    url = f"sqlite:///{tmp_path / 'buildhook.db'}"
+
+    def run() -> int:
+        root = Path(__file__).parent.parent.parent
+        return subprocess.run([sys.executable, "-c", POISON, url], cwd=root, check=False, timeout=30).returncode
+
+    statuses = [await asyncio.to_thread(run) for _ in range(retrying.MAX_ATTEMPTS + 1)]
+    assert statuses == [9] * retrying.MAX_ATTEMPTS + [0]
+    parked = await find(store, "poison")
+    assert parked.state == delivery.State.PARKED
+    assert "perhaps it stops the process" in (parked.error or "")
+    assert {(await find(store, one.guid)).state for one in news} == {delivery.State.HANDLED}
+
+
+@pytest.mark.parametrize("event", sorted(SHAPES))
+def test_t12_a_body_of_another_event_is_not_read_as_this_one(event: str) -> None:
+    router, accepted = events.make_router(), set()
+    for one in recorded.all_recorded():
+        pretended = sansio.Event(one.payload(), event=event, delivery_id="1")
+        try:
+            payloads.read(pretended, SHAPES[event])
+        except errors.ShapeUnknown:
+            continue
+        if router.handlers(pretended):
+            accepted.add(one.event)
+    assert accepted == {event}
+
+
+@pytest.mark.parametrize("one", recorded.all_recorded(), ids=lambda one: one.name)
+async def test_t12_t14_every_event_that_github_documents_is_taken_and_none_is_parked(
+    house: House, one: recorded.Recorded
+) -> None:
+    sent = type(
+        "Sent",
+        (),
+        {"headers": house.simulator.hooks.headers(one.body, event=one.event, guid="g"), "body": one.body},
+    )
+    done = await house.deliver(sent)
+    # Their installations and repositories are none of this simulator's.
+    assert done.state in {delivery.State.IGNORED, delivery.State.HANDLED}, done.error
+    assert done.reason
+    assert await house.builds() == []

@@ -1,0 +1,195 @@
+"""Values with defaults: a test names only the fields it is about."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.model import build, check, delivery, job, outcome
+
+#: When everything happens that does not say when.
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+HEAD_SHA = "6f2c1b7a" * 5
+BASE_SHA = "0a1b2c3d" * 5
+REPOSITORY_ID, INSTALLATION_ID, SENDER_ID = 1001, 2002, 3003
+_numbers = itertools.count(1)
+
+
+def new_id() -> str:
+    """A ULID: later ones sort behind earlier ones."""
+    return f"01J{next(_numbers):023d}"
+
+
+def new_guid() -> str:
+    """A delivery id as GitHub makes them."""
+    return f"72d3162e-cc78-11e3-81ab-{next(_numbers):012x}"
+
+
+def make_verified_delivery(**changes: Any) -> delivery.VerifiedDelivery:
+    """A delivery as the door hands it to the inbox."""
+    made = delivery.VerifiedDelivery(
+        guid=new_guid(),
+        hook_id=4242,
+        event="push",
+        action=None,
+        installation_id=INSTALLATION_ID,
+        repository_id=REPOSITORY_ID,
+        repository="octo/hello",
+        ordering_key=f"ref:{REPOSITORY_ID}:refs/heads/main",
+        received_at=NOW,
+        headers={"content-type": "application/json", "x-github-event": "push"},
+        body=b'{"ref":"refs/heads/main"}',
+    )
+    return replace(made, **changes)
+
+
+def make_delivery(**changes: Any) -> delivery.Delivery:
+    """A delivery as stored."""
+    made = delivery.Delivery(
+        seq=next(_numbers),
+        id=new_guid(),
+        hook_id=4242,
+        event="push",
+        action=None,
+        installation_id=INSTALLATION_ID,
+        repository_id=REPOSITORY_ID,
+        repository="octo/hello",
+        ordering_key=f"ref:{REPOSITORY_ID}:refs/heads/main",
+        received_at=NOW,
+        state=delivery.State.RECEIVED,
+        headers={"content-type": "application/json", "x-github-event": "push"},
+        body=b'{"ref":"refs/heads/main"}',
+        size_bytes=25,
+    )
+    return replace(made, **changes)
+
+
+def make_build(**changes: Any) -> build.Build:
+    """A build of a push to `main`; its cause is new each time."""
+    made = build.Build(
+        id=new_id(),
+        repository_id=REPOSITORY_ID,
+        installation_id=INSTALLATION_ID,
+        repository="octo/hello",
+        event="push",
+        ref="refs/heads/main",
+        head_sha=HEAD_SHA,
+        title="Say hello",
+        sender="octo",
+        sender_id=SENDER_ID,
+        trust=build.Trust.TRUSTED,
+        pipeline="hello",
+        cause=f"test:{next(_numbers)}",
+        created_at=NOW,
+    )
+    return replace(made, **changes)
+
+
+def make_pull_build(**changes: Any) -> build.Build:
+    """A build of a pull request."""
+    made = make_build(
+        event="pull_request",
+        ref="refs/pull/7/merge",
+        base_sha=BASE_SHA,
+        base_ref="main",
+        head_ref="feature",
+        pull_number=7,
+        title="Greet everybody",
+        sender="mona",
+    )
+    return replace(made, **changes)
+
+
+def make_problem(**changes: Any) -> build.Problem:
+    """A mistake in a pipeline file."""
+    made = build.Problem(
+        path=".buildhook.yml", line=3, column=5, text="`step` is not known here; did you mean `steps`?"
+    )
+    return replace(made, **changes)
+
+
+def make_step(**changes: Any) -> job.Step:
+    """A step as planned."""
+    return replace(job.Step(name="test", run="pytest"), **changes)
+
+
+def make_step_result(**changes: Any) -> job.StepResult:
+    """What became of the first step."""
+    return replace(job.StepResult(index=0, state="passed", started_at=NOW, finished_at=NOW, exit_code=0), **changes)
+
+
+def make_plan(**changes: Any) -> job.Plan:
+    """A job as planned."""
+    return replace(job.Plan(key="test", name="test", steps=(make_step(),)), **changes)
+
+
+def make_job(**changes: Any) -> job.Job:
+    """A queued job, the only one of its build."""
+    made = job.Job(
+        id=new_id(),
+        build_id=changes.get("build_id") or new_id(),
+        position=0,
+        plan=make_plan(),
+        check_name="buildhook",
+        state=job.State.QUEUED,
+        created_at=NOW,
+    )
+    return replace(made, **changes)
+
+
+def make_new_build(made: build.Build | None = None, *jobs: job.Job) -> outcome.NewBuild:
+    """A build with its jobs, as `store.outcomes.create` takes it; the jobs become the build's own, in this order."""
+    made = made or make_build()
+    owned = [replace(one, build_id=made.id, position=position) for position, one in enumerate(jobs or (make_job(),))]
+    if len(owned) > 1:
+        owned = [replace(one, check_name=f"buildhook / {one.plan.name}") for one in owned]
+    return outcome.NewBuild(build=made, jobs=tuple(owned))
+
+
+def make_outcome(**changes: Any) -> outcome.Outcome:
+    """A handler's decision."""
+    return replace(outcome.Outcome(trail=("The push builds 1 job.",)), **changes)
+
+
+def make_check(**changes: Any) -> check.Check:
+    """A check that GitHub has not seen yet."""
+    made = check.Check(
+        id=next(_numbers),
+        build_id=new_id(),
+        job_id=None,
+        repository_id=REPOSITORY_ID,
+        installation_id=INSTALLATION_ID,
+        repository="octo/hello",
+        head_sha=HEAD_SHA,
+        name="buildhook",
+        generation=1,
+        external_id=new_id(),
+    )
+    return replace(made, **changes)
+
+
+def make_pull(**changes: Any) -> build.Pull:
+    """An open pull request."""
+    made = build.Pull(
+        repository_id=REPOSITORY_ID,
+        number=7,
+        head_repository_id=REPOSITORY_ID,
+        head_ref="feature",
+        head_sha=HEAD_SHA,
+        base_ref="main",
+        base_sha=BASE_SHA,
+        author_id=SENDER_ID,
+        state="open",
+        updated_at=NOW,
+    )
+    return replace(made, **changes)
+
+
+def make_installation(**changes: Any) -> build.Installation:
+    """An active installation."""
+    made = build.Installation(
+        id=INSTALLATION_ID, account="octo", state="active", updated_at=NOW, permissions={"checks": "write"}
+    )
+    return replace(made, **changes)

@@ -1,0 +1,174 @@
+"""The client against the simulated GitHub: the same protocol, spoken by somebody who knows nothing of the client."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot import errors, telemetry
+from bot.github import GitHub, Patience, Repository
+from bot.simulator import Simulator
+from tests.github.test_checks import QUEUED, RUN
+
+PIPELINE = b"on: push\n"
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """The simulated GitHub."""
+    async with Simulator() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def github(simulator: Simulator, metrics: telemetry.Metrics, patience: Patience) -> AsyncIterator[GitHub]:
+    """Our App on it."""
+    made = GitHub(
+        api_url=simulator.api_url,
+        app_id=simulator.app_id,
+        private_key=simulator.private_key,
+        metrics=metrics,
+        patience=patience,
+    )
+    async with made as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hello(simulator: Simulator, github: GitHub) -> Repository:
+    """A private repository with a pipeline file."""
+    created = await simulator.create_repository("octo/hello", {".buildhook.yml": PIPELINE.decode()}, private=True)
+    installation = simulator.installation_of("octo")
+    assert installation is not None
+    return github.repository(installation_id=installation.id, repository_id=created.id, full_name=created.full_name)
+
+
+def _head(simulator: Simulator, branch: str = "main") -> str:
+    return simulator.repository("octo/hello").heads[branch]
+
+
+async def test_a_push_is_read_and_reported_in_three_calls_and_a_token(simulator: Simulator, hello: Repository) -> None:
+    sha = _head(simulator)
+    simulator.requests.clear()
+    assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
+    github_id = await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha), github_id=github_id) == github_id
+    (shown,) = simulator.check_runs("octo/hello", sha)
+    assert (shown.name, shown.conclusion, shown.external_id) == (RUN.name, "failure", "01J0")
+    assert len(shown.annotations) == 2
+    assert [(one.method, one.status) for one in simulator.requests] == [
+        ("POST", 201),
+        ("GET", 200),
+        ("POST", 201),
+        ("PATCH", 200),
+    ]
+
+
+async def test_f6_a_run_whose_answer_was_lost_is_found_again(simulator: Simulator, hello: Repository) -> None:
+    wanted = dataclasses.replace(QUEUED, head_sha=_head(simulator))
+    assert await hello.find_check_run(external_id="01J0", name=wanted.name, head_sha=wanted.head_sha) is None
+    simulator.faults.add(method="POST", path="/check-runs$", drop_response_after_applying=True)
+    with pytest.raises(errors.AnswerLost):
+        await hello.put_check_run(wanted)
+    found = await hello.find_check_run(external_id="01J0", name=wanted.name, head_sha=wanted.head_sha)
+    assert [found] == [run.id for run in simulator.check_runs("octo/hello", wanted.head_sha)]
+
+
+async def test_f40_a_renamed_repository_is_served_under_its_old_name(simulator: Simulator, hello: Repository) -> None:
+    sha = _head(simulator)
+    await hello.get_permission("mona", user_id=simulator.user("mona").id)
+    simulator.rename("octo/hello", "renamed")
+    assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
+    assert await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert len(simulator.check_runs("octo/renamed", sha)) == 1
+
+
+async def test_t21_permissions_are_those_of_the_user_with_that_id(simulator: Simulator, hello: Repository) -> None:
+    mona, guest = simulator.user("mona"), simulator.user("guest")
+    simulator.set_permission("octo/hello", "guest", "triage")
+    assert await hello.get_permission("mona", user_id=mona.id) == "admin"
+    assert await hello.get_permission("guest", user_id=guest.id) == "triage"
+    assert await hello.get_permission("guest", user_id=mona.id) == "none"
+    assert await hello.get_permission("nobody-here", user_id=1) == "none"
+
+
+async def test_pull_requests_and_comparisons_are_read(simulator: Simulator, hello: Repository) -> None:
+    base = _head(simulator)
+    head = await simulator.push("octo/hello", "topic", {"a": "1\n"}, start="main")
+    pull = await simulator.open_pull_request("octo/hello", "topic", base="main", author="mona")
+    read = await hello.get_pull(pull.number)
+    assert (read.head_sha, read.base_sha, read.author, read.state) == (head, base, "mona", "open")
+    assert await hello.list_pulls_of_head("topic") == (read,)
+    assert await hello.list_pulls_of_head("main") == ()
+    assert await hello.is_ahead_only(base=base, head=head)
+    moved = await simulator.push("octo/hello", "main", {"b": "1\n"})
+    assert not await hello.is_ahead_only(base=moved, head=head)
+    assert not await hello.is_ahead_only(base="0" * 40, head=head)
+
+
+async def test_what_is_not_there_is_told_apart(simulator: Simulator, github: GitHub, hello: Repository) -> None:
+    sha = _head(simulator)
+    assert await hello.get_file("missing.yml", ref=sha) is None
+    assert await hello.get_file(".buildhook.yml/x", ref=sha) is None
+    with pytest.raises(errors.NotReachable, match="No commit found"):
+        await hello.get_file(".buildhook.yml", ref="1" * 40)
+    strange = github.repository(installation_id=1, repository_id=hello.id, full_name="octo/hello")
+    with pytest.raises(errors.NotReachable):
+        await strange.get_file(".buildhook.yml", ref=sha)
+
+
+async def test_f39_a_suspended_installation_is_told_apart(
+    simulator: Simulator, github: GitHub, hello: Repository
+) -> None:
+    installation = simulator.installation_of("octo")
+    assert installation is not None
+    assert (await github.get_installation(installation.id)).state == "active"
+    simulator.suspend("octo")
+    assert (await github.get_installation(installation.id)).state == "suspended"
+    with pytest.raises(errors.Suspended):
+        await hello.get_file(".buildhook.yml", ref="main")
+    simulator.unsuspend("octo")
+    assert await hello.get_file(".buildhook.yml", ref="main") == PIPELINE
+    simulator.uninstall("octo")
+    with pytest.raises(errors.NotReachable):
+        await hello.get_file(".buildhook.yml", ref="main")
+
+
+async def test_f98_a_run_of_another_app_stays_as_it_is(simulator: Simulator, hello: Repository) -> None:
+    sha = _head(simulator)
+    foreign = await simulator.create_foreign_check_run("octo/hello", sha, name=RUN.name)
+    with pytest.raises(errors.ForeignCheckRun):
+        await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha), github_id=foreign.id)
+    assert await hello.find_check_run(external_id="01J0", name=RUN.name, head_sha=sha) is None
+
+
+async def test_f41_what_github_refuses_is_told_in_its_words(simulator: Simulator, hello: Repository) -> None:
+    with pytest.raises(errors.Invalid, match="422"):
+        await hello.put_check_run(dataclasses.replace(QUEUED, head_sha="1" * 40))
+
+
+async def test_f38_a_missing_permission_is_named(simulator: Simulator, github: GitHub, hello: Repository) -> None:
+    installation = simulator.installation_of("octo")
+    assert installation is not None
+    installation.permissions["checks"] = "read"
+    with pytest.raises(errors.Forbidden, match=r"\(checks: write\)"):
+        await hello.get_file(".buildhook.yml", ref="main")
+
+
+async def test_t76_the_token_for_git_can_only_read(simulator: Simulator, hello: Repository) -> None:
+    assert (await hello.git_token()).startswith("ghs_")
+    (asked,) = [one for one in simulator.requests if one.path.endswith("/access_tokens")]
+    assert asked.body == {"repository_ids": [hello.id], "permissions": {"contents": "read"}}
+
+
+async def test_f34_a_used_up_limit_is_kept(simulator: Simulator, hello: Repository) -> None:
+    sha = _head(simulator)
+    await hello.get_file(".buildhook.yml", ref="main")
+    simulator.rates.limit = 1
+    simulator.requests.clear()
+    for _ in range(5):
+        with pytest.raises(errors.RateLimited):
+            await hello.get_file("other", ref=sha)
+    assert len(simulator.requests) <= 1

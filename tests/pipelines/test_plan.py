@@ -1,0 +1,187 @@
+"""Plans: which jobs an event runs, why none runs, what makes two plans equal, and the names of checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.model import job
+from bot.pipelines import plan
+from bot.pipelines.document import Filter, Pipeline
+from bot.pipelines.parse import parse
+from tests import factories
+
+
+def pipeline(on: str, *, env: str = "{}") -> Pipeline:
+    parsed = parse(f"name: hello\non: {on}\nenv: {env}\njobs: {{test: {{env: {{A: job}}, steps: [{{run: make}}]}}}}")
+    assert parsed.pipeline is not None, parsed.problems
+    return parsed.pipeline
+
+
+def push(ref: str) -> plan.Facts:
+    return plan.Facts(event="push", ref=ref)
+
+
+def pull(base_ref: str) -> plan.Facts:
+    return plan.Facts(event="pull_request", ref="refs/pull/7/merge", base_ref=base_ref)
+
+
+@pytest.mark.parametrize(
+    ("on", "facts", "reason"),
+    [
+        ("push", push("refs/heads/main"), None),
+        ("push", push("refs/tags/v1"), None),
+        ("push", push("refs/notes/a"), "`refs/notes/a` is neither a branch nor a tag."),
+        ("push", pull("main"), "`on` does not name `pull_request`."),
+        ("pull_request", push("refs/heads/main"), "`on` does not name `push`."),
+        ("pull_request", pull("main"), None),
+        ("{push: {branches: main}}", push("refs/heads/main"), None),
+        ("{push: {branches: main}}", push("refs/heads/dev"), "`on.push.branches` does not match `dev`."),
+        (
+            "{push: {branches: main}}",
+            push("refs/tags/main"),
+            "`on.push` names only branches, and `refs/tags/main` is a tag.",
+        ),
+        (
+            "{push: {tags: 'v*'}}",
+            push("refs/heads/v1"),
+            "`on.push` names only tags, and `refs/heads/v1` is a branch.",
+        ),
+        ("{push: {tags: 'v*'}}", push("refs/tags/v1"), None),
+        ("{push: {tags: 'v*'}}", push("refs/tags/w1"), "`on.push.tags` does not match `w1`."),
+        ("{push: {branches: main, tags: 'v*'}}", push("refs/heads/main"), None),
+        ("{push: {branches: main, tags: 'v*'}}", push("refs/tags/v1"), None),
+        ("{push: {branches-ignore: 'wip/**'}}", push("refs/heads/main"), None),
+        (
+            "{push: {branches-ignore: 'wip/**'}}",
+            push("refs/heads/wip/a/b"),
+            "`on.push.branches-ignore` matches `wip/a/b`.",
+        ),
+        ("{push: {tags-ignore: 'old*'}}", push("refs/tags/old1"), "`on.push.tags-ignore` matches `old1`."),
+        ("{push: {tags-ignore: 'old*'}}", push("refs/tags/new1"), None),
+        ("{pull_request: {branches: main}}", pull("main"), None),
+        ("{pull_request: {branches: main}}", pull("dev"), "`on.pull_request.branches` does not match `dev`."),
+        ("{pull_request: {branches-ignore: dev}}", pull("dev"), "`on.pull_request.branches-ignore` matches `dev`."),
+    ],
+)
+def test_the_filters_of_on_decide_as_in_actions(on: str, facts: plan.Facts, reason: str | None) -> None:
+    made = plan.make(pipeline(on), facts)
+    assert made.reason == reason
+    assert made.is_skipped == (reason is not None)
+    assert len(made.jobs) == (0 if reason else 1)
+    assert made.pipeline == "hello"
+
+
+def test_t35_a_name_within_another_does_not_match() -> None:
+    guarded = pipeline("{push: {branches: [main]}}")
+    for name in ("evil-main", "main-evil", "xmain", "a/main", "refs/heads/main"):
+        assert plan.make(guarded, push(f"refs/heads/{name}")).is_skipped
+
+
+def test_t33_a_hostile_name_is_shown_harmless_in_the_reason() -> None:
+    reason = plan.make(pipeline("{push: {branches: main}}"), push("refs/heads/`$(id)`\n\u202e" + "a" * 300)).reason
+    assert reason is not None
+    assert reason.isprintable()
+    assert reason.count("`") == 4
+    assert len(reason) < 150
+
+
+def test_a_pull_request_has_a_base() -> None:
+    with pytest.raises(ValueError, match="base"):
+        plan.Facts(event="pull_request", ref="refs/pull/7/merge")
+
+
+def test_jobs_get_the_environment_of_the_pipeline_and_keep_their_own() -> None:
+    (made,) = plan.make(pipeline("push", env="{A: top, B: top}"), push("refs/heads/main")).jobs
+    assert made.env == {"A": "job", "B": "top"}
+
+
+def test_jobs_stay_in_the_order_of_the_file() -> None:
+    jobs = tuple(factories.make_plan(key=key, name=key) for key in ("c", "a", "b"))
+    made = plan.make(Pipeline(name="", on={"push": Filter()}, jobs=jobs), push("refs/heads/main"))
+    assert [one.key for one in made.jobs] == ["c", "a", "b"]
+
+
+_texts = st.text(max_size=5)
+_envs = st.dictionaries(_texts, _texts, max_size=2)
+_steps = st.builds(job.Step, name=_texts, run=_texts, env=_envs, working_directory=_texts, line=st.integers(1, 99))
+_jobs = st.builds(
+    job.Plan,
+    key=_texts,
+    name=_texts,
+    steps=st.lists(_steps, max_size=2).map(tuple),
+    needs=st.lists(_texts, max_size=2, unique=True).map(tuple),
+    env=_envs,
+    timeout_minutes=st.floats(0.1, 4320),
+    runs_on=st.none() | _texts,
+    line=st.integers(1, 99),
+)
+_plans = st.builds(plan.Plan, pipeline=_texts, jobs=st.lists(_jobs, max_size=3).map(tuple))
+
+
+def _without_lines(made: plan.Plan) -> plan.Plan:
+    jobs = [
+        replace(one, line=1, needs=tuple(sorted(one.needs)), steps=tuple(replace(step, line=1) for step in one.steps))
+        for one in made.jobs
+    ]
+    return replace(made, jobs=tuple(jobs))
+
+
+@given(_plans, _plans)
+def test_digests_are_equal_exactly_where_plans_run_the_same(left: plan.Plan, right: plan.Plan) -> None:
+    assert (plan.digest(left) == plan.digest(right)) == (_without_lines(left) == _without_lines(right))
+    assert plan.digest(left) == plan.digest(_without_lines(left))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "other"},
+        {"name": "other"},
+        {"needs": ("other",)},
+        {"env": {"A": "2"}},
+        {"timeout_minutes": 1.0},
+        {"runs_on": "linux"},
+        {"steps": ()},
+        {"steps": (factories.make_step(name="other"),)},
+        {"steps": (factories.make_step(run="other"),)},
+        {"steps": (factories.make_step(env={"A": "1"}),)},
+        {"steps": (factories.make_step(working_directory="other"),)},
+        {"steps": (factories.make_step(), factories.make_step())},
+    ],
+)
+def test_all_that_influences_a_run_is_in_the_digest(change: dict[str, object]) -> None:
+    before = plan.Plan(pipeline="", jobs=(factories.make_plan(env={"A": "1"}),))
+    after = plan.Plan(pipeline="", jobs=(factories.make_plan(**{"env": {"A": "1"}, **change}),))
+    assert plan.digest(before) != plan.digest(after)
+
+
+def test_a_digest_is_stable_across_versions() -> None:
+    made = plan.Plan(pipeline="hello", jobs=(factories.make_plan(env={"A": "1"}),))
+    assert plan.digest(made) == "77cfd0d2017f6f2fd8c6a077ea4b1de2bde89e8043ad10c67b8abeba97944b8c"
+
+
+def test_values_cannot_flow_from_one_field_into_the_next() -> None:
+    left = factories.make_step(env={"a": "b", "c": "d"})
+    right = factories.make_step(env={"a": 'b","c":"d'})
+    assert plan.digest(plan.Plan(pipeline="", jobs=(factories.make_plan(steps=(left,)),))) != plan.digest(
+        plan.Plan(pipeline="", jobs=(factories.make_plan(steps=(right,)),))
+    )
+
+
+def test_one_job_is_the_check_itself() -> None:
+    assert plan.check_names(plan.Plan(pipeline="", jobs=(factories.make_plan(key="a", name="Test"),))) == {
+        "a": "buildhook"
+    }
+
+
+def test_several_jobs_have_checks_of_their_names() -> None:
+    jobs = (factories.make_plan(key="a", name="Unit tests"), factories.make_plan(key="b", name="b"))
+    assert plan.check_names(plan.Plan(pipeline="", jobs=jobs)) == {"a": "buildhook / Unit tests", "b": "buildhook / b"}
+
+
+def test_no_jobs_have_no_names() -> None:
+    assert plan.check_names(plan.Plan(pipeline="", reason="Nothing.")) == {}

@@ -1,0 +1,289 @@
+"""Hostile text in every query: it is compared, stored and given back, and never becomes SQL or a pattern."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot import errors
+from bot import store as store_room
+from bot.model import build, delivery, job, outcome
+from bot.store import builds, checks, deliveries, installations, jobs, outcomes, pulls, schema
+from tests.factories import (
+    NOW,
+    REPOSITORY_ID,
+    make_build,
+    make_installation,
+    make_job,
+    make_new_build,
+    make_plan,
+    make_pull,
+    make_verified_delivery,
+)
+
+MINUTE = timedelta(minutes=1)
+HOSTILE = [
+    "' OR '1'='1",
+    "' OR 1=1 --",
+    '" OR ""="',
+    "'; DROP TABLE deliveries; --",
+    "x'); DELETE FROM builds; --",
+    "' UNION SELECT sql FROM sqlite_master --",
+    "1) OR (1=1",
+    "%",
+    "_",
+    "octo/%",
+    "octo/hell_",
+    "*",
+    "[a-z]*",
+    "\\",
+    "\\'",
+    "`",
+    ":id",
+    "?",
+    "%(id)s",
+    "%s",
+    "{id}",
+    "/* x */",
+    "--",
+    "\n; PRAGMA writable_schema = 1; --",
+    "ü \N{ROCKET} \u202e \u2028",
+    "NULL",
+    "0",
+    "",
+]
+ROOMS = (builds, checks, deliveries, installations, jobs, outcomes, pulls)
+
+_Call = Callable[[sa.Connection, str], Any]
+
+
+def _claimed(connection: sa.Connection, **changes: Any) -> delivery.Delivery:
+    deliveries.insert_many(connection, [make_verified_delivery(**changes)])
+    return deliveries.claim_next(connection, now=NOW, owner="octo", lease=MINUTE, limit=9)[-1]
+
+
+#: Looks for a text that is not there: finds nothing.
+FINDS_NOTHING: dict[str, _Call] = {
+    "builds.find": lambda connection, text: builds.find(connection, text),
+    "builds.find_latest": lambda connection, text: builds.find_latest(
+        connection, repository_id=REPOSITORY_ID, head_sha=text
+    ),
+    "builds.find_by_cause": lambda connection, text: builds.find_by_cause(
+        connection, repository_id=REPOSITORY_ID, cause=text
+    ),
+    "builds.list_of_delivery": lambda connection, text: builds.list_of_delivery(connection, text),
+    "builds.list_newest": lambda connection, text: builds.list_newest(connection, limit=9, repository=text),
+    "builds.list_unfinished": lambda connection, text: (
+        builds.list_unfinished(connection, ref=text) + builds.list_unfinished(connection, head_sha=text)
+    ),
+    "checks.list_of_build": lambda connection, text: checks.list_of_build(connection, text),
+    "deliveries.find": lambda connection, text: deliveries.find(connection, text),
+    "deliveries.list_newest": lambda connection, text: (
+        deliveries.list_newest(connection, limit=9, event=text)
+        + deliveries.list_newest(connection, limit=9, repository=text)
+    ),
+    "jobs.find": lambda connection, text: jobs.find(connection, text),
+    "jobs.list_of_builds": lambda connection, text: jobs.list_of_builds(connection, [text]),
+    "jobs.request_cancel": lambda connection, text: jobs.request_cancel(connection, [text], now=NOW, reason=text),
+    "pulls.find_open_of_branch": lambda connection, text: pulls.find_open_of_branch(
+        connection, repository_id=REPOSITORY_ID, branch=text
+    ),
+}
+#: Names a thing that is not there: changes nothing, or says that it is not there.
+CHANGES_NOTHING: dict[str, _Call] = {
+    "builds.get": lambda connection, text: builds.get(connection, text),
+    "builds.save_state": lambda connection, text: builds.save_state(
+        connection, text, state=build.State.FAILED, started_at=None, finished_at=None, reason=text
+    ),
+    "checks.mark_stale": lambda connection, text: checks.mark_stale(connection, build_id=text, job_id=text),
+    "deliveries.replay": lambda connection, text: deliveries.replay(connection, text),
+    "jobs.get": lambda connection, text: jobs.get(connection, text),
+    "jobs.list_ended_ids": lambda connection, text: jobs.list_ended_ids(connection, after_id=text),
+    "jobs.put_off": lambda connection, text: jobs.put_off(connection, text, not_before_at=NOW),
+    "outcomes.cancel_build": lambda connection, text: outcomes.cancel_build(connection, text, now=NOW, reason=text),
+}
+#: Writes a text: it is there afterwards, as it was. Each test below does some of these.
+WRITES = {
+    "checks.acknowledge",
+    "checks.claim_stale",
+    "checks.fail",
+    "checks.give_up",
+    "deliveries.claim_next",
+    "deliveries.claim_suspect",
+    "deliveries.fail",
+    "deliveries.finish",
+    "deliveries.look_again",
+    "jobs.adopt",
+    "jobs.claim_ready",
+}
+
+
+def _queries() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for room in ROOMS:
+        for name, function in inspect.getmembers(room, inspect.isfunction):
+            if function.__module__ == room.__name__ and not name.startswith("_"):
+                yield f"{room.__name__.rpartition('.')[2]}.{name}", function
+
+
+def _takes_text(function: Callable[..., Any]) -> bool:
+    annotations = [str(one.annotation) for one in inspect.signature(function).parameters.values()]
+    return any(one == "str" or one.startswith(("str |", "Sequence[str]", "tuple[str")) for one in annotations)
+
+
+def test_t115_every_query_that_takes_text_is_tried() -> None:
+    with_text = {name for name, function in _queries() if _takes_text(function)}
+    assert with_text == set(FINDS_NOTHING) | set(CHANGES_NOTHING) | WRITES
+
+
+def _fill(connection: sa.Connection) -> None:
+    """One of each, none of them with a hostile text."""
+    deliveries.insert_many(connection, [make_verified_delivery()])
+    outcomes.create(connection, make_new_build(make_build(delivery_id="g")), now=NOW)
+    pulls.save(connection, make_pull(runs=True))
+    installations.save(connection, make_installation())
+
+
+def _everything(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        table.name: [tuple(row) for row in connection.execute(sa.select(table))]
+        for table in schema.metadata.sorted_tables
+    }
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_text_finds_nothing_and_changes_nothing(connection: sa.Connection, text: str) -> None:
+    _fill(connection)
+    before = _everything(connection)
+    for name, call in FINDS_NOTHING.items():
+        assert not call(connection, text), name
+    for name, call in CHANGES_NOTHING.items():
+        try:
+            call(connection, text)
+        except errors.NotFound as error:
+            assert text in str(error), name  # noqa: PT017
+    assert _everything(connection) == before
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_text_is_stored_and_found_as_it_is(connection: sa.Connection, text: str) -> None:
+    _fill(connection)
+    claimed = _claimed(connection, guid=text, event=text, repository=text, action=text, ordering_key=f"key {text}")
+    assert [one.id for one in deliveries.list_newest(connection, limit=9, event=text)] == [text]
+    assert [one.id for one in deliveries.list_newest(connection, limit=9, repository=text)] == [text]
+    new = make_new_build(
+        make_build(
+            repository=text, ref=text, head_sha=text, title=text, sender=text, cause=text, delivery_id=text, reason=text
+        ),
+        make_job(plan=make_plan(name=text, key=text), reason=text),
+    )
+    seen = make_pull(number=8, head_ref=text, base_ref=text, head_sha=text, runs=True)
+    place = make_installation(id=9, account=text, permissions={text: text})
+    decided = outcome.Outcome(
+        trail=(text, text),
+        builds=(new,),
+        pulls=(seen,),
+        installations=(place,),
+        cancellations=(outcome.Cancellation(reason=text, repository_id=1, except_head_sha=text),),
+    )
+    (made,) = outcomes.apply(connection, claimed, decided, now=NOW)
+    assert made == new.build
+    assert builds.list_newest(connection, limit=9, repository=text) == [made]
+    assert builds.list_of_delivery(connection, text) == [made]
+    assert builds.list_unfinished(connection, ref=text, head_sha=text) == [made]
+    assert builds.list_unfinished(connection, repository_id=REPOSITORY_ID, except_head_sha=text) != [made]
+    assert builds.find_by_cause(connection, repository_id=REPOSITORY_ID, cause=text) == made
+    assert builds.find_latest(connection, repository_id=REPOSITORY_ID, head_sha=text) == made
+    assert jobs.list_of_builds(connection, [made.id]) == list(new.jobs)
+    assert pulls.find_open_of_branch(connection, repository_id=REPOSITORY_ID, branch=text) == seen
+    assert installations.find(connection, 9) == place
+    stored = deliveries.find(connection, text)
+    assert stored is not None
+    assert (stored.trail, stored.reason, stored.action) == ((text, text), text, text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_owners_reasons_and_errors_are_stored_as_they_are(connection: sa.Connection, text: str) -> None:
+    def claim() -> delivery.Delivery:
+        (claimed,) = deliveries.claim_next(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+        return claimed
+
+    deliveries.insert_many(connection, [make_verified_delivery(guid="g")])
+    assert deliveries.claim_suspect(connection, now=NOW, owner=text, lease=MINUTE, min_attempts=0) is not None
+    deliveries.release_all(connection)
+    deliveries.look_again(connection, claim(), at=NOW, reason=text, error=text)
+    deliveries.fail(connection, claim(), error=text, next_attempt_at=NOW)
+    deliveries.finish(connection, claim(), state=delivery.State.HANDLED, now=NOW, trail=(text,))
+    stored = deliveries.find(connection, "g")
+    assert stored is not None
+    assert (stored.reason, stored.trail) == (text, (text,))
+
+    made = outcomes.create(connection, make_new_build(), now=NOW)
+    (check,) = checks.claim_stale(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    checks.fail(connection, check, error=text, next_attempt_at=NOW)
+    (check,) = checks.claim_stale(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    assert check.error == text
+    checks.acknowledge(connection, check, version=0, github_id=5, status=text, now=NOW)
+    (check,) = checks.claim_stale(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    assert check.reported_status == text
+    checks.give_up(connection, check, error=text)
+    (claimed,) = jobs.claim_ready(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    jobs.save(connection, replace(claimed, state=job.State.RUNNING, reason=text, tested_sha=text))
+    (adopted,) = jobs.adopt(connection, now=NOW, owner=text, lease=MINUTE)
+    assert (adopted.reason, adopted.tested_sha, adopted.build_id) == (text, text, made.id)
+
+
+def _trees() -> Iterator[tuple[str, ast.AST]]:
+    for file in sorted(Path(store_room.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            yield file.name, node
+
+
+def test_t115_no_statement_is_put_together_from_texts() -> None:
+    found = []
+    for file, node in _trees():
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {
+            "text",
+            "exec_driver_sql",
+            "literal_column",
+            "execute",
+            "executescript",
+        }:
+            argument = node.args[0] if node.args else None
+            is_put_together = isinstance(argument, ast.JoinedStr | ast.BinOp) or (
+                isinstance(argument, ast.Call) and ast.unparse(argument.func).endswith((".format", ".join"))
+            )
+            if is_put_together:
+                found.append(f"{file}: {ast.unparse(node)}")
+    # The names of pragmas are a tuple in the code.
+    assert found == ["transaction.py: cursor.execute(f'PRAGMA {pragma}')"]
+
+
+def test_t115_nobody_chooses_the_column_that_is_sorted_by() -> None:
+    for file, node in _trees():
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".order_by"):
+            for argument in node.args:
+                column = ast.unparse(argument).removesuffix(".desc()")
+                assert column.startswith("table.c."), f"{file}: {column}"
+
+
+def test_t115_no_query_is_a_pattern() -> None:
+    words = {node.attr for _, node in _trees() if isinstance(node, ast.Attribute)}
+    assert not words & {"like", "ilike", "contains", "startswith_", "regexp_match", "match", "op"}
+
+
+def _modules() -> set[str]:
+    folder = Path(store_room.__file__).parent
+    return {file.stem for file in folder.glob("*.py")}
+
+
+def test_t115_every_module_of_queries_is_looked_at() -> None:
+    names = {room.__name__.rpartition(".")[2] for room in ROOMS}
+    assert _modules() - names == {"__init__", "columns", "schema", "transaction", "upgrade"}

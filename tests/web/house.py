@@ -1,0 +1,208 @@
+"""The dashboard on a real store and real logs, with actions that write down what was asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy.engine import Connection
+
+from bot import telemetry
+from bot import web as dashboard
+from bot.logs import LogStore
+from bot.model import build, delivery, job, outcome
+from bot.store import Store, builds, checks, deliveries, jobs, outcomes
+from tests import factories
+
+#: What a browser says.
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@dataclass(kw_only=True)
+class House:
+    """Everything that a page needs, and the means to fill it."""
+
+    store: Store
+    logs: LogStore
+    app: web.Application
+    streams: dashboard.Streams
+    readiness: dashboard.Readiness
+    metrics: telemetry.Metrics
+    #: The clock that pages show ages by.
+    now: datetime = factories.NOW + timedelta(minutes=10)
+    #: What was asked of the actions.
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    #: What the next action raises.
+    refusal: Exception | None = None
+    #: What the readiness check says.
+    trouble: str | None = None
+
+    async def _act(self, verb: str, id_: str) -> str:
+        self.asked.append((verb, id_))
+        if self.refusal is not None:
+            raise self.refusal
+        return factories.new_id()
+
+    async def add_build(self, made: build.Build | None = None, *of_build: job.Job) -> outcome.NewBuild:
+        """Store a build with its jobs and checks; without jobs it has one."""
+        new = factories.make_new_build(made, *of_build)
+        await self.store.write(outcomes.create, new, now=factories.NOW)
+        return new
+
+    async def add_job(self, *, log: bytes = b"", of: build.Build | None = None, **changes: Any) -> job.Job:
+        """Store a build of one job in some state, with its log."""
+        made = of or factories.make_build(started_at=factories.NOW)
+        new = await self.add_build(made, factories.make_job())
+        await self.save_build(made.id, state=build.State.RUNNING)
+        one = await self.save_job(new.jobs[0], **{"state": job.State.RUNNING, "started_at": factories.NOW, **changes})
+        await self.append(one, log)
+        return one
+
+    async def save_job(self, one: job.Job, **changes: Any) -> job.Job:
+        """Write a job's new state, plan included: as the scheduler and the follower would."""
+        changed = replace(one, **changes)
+        await self.store.write(jobs.save, changed)
+        return changed
+
+    async def save_build(self, build_id: str, *, state: build.State, reason: str | None = None) -> None:
+        """Write a build's verdict."""
+        finished_at = factories.NOW + timedelta(seconds=72) if state in build.FINAL else None
+        started_at = None if state in (build.State.WAITING, build.State.QUEUED) else factories.NOW
+        await self.store.write(
+            builds.save_state, build_id, state=state, started_at=started_at, finished_at=finished_at, reason=reason
+        )
+
+    async def append(self, one: job.Job, data: bytes) -> None:
+        """Add to a job's log."""
+        await self.logs.append(one.id, offset_bytes=await self.logs.size(one.id), data=data)
+
+    async def add_delivery(self, **changes: Any) -> delivery.VerifiedDelivery:
+        """Store a delivery that nobody handled yet."""
+        new = factories.make_verified_delivery(**changes)
+        await self.store.write(deliveries.insert_many, [new])
+        return new
+
+    async def handle(
+        self, new: delivery.VerifiedDelivery, *, decided: outcome.Outcome | None = None, error: str | None = None
+    ) -> None:
+        """Claim the oldest delivery and finish it, with an outcome or parked with an error."""
+        await self.store.write(_handle, guid=new.guid, decided=decided or factories.make_outcome(), error=error)
+
+
+def _handle(connection: Connection, *, guid: str, decided: outcome.Outcome, error: str | None) -> None:
+    claimed: Sequence[delivery.Delivery] = deliveries.claim_next(
+        connection, now=factories.NOW, owner="test", lease=timedelta(seconds=30), limit=1
+    )
+    assert [one.id for one in claimed] == [guid]
+    if error is None:
+        outcomes.apply(connection, claimed[0], decided, now=factories.NOW)
+    else:
+        deliveries.fail(connection, claimed[0], error=error, next_attempt_at=None)
+
+
+async def build_house(folder: Path, *, max_streams: int = 200) -> House:
+    """A dashboard over an empty database."""
+    store = await Store(f"sqlite:///{folder / 'b.db'}").open()
+    logs = LogStore(folder / "logs")
+    app = web.Application(client_max_size=dashboard.CLIENT_MAX_SIZE_BYTES)
+    metrics = telemetry.Metrics()
+
+    async def trouble() -> str | None:
+        return house.trouble
+
+    async def measure() -> None:
+        backlog = await store.read(deliveries.backlog)
+        metrics.inbox_depth.set(backlog.rows)
+
+    async def replay(delivery_id: str) -> None:
+        await house._act("replay", delivery_id)
+
+    async def cancel(build_id: str) -> None:
+        await house._act("cancel", build_id)
+
+    async def retry(build_id: str) -> str:
+        return await house._act("retry", build_id)
+
+    readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
+    streams = dashboard.add_to(
+        app,
+        store=store,
+        logs=logs,
+        metrics=metrics,
+        readiness=readiness,
+        actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry),
+        access_mode="local",
+        refresh_metrics=measure,
+        clock=lambda: house.now,
+        max_streams=max_streams,
+    )
+
+    async def take_webhook(_request: web.Request) -> web.Response:
+        return web.json_response({"result": "stored"}, status=202)
+
+    # Where the door's own route will be.
+    app.router.add_post("/webhook", take_webhook)
+    app.router.add_post("/hooks/{source}", take_webhook)
+    house = House(store=store, logs=logs, app=app, streams=streams, readiness=readiness, metrics=metrics)
+    return house
+
+
+async def close_house(house: House) -> None:
+    """Let go of files and threads."""
+    await house.logs.close()
+    await house.store.close()
+
+
+async def fill_with(house: House, text: str) -> list[str]:
+    """Put hostile text into every field that a stranger can write; gives the paths of the pages that show it."""
+    one = await house.add_delivery(
+        event=text[:60],
+        action=text,
+        repository=f"octo/{text}",
+        headers={text: text, "content-type": "application/json"},
+        body=json.dumps({text: text}).encode(),
+        ordering_key=text,
+    )
+    made = factories.make_pull_build(
+        title=text,
+        repository=f"octo/{text}",
+        ref=text,
+        head_ref=text,
+        base_ref=text,
+        sender=text,
+        pipeline=text,
+        reason=text,
+        event=text,
+        delivery_id=one.guid,
+        problems=(factories.make_problem(path=text, text=text),),
+    )
+    plan = factories.make_plan(key=text, name=text, needs=(text,), steps=(factories.make_step(name=text, run=text),))
+    job_new = factories.make_job(plan=plan, reason=text, engine=text, cancel_reason=text, check_name=text[:200])
+    await house.handle(
+        one,
+        decided=factories.make_outcome(trail=(text, text), builds=(factories.make_new_build(made, job_new),)),
+    )
+    data = f"{text}\n".encode()
+    await house.save_job(
+        replace(job_new, build_id=made.id),
+        state=job.State.FAILED,
+        reason=text,
+        cancel_requested_at=factories.NOW,
+        steps=(factories.make_step_result(state="failed", exit_code=1, log_end_bytes=len(data)),),
+    )
+    await house.append(job_new, data)
+    claimed = await house.store.write(
+        checks.claim_stale, now=house.now, owner="test", lease=timedelta(seconds=9), limit=9
+    )
+    await house.store.write(checks.fail, claimed[0], error=text, next_attempt_at=house.now)
+    parked = await house.add_delivery(ordering_key=text)
+    await house.handle(parked, error=text)
+    return [
+        *("/", "/deliveries", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
+        *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),
+    ]

@@ -1,0 +1,510 @@
+"""Each page shows what is stored, in words, and nothing that was written into it runs."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+import re
+from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jinja2.meta
+import pytest
+
+from bot import web as dashboard
+from bot.model import build, check, delivery, job, outcome
+from bot.store import checks, deliveries
+from bot.web import states
+from bot.web.assets import Assets
+from bot.web.page import Page
+from bot.web.pages import PAGES
+from bot.web.pages import build as build_page
+from bot.web.pages import builds as builds_page
+from bot.web.pages import deliveries as deliveries_page
+from bot.web.pages import delivery as delivery_page
+from bot.web.pages import job as job_page
+from bot.web.templating import Templates
+from tests import factories, recorded
+from tests.web.conftest import Client
+from tests.web.house import HTML, House, fill_with
+
+XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e{{ 7 * 7 }}"
+TEMPLATES = Path(dashboard.__file__).parent / "templates"
+
+
+async def shown(client: Client, path: str) -> str:
+    answer = await client.get(path, headers=HTML)
+    text = await answer.text()
+    assert answer.status == 200, text
+    assert answer.content_type == "text/html"
+    return text
+
+
+def words(html: str) -> str:
+    """The text of a page, without its markup."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+# The lists.
+
+
+async def test_an_empty_list_says_what_to_do_next(client: Client) -> None:
+    text = words(await shown(client, "/"))
+    assert "No builds yet" in text
+    for hint in ("buildhook demo", "/webhook", "buildhook init", ".buildhook.yml"):
+        assert hint in text
+    assert "Nothing has arrived yet" in await shown(client, "/deliveries")
+    assert "No builds of octo/hello" in await shown(client, "/repos/octo/hello")
+
+
+async def test_the_list_shows_each_build_newest_first_with_its_state_in_words(house: House, client: Client) -> None:
+    for state in build.State:
+        new = await house.add_build(factories.make_pull_build(title=f"A build that is {state}"))
+        await house.save_build(new.build.id, state=state)
+    text = words(await shown(client, "/"))
+    places = [text.index(f"A build that is {state}") for state in build.State]
+    assert places == sorted(places, reverse=True)
+    for state in build.State:
+        assert states.look(state).text in text
+    for fact in ("octo/hello", "#7 feature → main", "6f2c1b7", "by mona", "1 min 12 s", "10 min ago"):
+        assert fact in text
+
+
+async def test_the_list_is_filtered_by_state_and_repository(house: House, client: Client) -> None:
+    for repository, state in (("octo/hello", "failed"), ("octo/other", "failed"), ("octo/hello", "passed")):
+        new = await house.add_build(factories.make_build(repository=repository, title=f"{repository} {state}"))
+        await house.save_build(new.build.id, state=build.State(state))
+
+    async def titles(path: str) -> list[str]:
+        return re.findall(r'class="row-title"[^>]*>([^<]+)<', await shown(client, path))
+
+    assert await titles("/?state=failed") == ["octo/other failed", "octo/hello failed"]
+    assert await titles("/?repository=octo/hello") == ["octo/hello passed", "octo/hello failed"]
+    assert await titles("/?state=failed&repository=octo%2Fother") == ["octo/other failed"]
+    assert await titles("/repos/octo/other") == ["octo/other failed"]
+    assert await titles("/repos/octo/hello?state=passed") == ["octo/hello passed"]
+    assert await titles("/?state=&repository=") == ["octo/hello passed", "octo/other failed", "octo/hello failed"]
+    assert "No build is like that" in await shown(client, "/?state=waiting")
+
+
+async def test_older_pages_follow_without_gap_or_repetition_and_keep_the_filter(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builds_page, "LIMIT", 3)
+    monkeypatch.setattr(builds_page.make_context, "__kwdefaults__", {"limit": 3})
+    for number in range(8):
+        await house.add_build(factories.make_build(title=f"build {number}"))
+    await house.add_build(factories.make_build(title="other", repository="octo/other"))
+    path, found = "/repos/octo/hello?state=queued", []
+    while path:
+        text = await shown(client, path)
+        found += re.findall(r'class="row-title"[^>]*>([^<]+)<', text)
+        older = re.search(r'href="(\?[^"]+)">Older', text)
+        path = f"/repos/octo/hello{older.group(1).replace('&amp;', '&')}" if older else ""
+        assert "repository=" not in path
+    assert found == [f"build {number}" for number in reversed(range(8))]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?state=bogus",
+        "/?before=1",
+        "/?before=' OR 1=1",
+        "/?repository=octo",
+        "/?repository=" + XSS,
+        "/deliveries?state=passed",
+        "/deliveries?before=0",
+        "/deliveries?before=99999999999999999999",
+        "/deliveries?before=-1",
+    ],
+)
+async def test_a_query_that_cannot_be_is_answered_400_with_what_it_can_be(client: Client, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status == 400
+    text = (await answer.json())["error"]["text"]
+    assert re.search(r"is one of|is a number|is the id|is a full name", text)
+    assert "<" not in text
+
+
+@pytest.mark.parametrize("kind", ["builds", "jobs", "deliveries"])
+async def test_what_was_never_there_is_404(client: Client, kind: str) -> None:
+    for of in (factories.new_id(), "x", "%00", "%2e%2e%2f", "' OR 1=1 --"):
+        answer = await client.get(f"/{kind}/{of}", headers=HTML)
+        assert answer.status == 404
+
+
+# A build.
+
+
+async def test_a_build_shows_its_jobs_by_stage_its_checks_and_its_cause(house: House, client: Client) -> None:
+    one = await house.add_delivery(event="pull_request", action="opened")
+    made = factories.make_pull_build(delivery_id=one.guid, reason="A sentence that says why.")
+    jobs = [
+        factories.make_job(plan=factories.make_plan(key=key, name=key, needs=needs))
+        for key, needs in (("lint", ()), ("test", ()), ("package", ("lint", "test")))
+    ]
+    await house.add_build(made, *jobs)
+    html = await shown(client, f"/builds/{made.id}")
+    text = words(html)
+    for fact in ("Greet everybody", "A sentence that says why.", "after lint, test", "buildhook / package", "run"):
+        assert fact in text or fact == "run"
+    assert factories.HEAD_SHA in text
+    assert factories.BASE_SHA in text
+    assert f'href="/deliveries/{one.guid}"' in html
+    assert html.count('class="stage"') == 2
+    for of in jobs:
+        assert f'href="/jobs/{of.id}"' in html
+
+
+async def test_a_build_shows_the_mistakes_of_its_pipeline_file(house: House, client: Client) -> None:
+    made = factories.make_build(problems=(factories.make_problem(line=12, column=7),))
+    await house.add_build(made)
+    text = words(await shown(client, f"/builds/{made.id}"))
+    assert "1 mistake in the pipeline file" in text
+    assert ".buildhook.yml:12:7" in text
+    assert "did you mean" in text
+
+
+async def test_a_build_offers_what_can_be_done_with_it(house: House, client: Client) -> None:
+    new = await house.add_build()
+    path = f"/builds/{new.build.id}"
+    running = await shown(client, path)
+    assert f'action="{path}/cancel"' in running
+    assert f'action="{path}/retry"' not in running
+    await house.save_build(new.build.id, state=build.State.PASSED)
+    ended = await shown(client, path)
+    assert f'action="{path}/cancel"' not in ended
+    assert f'action="{path}/retry"' in ended
+
+
+async def test_only_a_page_that_can_change_looks_again(house: House, client: Client) -> None:
+    new = await house.add_build()
+    assert "data-live" in await shown(client, "/")
+    assert "data-live" in await shown(client, f"/builds/{new.build.id}")
+    await house.save_build(new.build.id, state=build.State.PASSED)
+    assert "data-live" not in await shown(client, "/")
+    # The check still waits to be sent.
+    assert "data-live" in await shown(client, f"/builds/{new.build.id}")
+    claimed = await house.store.write(
+        checks.claim_stale, now=house.now, owner="test", lease=timedelta(seconds=9), limit=9
+    )
+    await house.store.write(checks.acknowledge, claimed[0], version=1, github_id=9, status="completed", now=house.now)
+    page = await shown(client, f"/builds/{new.build.id}")
+    assert "data-live" not in page
+    assert "On GitHub: completed" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("changes", "icon", "says"),
+    [
+        ({}, "queued", "Waits to be sent"),
+        ({"reported_version": 1, "desired_version": 2, "github_id": 5}, "queued", "A change waits"),
+        ({"error": "GitHub did not answer."}, "waiting", "tried again"),
+        ({"reported_version": 1, "error": "The App lacks checks: write."}, "errored", "Cannot be shown"),
+        ({"reported_version": 1}, "skipped", "newer build"),
+        ({"reported_version": 1, "github_id": 5, "reported_status": "in_progress"}, "passed", "On GitHub: in_progress"),
+    ],
+)
+def test_a_check_says_whether_github_shows_it(changes: dict[str, Any], icon: str, says: str) -> None:
+    one: check.Check = factories.make_check(**changes)
+    context = build_page.make_context(factories.make_build(), of_build=(), reported=[one], now=factories.NOW)
+    assert context.checks[0].icon == icon
+    assert says in context.checks[0].text
+
+
+def test_stages_follow_the_needs_and_survive_a_circle() -> None:
+    def stages(**needs: tuple[str, ...]) -> list[list[str]]:
+        jobs = [factories.make_job(plan=factories.make_plan(key=key, needs=of)) for key, of in needs.items()]
+        return [[one.plan.key for one in stage] for stage in build_page.stages(jobs)]
+
+    assert stages() == []
+    assert stages(a=(), b=()) == [["a", "b"]]
+    assert stages(d=("b", "c"), a=(), b=("a",), c=()) == [["a", "c"], ["b"], ["d"]]
+    assert stages(a=("gone",)) == [["a"]]
+    assert sorted(itertools.chain(*stages(a=("b",), b=("a",), c=()))) == ["a", "b", "c"]
+
+
+# A job.
+
+LOG = b"installing\nok\n$ pytest\none\n\x1b[31mE   assert 1 == 2\x1b[0m\nafter\n"
+
+
+def two_steps() -> job.Plan:
+    return factories.make_plan(
+        name="unit tests",
+        steps=(factories.make_step(name="Install"), factories.make_step(name="Test"), factories.make_step(name="Last")),
+    )
+
+
+async def add_failed_job(house: House) -> job.Job:
+    made = factories.make_build()
+    start = LOG.index(b"$ pytest")
+    one = factories.make_job(plan=two_steps())
+    await house.add_build(made, one)
+    changed = await house.save_job(
+        replace(one, build_id=made.id),
+        state=job.State.FAILED,
+        reason="exit status 3",
+        started_at=factories.NOW,
+        finished_at=factories.NOW + timedelta(seconds=61),
+        steps=(
+            factories.make_step_result(log_end_bytes=start),
+            factories.make_step_result(
+                index=1, state="failed", exit_code=3, log_start_bytes=start, log_end_bytes=len(LOG) - 6
+            ),
+        ),
+    )
+    await house.append(one, LOG)
+    return changed
+
+
+async def test_a_failed_job_shows_the_first_failure_at_the_top(house: House, client: Client) -> None:
+    one = await add_failed_job(house)
+    html = await shown(client, f"/jobs/{one.id}")
+    text = words(html)
+    assert "Step 2, “Test”, failed with exit status 3" in text
+    excerpt = html[html.index('class="log excerpt"') : html.index('id="steps"')]
+    assert re.findall(r'href="#L(\d+)"', excerpt) == ["3", "4", "5"]
+    assert '<span class="f1">E   assert 1 == 2</span>' in excerpt
+    assert "id=" not in re.sub(r'id="(failure)"', "", excerpt).replace("aria", "")
+    assert html.index("failed with exit status 3") < html.index('id="log"')
+    for fact in ("took 1 min 1 s", "exit status 3", "Skipped", "Last", "unit tests"):
+        assert fact in text
+
+
+async def test_each_line_has_its_number_and_anchor_and_each_step_its_place(house: House, client: Client) -> None:
+    one = await add_failed_job(house)
+    html = await shown(client, f"/jobs/{one.id}")
+    log = html[html.index('id="log"') :]
+    assert re.findall(r'id="L(\d+)"', log) == ["1", "2", "3", "4", "5", "6"]
+    assert re.findall(r'class="mark" data-line="(\d+)">([^<]+)', log) == [("1", "Install"), ("3", "Test")]
+    assert 'href="#L3">Test</a>' in html
+    assert f'href="/jobs/{one.id}/log"' in html
+    assert "data-events" not in html
+
+
+async def test_a_running_job_can_be_followed_from_where_the_page_ends(house: House, client: Client) -> None:
+    one = await house.add_job(log=b"whole\npart")
+    html = await shown(client, f"/jobs/{one.id}")
+    assert f'data-events="/jobs/{one.id}/events" data-next="6"' in html
+    assert 'id="L2"' in html
+
+
+async def test_a_long_log_is_shown_in_parts_and_a_line_is_found(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.web.logparts.PART_BYTES", 100)
+    one = await house.add_job(log=b"".join(b"line %d\n" % number for number in range(1, 60)))
+    last = await shown(client, f"/jobs/{one.id}")
+    assert 'id="L59"' in last
+    assert 'id="L1"' not in last
+    assert 'data-has-parts="yes"' in last
+    assert "data-events" in last
+    first = await shown(client, f"/jobs/{one.id}?part=1")
+    assert 'id="L1"' in first
+    assert "data-events" not in first
+    assert 'id="L30"' in await shown(client, f"/jobs/{one.id}?line=30")
+    assert (await client.get(f"/jobs/{one.id}?line=x")).status == 400
+
+
+async def test_a_result_that_was_taken_over_comes_with_its_log(house: House, client: Client) -> None:
+    origin = await add_failed_job(house)
+    made = factories.make_build()
+    copy = replace(origin, id=factories.new_id(), origin_id=origin.id, check_name="buildhook")
+    await house.add_build(made, copy)
+    html = await shown(client, f"/jobs/{copy.id}")
+    assert f'href="/jobs/{origin.id}"' in html
+    assert "assert 1 == 2" in html
+    assert await (await client.get(f"/jobs/{copy.id}/log")).read() == LOG
+
+
+async def test_a_job_whose_log_is_gone_still_has_its_page(house: House, client: Client) -> None:
+    one = await add_failed_job(house)
+    await house.logs.delete(one.id)
+    text = words(await shown(client, f"/jobs/{one.id}"))
+    assert "The job wrote nothing." in text
+    assert "It wrote nothing." in text
+
+
+# Deliveries.
+
+
+async def test_deliveries_show_state_event_repository_and_reason(house: House, client: Client) -> None:
+    handled = await house.add_delivery(event="push")
+    await house.handle(handled)
+    ignored = await house.add_delivery(event="star", action="created", repository="octo/other")
+    await house.handle(ignored, decided=outcome.ignored("Nobody here handles star."))
+    parked = await house.add_delivery(event="pull_request", action="opened")
+    await house.handle(parked, error="GitHub refuses our credentials.")
+    text = words(await shown(client, "/deliveries"))
+    for fact in (
+        *("Handled", "push", "The push builds 1 job.", "Ignored", "star.created", "octo/other"),
+        *("Nobody here handles star.", "Parked", "pull_request.opened", "GitHub refuses our credentials."),
+    ):
+        assert fact in text
+    only = words(await shown(client, "/deliveries?state=ignored"))
+    assert "star.created" in only
+    assert "pull_request.opened" not in only
+
+
+async def test_older_deliveries_follow_without_gap(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries_page, "LIMIT", 3)
+    monkeypatch.setattr(deliveries_page.make_context, "__kwdefaults__", {"limit": 3})
+    new = [await house.add_delivery() for _ in range(7)]
+    path, found = "/deliveries?state=received", []
+    while path:
+        text = await shown(client, path)
+        found += re.findall(r'href="/deliveries/([^"]+)"', text)
+        older = re.search(r'href="(\?[^"]+)">Older', text)
+        path = f"/deliveries{older.group(1).replace('&amp;', '&')}" if older else ""
+    assert found == [one.guid for one in reversed(new)]
+
+
+async def test_a_delivery_shows_why_what_it_made_and_what_came(house: House, client: Client) -> None:
+    came = recorded.load("pull_request", "opened")
+    one = await house.add_delivery(event="pull_request", action="opened", headers=came.lower_headers, body=came.body)
+    made = factories.make_pull_build(delivery_id=one.guid)
+    await house.handle(
+        one,
+        decided=factories.make_outcome(
+            trail=("The pull request was opened.", "mona may write."), builds=(factories.make_new_build(made),)
+        ),
+    )
+    html = await shown(client, f"/deliveries/{one.guid}")
+    text = words(html)
+    assert text.index("The pull request was opened.") < text.index("mona may write.")
+    assert f'href="/builds/{made.id}"' in html
+    assert "&#34;action&#34;: &#34;opened&#34;" in html
+    assert "x-github-event" in text
+    assert f'action="/deliveries/{one.guid}/replay"' in html
+
+
+async def test_a_delivery_shows_no_proof_and_no_credential(house: House, client: Client) -> None:
+    token = "ghs_" + "a1B2" * 10
+    body = json.dumps({"token": token}).encode()
+    headers = {
+        "x-hub-signature-256": recorded.sign(body),
+        "authorization": "Basic abc",
+        "content-type": "application/json",
+    }
+    one = await house.add_delivery(headers=headers, body=body)
+    html = await shown(client, f"/deliveries/{one.guid}")
+    assert recorded.sign(body)[8:] not in html
+    assert "Basic abc" not in html
+    assert token not in html
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "says", "is_cut"),
+    [
+        ({}, b'{"a": [1]}', '"a": [\n    1\n  ]', False),
+        ({}, b"{broken \xff", "{broken \ufffd", False),
+        ({"content-type": delivery.FORM}, b"payload=%7B%22a%22%3A1%7D", '"a": 1', False),
+        ({"content-type": delivery.FORM}, b"other=1", "other=1", False),
+        ({}, b"[" * 5000 + b"]" * 5000, "[[[", False),
+        ({}, json.dumps({"a": "x" * 300_000}).encode(), "xxx", True),
+        ({}, b'{"a":"' + b"y" * 3_000_000 + b'"}', '{"a":"yyy', True),
+    ],
+)
+def test_a_payload_is_laid_out_within_bounds(headers: dict[str, str], body: bytes, says: str, is_cut: bool) -> None:
+    text, cut = delivery_page.shown_payload(headers, body=body)
+    assert says in text
+    assert cut is is_cut
+    assert len(text) <= delivery_page.SHOWN_CHARACTERS
+
+
+# What holds for all pages.
+
+
+async def test_t84_t87_hostile_text_in_every_field_is_text_on_every_page(house: House, client: Client) -> None:
+    for path in await fill_with(house, XSS):
+        html = await shown(client, path)
+        assert "alert(1)" in html, path
+        assert "<script>" not in html, path
+        assert "<img" not in html, path
+        assert "\u202e" not in html, path
+        assert "U+202E" in html, path
+        assert "{{ 7 * 7 }}" in html, path
+        assert not re.search(r"<[^>]+\son\w+=", html), path
+        assert not re.search(r"\sstyle=", html), path
+
+
+async def test_links_stay_on_this_site(house: House, client: Client) -> None:
+    for path in await fill_with(house, "//example.com/"):
+        html = await shown(client, path)
+        for target in re.findall(r'(?:href|src|action)="([^"]*)"', html):
+            assert re.match(r"/(?![/\\])|#|\?|$", target), (path, target)
+
+
+async def test_pages_are_whole_documents_with_one_heading_and_a_way_past_the_navigation(
+    house: House, client: Client
+) -> None:
+    for path in [*await fill_with(house, "plain"), "/repos/octo/hello"]:
+        html = await shown(client, path)
+        assert html.startswith("<!doctype html>")
+        assert '<html lang="en">' in html
+        assert html.count("<h1>") == 1
+        assert html.count("<main") == 1
+        assert 'class="skip" href="#main"' in html
+        ids = re.findall(r'\sid="([^"]+)"', html)
+        assert len(ids) == len(set(ids)), path
+        assert html.count("<svg") == html.count('aria-hidden="true"')
+
+
+def test_every_state_has_a_look_and_every_look_a_drawing() -> None:
+    drawn = (TEMPLATES / "_icon.html").read_text()
+    for state in [*build.State, *job.State, *delivery.State]:
+        look = states.look(state)
+        assert look.text[0].isupper()
+        assert f'"{look.icon}"' in drawn or look.icon == "queued"
+    assert states.look("a word of an engine").text == "a word of an engine"
+
+
+@pytest.mark.parametrize("module", PAGES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_a_page_has_a_frozen_context_and_its_template_uses_what_that_gives(module: ModuleType) -> None:
+    page: Page = module.PAGE
+    assert "frozen=True" in inspect.getsource(page.context)
+    assert is_dataclass(page.context)
+    assert callable(module.make_context)
+    environment = Templates(Assets()).environment
+    used = jinja2.meta.find_undeclared_variables(environment.parse((TEMPLATES / page.template).read_text()))
+    given = {field.name for field in fields(page.context)}
+    # The two are imported, one of them by the layout.
+    assert used - {"icons", "lists"} - set(environment.globals) <= given
+
+
+def test_no_template_is_left_over() -> None:
+    named = {module.PAGE.template for module in PAGES} | {"error.html"}
+    files = {path.name for path in TEMPLATES.iterdir()}
+    assert {name for name in files if not name.startswith("_")} == named
+    sources = "".join(path.read_text() for path in TEMPLATES.iterdir())
+    assert all(f'"{name}"' in sources for name in files if name.startswith("_"))
+
+
+def test_a_template_that_uses_what_is_not_there_is_an_error() -> None:
+    context = deliveries_page.make_context([], state=None, before_seq=None, now=factories.NOW)
+    with pytest.raises(jinja2.UndefinedError):
+        Templates(Assets()).render("builds.html", context)
+
+
+def test_a_head_is_made_without_any_store() -> None:
+    one = factories.make_job(state=job.State.RUNNING, steps=(factories.make_step_result(state="running"),))
+    head = job_page.make_head(
+        one, of=factories.make_build(), line_numbers=[1], failure=None, size_bytes=0, now=factories.NOW
+    )
+    assert [(step.name, step.state, step.line) for step in head.steps] == [("test", "running", 1)]
+    assert head.is_live
+
+
+async def test_the_list_of_deliveries_reads_no_bodies(house: House, client: Client) -> None:
+    await house.add_delivery(body=b'{"needle": 1}')
+    found = await house.store.read(deliveries.list_newest, limit=1)
+    assert found[0].body == b""
+    assert "needle" not in await shown(client, "/deliveries")
