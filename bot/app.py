@@ -21,7 +21,7 @@ from bot.builds import commands, follower, request, scheduler, sweeper
 from bot.checks import reporter
 from bot.engines import contract
 from bot.events import context, dispatcher, retrying
-from bot.github import GitHub
+from bot.github import GitHub, urls
 from bot.listener import Listener
 from bot.logs import LogStore
 from bot.model import build, delivery, job
@@ -75,6 +75,7 @@ class Service:
         :raises errors.SettingsError: if a setting cannot be used.
         :raises errors.StoreUnavailable: if the database cannot be opened.
         """
+        urls.derive(self._settings.github_api_url, github_url=self._settings.github_url)
         try:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             await self._store.open()

@@ -20,6 +20,8 @@ KEEPALIVE_SECONDS = 75.0
 MAX_CONNECTIONS = 2_000
 #: How long requests under way may take when the service stops.
 SHUTDOWN_SECONDS = 10.0
+#: How long the rest of a refused body is read away, so that its sender gets to see the answer.
+LINGERING_SECONDS = 2.0
 _BACKLOG = 1024
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -53,6 +55,7 @@ class Listener:
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=SHUTDOWN_SECONDS,
+            lingering_time=LINGERING_SECONDS,
             # A compressed body is refused, never unpacked.
             auto_decompress=False,
             logger=_server_logger(),

@@ -101,6 +101,12 @@ EVENTS = (
     "repository-renamed",
 )
 
+#: Where the description itself is wrong. This list wants an account to be a user and an enterprise at once, although
+#: the same installation alone (`GET /app/installations/{installation_id}`) is one or the other.
+CORRECTIONS = {
+    ("GET /app/installations", "200"): {"type": "array", "items": {"$ref": "#/components/schemas/installation"}},
+}
+
 #: What says nothing about whether a value is right.
 PROSE = {
     "description",
@@ -187,7 +193,8 @@ def excerpt(description: dict[str, Any], version: str) -> dict[str, Any]:
             "request": body_schema(description, request) if request else None,
             "is_body_required": bool(request and request.get("required")),
             "responses": {
-                status: body_schema(description, response) for status, response in operation["responses"].items()
+                status: CORRECTIONS.get((name, status)) or body_schema(description, response)
+                for status, response in operation["responses"].items()
             },
         }
     events: dict[str, Any] = {}

@@ -80,8 +80,10 @@ class Scheduler:
                     self._on_change()
                 except errors.StoreUnavailable as error:
                     _log.error("Jobs cannot be claimed.", action="claim_jobs", error=str(error))
+                # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops this loop.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hint.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._hint.wait()
 
     async def adopt(self, group: asyncio.TaskGroup) -> None:
         """Take up the jobs that were on the engine when the last process ended."""

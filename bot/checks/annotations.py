@@ -162,6 +162,7 @@ def make(
         start_line=line,
         end_line=line,
         level=level,
-        text=cleaning.cut(cleaning.visible(text).strip(), limit_bytes=MAX_TEXT_BYTES) or "(no message)",
+        text=cleaning.cut(cleaning.visible(text[:MAX_TEXT_BYTES]).strip(), limit_bytes=MAX_TEXT_BYTES)
+        or "(no message)",
         title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES) or None if title else None,
     )

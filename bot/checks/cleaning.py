@@ -22,6 +22,8 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 #: Scripts and emoji need the two joiners.
 _JOINERS = frozenset("\u200c\u200d")
 _MORE = "…"
+#: How many characters are looked at for each byte that is shown: terminal codes take up some, and cleaning costs time.
+_SLACK = 4
 
 
 def visible(text: str) -> str:
@@ -37,17 +39,18 @@ def visible(text: str) -> str:
 
 def one_line(text: str, *, limit_bytes: int) -> str:
     """Visible text on one line, cut to a number of UTF-8 bytes."""
-    return cut(" ".join(visible(text).split()), limit_bytes=limit_bytes)
+    return cut(" ".join(visible(text[: limit_bytes * _SLACK]).split()), limit_bytes=limit_bytes)
 
 
 def last_lines(text: str, *, lines: int, line_bytes: int) -> str:
     """The last lines of an output that are not empty at its end, each cut."""
-    return "\n".join(cut(line, limit_bytes=line_bytes) for line in visible(text).rstrip().split("\n")[-lines:])
+    found = visible(text[-lines * line_bytes * _SLACK :]).rstrip().split("\n")
+    return "\n".join(cut(line, limit_bytes=line_bytes) for line in found[-lines:])
 
 
 def first_lines(text: str, *, lines: int, line_bytes: int) -> str:
     """The first lines of a script, each cut, with a sign where more follow."""
-    found = visible(text).rstrip().split("\n")
+    found = visible(text[: lines * line_bytes * _SLACK]).rstrip().split("\n")
     more = [_MORE] if len(found) > lines else []
     return "\n".join([cut(line, limit_bytes=line_bytes) for line in found[:lines]] + more)
 

@@ -81,8 +81,10 @@ class Reporter:
                     due_at = await self._store.read(checks.next_due_at)
                 except errors.StoreUnavailable as error:
                     _log.error("Checks cannot be claimed.", action="claim_checks", error=str(error))
+                # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops this loop.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hint.wait(), self._pause_seconds(due_at))
+                    async with asyncio.timeout(self._pause_seconds(due_at)):
+                        await self._hint.wait()
 
     def _pause_seconds(self, due_at: datetime | None) -> float:
         if due_at is None:

@@ -5,19 +5,18 @@ Each section has a size of its own, so that the whole is within GitHub's limit w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.checks import cleaning, markdown, titles
 from bot.model import build, job
 
-#: UTF-8 bytes; GitHub allows 65,535 characters.
-MAX_SUMMARY_BYTES = 65_000
 LOG_LINES = 20
 _COMMAND_LINES = 10
+#: UTF-8 bytes, which are never fewer than the 65,535 characters that GitHub counts.
 _LINE_BYTES = 500
-_MAX_TABLE_BYTES = 24_000
-_MAX_PROBLEMS_BYTES = 16_000
+_MAX_TABLE_BYTES = 20_000
+_MAX_PROBLEMS_BYTES = 12_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +55,7 @@ def make(subject: Subject, *, failure: job.Job | None, log_tail: str | None, not
         note or "",
         _commands(subject, failure),
     ]
-    return _fitting([section for section in sections if section])
+    return "\n\n".join(section for section in sections if section)
 
 
 def _status(subject: Subject, *, is_explained: bool) -> str:
@@ -170,15 +169,3 @@ def _first_fitting(lines: Sequence[str], *, limit_bytes: int) -> list[str]:
             return [*found, "", f"… and {len(lines) - position} more."]
         found.append(line)
     return found
-
-
-def _fitting(sections: Sequence[str]) -> str:
-    return "\n\n".join(_within(sections))
-
-
-def _within(sections: Sequence[str]) -> Iterator[str]:
-    left = MAX_SUMMARY_BYTES
-    for section in sections:
-        left -= len(section.encode()) + 2
-        if left >= 0:
-            yield section

@@ -46,7 +46,7 @@ def greet(name: str) -> str:
     return f"Hello, {name}!"
 ''',
     "tests/__init__.py": "",
-    "tests/test_greeting.py": '''\
+    "tests/test_greeting.py": """\
 import unittest
 
 from hello.greeting import greet
@@ -55,18 +55,18 @@ from hello.greeting import greet
 class GreetingTest(unittest.TestCase):
     def test_greets_by_name(self) -> None:
         self.assertEqual(greet("octo"), "Hello, octo!")
-''',
+""",
 }
 _TOPIC = {
     "tests/test_greeting.py": _MAIN["tests/test_greeting.py"]
-    + '''
+    + """
     def test_greets_the_world_when_nobody_is_named(self) -> None:
         self.assertEqual(greet(""), "Hello, world!")
-''',
+""",
 }
 _FIX = {
     "hello/greeting.py": _MAIN["hello/greeting.py"].replace(
-        'return f"Hello, {name}!"', 'return f"Hello, {name or \'world\'}!"'
+        'return f"Hello, {name}!"', "return f\"Hello, {name or 'world'}!\""
     ),
 }
 
@@ -76,9 +76,7 @@ class _Claim(errors.BuildhookError):
 
 
 def demo(
-    folder: Annotated[
-        Path | None, typer.Option(help="Keep everything here; else it is gone at the end.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Keep everything here; else it is gone at the end.")] = None,
     as_json: output.Json = False,
 ) -> None:
     """Show the whole way on this machine: a simulator of GitHub, the service, a red pull request, its fix, green.

@@ -73,8 +73,10 @@ class Dispatcher:
                 except errors.StoreUnavailable as error:
                     _log.error("Deliveries cannot be claimed.", action="claim_deliveries", error=str(error))
                     due_at = None
+                # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops this loop.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hint.wait(), self._pause_seconds(due_at))
+                    async with asyncio.timeout(self._pause_seconds(due_at)):
+                        await self._hint.wait()
 
     async def settle_suspects(self) -> None:
         """Handle one by one what was under way when the process ended, twice already.

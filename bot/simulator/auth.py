@@ -6,7 +6,6 @@ See https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-g
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 import time
 from collections.abc import Mapping
@@ -184,7 +183,7 @@ def credential(authorization: str | None) -> str | None:
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(rest, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return ""
     return ""
 

@@ -62,30 +62,6 @@ class Style:
     foreground: int | None = None
     background: int | None = None
 
-    @property
-    def classes(self) -> str:
-        """The class names in the style sheet."""
-        front, back = self.foreground, self.background
-        names = [
-            name
-            for name, is_on in (
-                ("a-b", self.is_bold),
-                ("a-d", self.is_dim),
-                ("a-i", self.is_italic),
-                ("a-u", self.is_underlined),
-                ("a-s", self.is_struck),
-                ("a-v", self.is_inverse and front is None),
-            )
-            if is_on
-        ]
-        if self.is_inverse:
-            names += [] if front is None else [f"g{front}"]
-        elif back is not None:
-            names.append(f"g{back}")
-        elif front is not None:
-            names.append(f"f{front}")
-        return " ".join(names)
-
 
 _PLAIN = Style()
 
@@ -128,15 +104,39 @@ def _runs(line: str) -> Iterator[tuple[str, str]]:
         if found.group("final") != "m":
             continue
         style = _changed(style, found.group("parameters"))
-        if style.classes != classes:
+        new_classes = _classes(style)
+        if new_classes != classes:
             if text:
                 yield classes, text
-            classes, text = style.classes, ""
+            classes, text = new_classes, ""
     text += line[at:]
     if text:
         yield classes, text
 
 
+@functools.lru_cache(maxsize=1024)
+def _classes(style: Style) -> str:
+    """The class names in the style sheet."""
+    front, back = style.foreground, style.background
+    flags = (
+        ("a-b", style.is_bold),
+        ("a-d", style.is_dim),
+        ("a-i", style.is_italic),
+        ("a-u", style.is_underlined),
+        ("a-s", style.is_struck),
+        ("a-v", style.is_inverse and front is None),
+    )
+    names = [name for name, is_on in flags if is_on]
+    if style.is_inverse:
+        names += [] if front is None else [f"g{front}"]
+    elif back is not None:
+        names.append(f"g{back}")
+    elif front is not None:
+        names.append(f"f{front}")
+    return " ".join(names)
+
+
+@functools.lru_cache(maxsize=1024)
 def _changed(style: Style, parameters: str) -> Style:
     if not re.fullmatch(r"[0-9;:]*", parameters):
         return style

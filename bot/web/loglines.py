@@ -95,7 +95,9 @@ class Assembler:
 
 def html(line: Line, *, has_anchor: bool = True) -> Markup:
     """The row of a line; with an anchor it can be linked to as `#L<number>`."""
-    anchor = Markup(' id="L{}"').format(line.number) if has_anchor else Markup()
-    return Markup(
-        '<div class="line"{0}><a class="n" href="#L{1}" tabindex="-1">{1}</a><span class="t">{2}</span></div>'
-    ).format(anchor, line.number, line.html)
+    anchor = f' id="L{line.number}"' if has_anchor else ""
+    # A number, and what `ansi.render` escaped.
+    return Markup(  # noqa: S704
+        f'<div class="line"{anchor}><a class="n" href="#L{line.number}" tabindex="-1">{line.number}</a>'
+        f'<span class="t">{line.html}</span></div>'
+    )

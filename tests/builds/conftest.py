@@ -17,8 +17,6 @@ from bot.logs import LogStore
 from bot.model import build, check, job, outcome
 from bot.store import Store, builds, checks, jobs, outcomes
 
-Told = Callable[[], bool]
-
 
 @dataclass
 class Yard:
@@ -32,7 +30,7 @@ class Yard:
     #: How often the reporter was woken.
     changes: list[None] = field(default_factory=list)
 
-    def scheduler(self) -> scheduler.Scheduler:
+    def make_scheduler(self) -> scheduler.Scheduler:
         """A new one, as after a restart."""
 
         def make_request(one: job.Job, of: build.Build) -> contract.JobRequest:
@@ -68,7 +66,7 @@ class Yard:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[scheduler.Scheduler]:
         """The scheduler's loop while the block runs."""
-        made = self.scheduler()
+        made = self.make_scheduler()
         task = asyncio.create_task(made.run())
         try:
             yield made
@@ -81,23 +79,29 @@ class Yard:
         """Store a build with its jobs and checks."""
         return await self.store.write(outcomes.create, new, now=clock.now())
 
-    async def job(self, job_id: str) -> job.Job:
+    async def get_job(self, job_id: str) -> job.Job:
         """The job as stored."""
         return await self.store.read(jobs.get, job_id)
 
-    async def build(self, build_id: str) -> build.Build:
+    async def get_build(self, build_id: str) -> build.Build:
         """The build as stored."""
         return await self.store.read(builds.get, build_id)
 
-    async def checks(self, build_id: str) -> list[check.Check]:
+    async def list_checks(self, build_id: str) -> list[check.Check]:
         """The checks of a build."""
         return await self.store.read(checks.list_of_build, build_id)
+
+    async def until(self, is_true: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        async with asyncio.timeout(10):
+            while not is_true():
+                await asyncio.sleep(0)
 
     async def until_job(self, job_id: str, *states: job.State) -> job.Job:
         """The job, as soon as it is in one of these states."""
         async with asyncio.timeout(10):
             while True:
-                found = await self.job(job_id)
+                found = await self.get_job(job_id)
                 if found.state in states:
                     return found
                 await asyncio.sleep(0)

@@ -115,11 +115,15 @@ def test_a_failure_skips_all_that_hangs_on_it_with_the_reason() -> None:
         {"lint": S.FAILED, "test": S.WAITING, "docs": S.WAITING, "ship": S.WAITING},
         {"test": ("lint",), "ship": ("test", "docs")},
     )
-    assert lifecycle.resolve(jobs) == {
-        "test": lifecycle.Resolved(S.SKIPPED, "`lint` failed, so this did not run."),
-        "docs": lifecycle.Resolved(S.QUEUED, None),
-        "ship": lifecycle.Resolved(S.SKIPPED, "`test` was skipped, so this did not run."),
-    }
+    assert (
+        lifecycle.resolve(jobs)
+        == lifecycle.resolve(jobs[::-1])
+        == {
+            "test": lifecycle.Resolved(S.SKIPPED, "`lint` failed, so this did not run."),
+            "docs": lifecycle.Resolved(S.QUEUED, None),
+            "ship": lifecycle.Resolved(S.SKIPPED, "`test` was skipped, so this did not run."),
+        }
+    )
 
 
 def test_the_worst_need_is_the_reason() -> None:

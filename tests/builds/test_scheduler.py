@@ -34,24 +34,24 @@ async def test_a_job_goes_through_its_life_and_its_log_and_steps_are_kept(yard: 
     )
     async with yard.running():
         ended = await yard.until_job(one.id, job.State.FAILED)
+        await yard.until(lambda: yard.engine.removed == [one.id])
     assert (ended.reason, ended.exit_code, ended.tested_sha) == ("exit status 3", 3, "a" * 40)
     assert [(step.state, step.exit_code) for step in ended.steps] == [("failed", 3)]
     assert await yard.logs.read(one.id) == b"hello\n"
     assert await yard.logs.is_sealed(one.id)
-    assert (await yard.build(made.id)).state == build.State.FAILED
-    assert yard.engine.removed == [one.id]
+    assert (await yard.get_build(made.id)).state == build.State.FAILED
     (request,) = yard.engine.started
     assert request.env["GITHUB_REPOSITORY"] == "octo/hello"
 
 
 async def test_no_more_jobs_run_at_once_than_there_are_places(yard: Yard) -> None:
-    ids = [(await yard.create(factories.make_new_build(factories.make_build(head_sha=f"{n:040x}")))).id for n in range(5)]
+    made = [factories.make_new_build(factories.make_build(head_sha=f"{number:040x}")) for number in range(5)]
+    ids = [(await yard.create(new)).id for new in made]
     async with yard.running():
         queue = await yard.store.read(jobs.list_of_builds, ids)
         first, second, third = queue[:3]
-        await yard.until_job(second.id, job.State.STARTING)
-        assert [one.job_id for one in yard.engine.started] == [first.id, second.id]
-        assert (await yard.job(third.id)).state == job.State.QUEUED
+        await yard.until(lambda: [one.job_id for one in yard.engine.started] == [first.id, second.id])
+        assert (await yard.get_job(third.id)).state == job.State.QUEUED
         yard.engine.tell(first.id, scripted.finished(contract.Result.PASSED))
         await yard.until_job(third.id, job.State.STARTING)
 
@@ -69,8 +69,8 @@ async def test_jobs_wait_for_what_they_need_and_are_skipped_when_it_fails(yard: 
     async with yard.running():
         skipped = await yard.until_job(d.id, job.State.SKIPPED)
     assert "`c` was skipped" in (skipped.reason or "")
-    assert "`b` failed" in ((await yard.job(c.id)).reason or "")
-    assert (await yard.build(made.id)).state == build.State.FAILED
+    assert "`b` failed" in ((await yard.get_job(c.id)).reason or "")
+    assert (await yard.get_build(made.id)).state == build.State.FAILED
 
 
 async def test_checks_become_stale_only_where_github_would_show_a_difference(yard: Yard) -> None:
@@ -79,13 +79,13 @@ async def test_checks_become_stale_only_where_github_would_show_a_difference(yar
     (one,) = new.jobs
     async with yard.running():
         await yard.until_job(one.id, job.State.STARTING)
-        (before,) = await yard.checks(made.id)
+        (before,) = await yard.list_checks(made.id)
         yard.engine.tell(one.id, scripted.prepared(), scripted.step(0, "running"), scripted.output(b"a" * 100))
         await yard.until_job(one.id, job.State.RUNNING)
-        (during,) = await yard.checks(made.id)
+        (during,) = await yard.list_checks(made.id)
         yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
         await yard.until_job(one.id, job.State.PASSED)
-        (after,) = await yard.checks(made.id)
+        (after,) = await yard.list_checks(made.id)
     assert (before.desired_version, during.desired_version, after.desired_version) == (2, 2, 3)
 
 
@@ -105,7 +105,7 @@ async def test_f69_cancelling_ends_what_waits_at_once_and_asks_the_engine_for_th
         ended = await yard.until_job(a.id, job.State.CANCELLED)
     assert ended.reason == "Enough."
     assert yard.engine.cancelled == [(a.id, "Enough.")]
-    assert (await yard.build(made.id)).state == build.State.CANCELLED
+    assert (await yard.get_build(made.id)).state == build.State.CANCELLED
     with pytest.raises(errors.Conflict):
         await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Again.")
 
@@ -128,8 +128,9 @@ async def test_f64_a_job_that_the_engine_does_not_take_waits_and_says_so(
     await yard.create(new)
     (one,) = new.jobs
     async with yard.running():
-        while "The disk is full" not in ((await yard.job(one.id)).reason or ""):
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while "The disk is full" not in ((await yard.get_job(one.id)).reason or ""):
+                await asyncio.sleep(0)
         yard.engine.refusal = None
         yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
         ended = await yard.until_job(one.id, job.State.PASSED)
@@ -143,8 +144,9 @@ async def test_f4_after_a_restart_the_same_run_is_followed_and_nothing_runs_twic
     async with yard.running():
         yard.engine.tell(one.id, scripted.prepared(), scripted.output(b"first "), scripted.step(0, "running"))
         await yard.until_job(one.id, job.State.RUNNING)
-        while not (await yard.job(one.id)).steps:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not (await yard.get_job(one.id)).steps:
+                await asyncio.sleep(0)
     yard.engine.tell(one.id, scripted.output(b"second"), scripted.finished(contract.Result.PASSED))
     async with yard.running():
         await yard.until_job(one.id, job.State.PASSED)
@@ -157,7 +159,7 @@ async def test_f4_a_job_that_was_being_prepared_is_handed_over_again(yard: Yard)
     await yard.create(new)
     (one,) = new.jobs
     async with yard.running():
-        await yard.until_job(one.id, job.State.STARTING)
+        await yard.until(lambda: bool(yard.engine.started))
     yard.engine.tell(one.id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
     async with yard.running():
         await yard.until_job(one.id, job.State.PASSED)
@@ -175,7 +177,7 @@ async def test_f65_a_job_that_the_engine_lost_is_errored_and_not_green(yard: Yar
     async with yard.running():
         lost = await yard.until_job(one.id, job.State.ERRORED)
     assert "lost the job" in (lost.reason or "")
-    assert (await yard.build(made.id)).state == build.State.ERRORED
+    assert (await yard.get_build(made.id)).state == build.State.ERRORED
 
 
 async def test_f67_an_engine_that_goes_backwards_changes_nothing(yard: Yard) -> None:

@@ -32,12 +32,8 @@ async def test_f24_old_ended_builds_go_with_their_logs_and_everything_else_stays
     (claimed,) = await yard.store.write(
         deliveries.claim_next, now=clock.now(), owner="test", lease=timedelta(minutes=1), limit=1
     )
-    await yard.store.write(
-        deliveries.finish, claimed, state=delivery.State.HANDLED, now=clock.now(), trail=("done",)
-    )
-    made = sweeper.Sweeper(
-        yard.store, engine=yard.engine, logs=yard.logs, retention=timedelta(days=30), now=clock.now
-    )
+    await yard.store.write(deliveries.finish, claimed, state=delivery.State.HANDLED, now=clock.now(), trail=("done",))
+    made = sweeper.Sweeper(yard.store, engine=yard.engine, logs=yard.logs, retention=timedelta(days=30), now=clock.now)
     await made.sweep()
     kept = {one.id for one in await yard.store.read(builds.list_newest, limit=10)}
     assert kept == {running.build.id, fresh.build.id}

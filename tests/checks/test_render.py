@@ -345,6 +345,32 @@ def test_256_jobs_with_long_names_fit_and_those_that_failed_are_shown() -> None:
     assert "buildhook builds retry" in found.summary
 
 
+@pytest.mark.parametrize("sign", ["x", "`", "@ ", "✅", "\u202e", "a/b "])
+def test_f41_a_build_at_its_largest_is_accepted(sign: str) -> None:
+    much = sign * 30_000
+    step = factories.make_step(name=much, run=f"{much}\n" * 12)
+    result = factories.make_step_result(state="failed", exit_code=1)
+    jobs = [failed(id=much, key=much, reason=much, position=n, tested_sha=much, steps=(result,)) for n in range(256)]
+    jobs = [replace(one, plan=replace(one.plan, steps=(step,))) for one in jobs]
+    made = factories.make_pull_build(
+        id=much,
+        state=build.State.FAILED,
+        reason=much,
+        head_sha=much,
+        base_sha=much,
+        base_ref=much,
+        problems=(factories.make_problem(text=much),) * 60,
+        started_at=NOW,
+        finished_at=NOW,
+    )
+    for own in (None, jobs[0]):
+        found = rendered(made, jobs if own is None else [own], own, f"{much}\n" * 20)
+        assert_is_accepted(found)
+        assert "buildhook builds retry" in found.summary
+    assert_is_accepted(rendered(replace(made, state=build.State.SKIPPED, problems=())))
+    assert_is_accepted(of_job(ended(job.State.CANCELLED, reason=much)))
+
+
 def test_more_annotations_than_fit_are_counted() -> None:
     found = of_job(failed(), "".join(f"a.c:{n}:1: error: bad\n" for n in range(1, 64)))
     assert len(found.annotations) == 50

@@ -1,6 +1,6 @@
 """A world of two networks for one test: "this host" with an engine on it, and an outside with servers.
 
-Run as root in a network namespace of its own: `unshare --net python -m tests.engines.outside DATA_DIR`. It prints
+Run in a network namespace of its own: `unshare --net python -m tests.engines.outside DATA_DIR`. It prints
 which addresses a trusted job with NETWORK=full reaches, and which an untrusted one does, as JSON.
 """
 
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from bot.engines.local import engine as local
+from bot.model import build
 from tests.engines import gitserver, jobs
 
 #: Addresses of "this host".
@@ -58,7 +60,7 @@ async def _make_world() -> list[asyncio.subprocess.Process]:
     return [outside, await _answering()]
 
 
-async def _reached(engine: local.Local, code: jobs.Code, trust: jobs.build.Trust) -> list[str]:
+async def _reached(engine: local.Local, code: jobs.Code, trust: build.Trust) -> list[str]:
     addresses = (*OWN, *OUTSIDE, "127.0.0.1", "10.0.2.2", "localhost", "0.0.0.0")
     tries = "\n".join(
         f"(exec 3<>/dev/tcp/{address}/{PORT} && read -t 5 word <&3; echo $word {address}) 2>/dev/null"
@@ -84,17 +86,30 @@ async def _main() -> None:
             direct = [address for address in (*OWN, *OUTSIDE) if await _answers(address)]
             engine = local.Local(data_dir, network="full")
             await engine.open()
-            found = {
+            found: dict[str, list[str]] = {
                 "direct": direct,
                 "trusted": await _reached(engine, code, jobs.TRUSTED),
                 "untrusted": await _reached(engine, code, jobs.UNTRUSTED),
             }
             await engine.close()
+            found["left"] = [line for line in _commands() if line.startswith("slirp4netns")]
     finally:
         for process in processes:
             process.kill()
             await process.wait()
     print(json.dumps(found))  # noqa: T201
+
+
+def _commands() -> list[str]:
+    network = os.readlink("/proc/self/ns/net")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "ns" / "net") == network:
+                found.append(Path((process / "cmdline").read_text().split("\0")[0]).name)
+        except OSError:
+            continue
+    return found
 
 
 async def _answers(address: str) -> bool:

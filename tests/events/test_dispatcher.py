@@ -276,17 +276,13 @@ def test_t12_a_body_of_another_event_is_not_read_as_this_one(event: str) -> None
     assert accepted == {event}
 
 
-@pytest.mark.parametrize("one", recorded.all_recorded(), ids=lambda one: one.name)
-async def test_t12_t14_every_event_that_github_documents_is_taken_and_none_is_parked(
-    house: House, one: recorded.Recorded
-) -> None:
-    sent = type(
-        "Sent",
-        (),
-        {"headers": house.simulator.hooks.headers(one.body, event=one.event, guid="g"), "body": one.body},
-    )
-    done = await house.deliver(sent)
-    # Their installations and repositories are none of this simulator's.
-    assert done.state in {delivery.State.IGNORED, delivery.State.HANDLED}, done.error
-    assert done.reason
+async def test_t12_t14_every_event_that_github_documents_is_taken_and_none_is_parked(house: House) -> None:
+    wrong = {}
+    for number, one in enumerate(recorded.all_recorded()):
+        headers = house.simulator.hooks.headers(one.body, event=one.event, guid=f"recorded-{number}")
+        done = await house.deliver(type("Sent", (), {"headers": headers, "body": one.body}))
+        # Their installations and repositories are none of this simulator's.
+        if done.state not in {delivery.State.IGNORED, delivery.State.HANDLED} or not done.reason:
+            wrong[one.name] = (done.state, done.error)
+    assert wrong == {}
     assert await house.builds() == []

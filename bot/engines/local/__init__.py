@@ -5,9 +5,10 @@ How a job is taken over, and what a restart finds:
 1. `start` makes the job's folder with the request in it, durably, and returns. From then on the job is known.
 2. In the background the service fetches the commits into the mirror, merges them and lays out the workspace. It holds
    the lock of the job's stream meanwhile. The token that fetching may need is never stored.
-3. It starts the supervisor and hands the locked stream over: there is no moment in which the job belongs to nobody, so
-   it cannot be launched twice. The supervisor checks the code out inside the sandbox, runs the steps, and writes down
-   what happens. It does not notice that the service stops, is killed, or starts again.
+3. Meanwhile it starts the supervisor and hands it the locked stream, and when all is laid out it gives its word: there
+   is no moment in which the job belongs to nobody, so it cannot be launched twice. The supervisor checks the code out
+   inside the sandbox, runs the steps, and writes down what happens. It does not notice that the service stops, is
+   killed, or starts again.
 
 A job whose service died in (2) is gone on with by whoever calls `start` again with the same request, which is what a
 scheduler does after a restart for each job that it handed over and has not seen finish. Reading its `events` goes on

@@ -24,8 +24,9 @@ _LOOK_SECONDS = 2.0
 _AGAIN_SECONDS = 0.02
 #: `merge-tree --write-tree` is new with it.
 _OLDEST_GIT = (2, 38)
-#: Waits before each attempt to get a job's lock, which somebody who only looks may have for a moment.
-_CLAIM_SECONDS = (0.0, 0.02, 0.2)
+#: Waits before each attempt to get a job's lock: somebody who only looks, or a supervisor that never got the word of
+#: the service that is gone, may have it for a moment.
+_CLAIM_SECONDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _LOST = "The job's supervisor was lost: it was killed, or this machine was restarted. Run the job again."
 _FORGOTTEN = "The service was restarted while it prepared this job, and nobody started it again. Run the job again."
 
@@ -182,7 +183,7 @@ class Local:
             raise errors.NotFound(f"There is no job {job_id[:80]!r} on this machine.")
         place = self._disk.job(job_id)
         read = partial(_read, place.path / "stream")
-        is_woken = True
+        is_first = is_woken = True
         late_at = asyncio.get_running_loop().time() + self._limits.patience_seconds
         with self._watch.changes(place.path / "stream") as changed:
             while True:
@@ -197,9 +198,10 @@ class Local:
                 if is_more:
                     continue
                 wait_seconds = _LOOK_SECONDS
-                if not found:
+                if not found or is_first:
                     # A wake-up with nothing new: it was closed, or nobody writes.
                     wait_seconds = _AGAIN_SECONDS if is_woken else _LOOK_SECONDS
+                    is_first = False
                     is_late = asyncio.get_running_loop().time() > late_at
                     if await self._tend(place, is_late=is_late):
                         await self._check_end(place, read, offset)
@@ -228,14 +230,11 @@ class Local:
         """
         if not await self.find(job_id):
             return
+        if job_id in self._preparing:
+            raise errors.EngineError(f"The job {job_id} still runs: cancel it first.")
         place = self._disk.job(job_id)
         async with self._claiming:
-            is_idle = job_id not in self._preparing
-            claim = await self._files.run(partial(place.claim, waits_for_ended=True)) if is_idle else None
-            if claim is None:
-                raise errors.EngineError(f"The job {job_id} still runs: cancel it first.")
-            with claim:
-                await self._files.run(lambda: self._disk.throw(place.path))
+            await self._files.run(lambda: self._throw(place))
         await self._files.run(self._disk.empty)
 
     def _accept(self, place: folder.Folder, request: contract.JobRequest) -> None:
@@ -244,6 +243,13 @@ class Local:
         if (reason := folder.read_reason(mark)) is not None:
             place.cancel(reason)
             mark.unlink(missing_ok=True)
+
+    def _throw(self, place: folder.Folder) -> None:
+        claim = place.claim(waits_for_ended=True)
+        if claim is None:
+            raise errors.EngineError(f"The job {place.job_id} still runs: cancel it first.")
+        with claim:
+            self._disk.throw(place.path)
 
     def _note(self, place: folder.Folder, reason: str) -> None:
         try:
@@ -279,20 +285,21 @@ class Local:
     async def _prepare_once(
         self, place: folder.Folder, request: contract.JobRequest, preparation: _Preparation
     ) -> None:
-        claim: folder.Claim | None = None
+        # A list, so that a claim is not lost where this is cancelled while a thread makes it.
+        claims: list[folder.Claim] = []
         try:
             for wait_seconds in _CLAIM_SECONDS:
                 await asyncio.sleep(wait_seconds)
                 async with self._claiming:
-                    claim = await self._files.run(place.claim)
-                if claim is not None:
+                    is_settled = await self._files.run(lambda: _claim(place, claims))
+                if is_settled:
                     break
-            if claim is not None and claim.is_fresh:
-                await self._preparer.prepare(place, claim, request, preparation.cancelled)
+            if claims and claims[0].is_fresh:
+                await self._preparer.prepare(place, claims[0], request, preparation.cancelled)
         except errors.BuildhookError as error:
             _log.warning("a job was not prepared", action="prepare_failed", job=place.job_id, error=str(error))
         finally:
-            if claim is not None:
+            for claim in claims:
                 claim.close()
             del self._preparing[place.job_id]
 
@@ -337,6 +344,14 @@ def _read(path: Path, offset: int) -> tuple[list[contract.Event], bool]:
         return found, bool(found) and len(data) == stream.READ_BYTES
     finally:
         os.close(fd)
+
+
+def _claim(place: folder.Folder, claims: list[folder.Claim]) -> bool:
+    """Try to claim the job; returns whether that came out one way or the other."""
+    if (claim := place.claim()) is not None:
+        claims.append(claim)
+        return True
+    return place.was_launched()
 
 
 def _look_after(place: folder.Folder, *, is_late: bool) -> contract.JobRequest | bool:

@@ -58,6 +58,10 @@ class Folder:
         """Whether the job was taken over."""
         return self.path.is_dir()
 
+    def was_launched(self) -> bool:
+        """Whether its stream has begun."""
+        return (self.path / "stream").stat().st_size > 0
+
     def accept(self, request: contract.JobRequest) -> bool:
         """Take the job over, durably and as a whole; False where it was taken before.
 
@@ -70,7 +74,7 @@ class Folder:
             made.mkdir(mode=0o700, parents=True)
             _write(made / "request.json", _encode(request))
             _write(made / "stream", b"")
-            _write(made / output.BALLAST, bytes(output.BALLAST_BYTES))
+            (made / output.BALLAST).write_bytes(bytes(output.BALLAST_BYTES))
             os.mkfifo(made / "control", mode=0o600)
             _sync(made)
             os.rename(made, self.path)
@@ -122,18 +126,29 @@ class Folder:
         :param waits_for_ended: wait for who has written the end and is about to let go.
         :raises errors.NotFound: if there is no such job.
         """
+        # Read-only, because followers are woken whenever one that can write is closed.
+        looking = self._open(os.O_RDONLY)
         try:
-            fd = os.open(self.path / "stream", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            is_ended = False
+            if not _lock(looking):
+                is_ended = waits_for_ended and Claim(looking).is_finished
+                if not is_ended:
+                    return None
+        finally:
+            os.close(looking)
+        fd = self._open(os.O_RDWR | os.O_APPEND)
+        if is_ended:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        elif not _lock(fd):
+            os.close(fd)
+            return None
+        return Claim(fd)
+
+    def _open(self, mode: int) -> int:
+        try:
+            return os.open(self.path / "stream", mode | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise errors.NotFound(f"There is no job {self.job_id} here.") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not waits_for_ended or not Claim(fd).is_finished:
-                os.close(fd)
-                return None
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        return Claim(fd)
 
     def last_words(self) -> str:
         """What a supervisor that broke said."""
@@ -197,6 +212,14 @@ class Claim:
                 # What follows is torn or damaged: nothing behind it counts.
                 self.is_finished = False
                 return
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def cancel_in(path: Path, reason: str) -> None:

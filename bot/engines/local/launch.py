@@ -141,19 +141,37 @@ def write(
         _give(place.box, uid)
 
 
-def spawn(place: folder.Folder, claim: folder.Claim) -> int:
-    """Start the supervisor in a session of its own and hand the locked stream over; returns its process id."""
-    # What is torn at the start of the stream came to nothing.
-    os.ftruncate(claim.fd, 0)
-    errors_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
-        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
-        (os.POSIX_SPAWN_OPEN, 2, str(place.path / "supervisor.err"), errors_flags, 0o600),
-        (os.POSIX_SPAWN_DUP2, claim.fd, main.STREAM),
-    ]
-    arguments = [sys.executable, "-I", "-S", "-c", _CODE, _ROOM, str(place.path)]
-    return os.posix_spawn(sys.executable, arguments, {"LANG": "C.UTF-8"}, file_actions=actions, setsid=True)
+class Supervisor:
+    """A supervisor process that waits for our word."""
+
+    def __init__(self, place: folder.Folder, claim: folder.Claim) -> None:
+        """Start it in a session of its own and hand it the locked stream."""
+        # What is torn at the start of the stream came to nothing.
+        os.ftruncate(claim.fd, 0)
+        hearing, self._word = os.pipe()
+        actions = [
+            (os.POSIX_SPAWN_DUP2, hearing, main.GO),
+            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
+            (os.POSIX_SPAWN_OPEN, 2, str(place.path / "supervisor.err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, claim.fd, main.STREAM),
+        ]
+        arguments = [sys.executable, "-I", "-S", "-c", _CODE, _ROOM, str(place.path)]
+        try:
+            #: Its process id.
+            self.pid = os.posix_spawn(sys.executable, arguments, {"LANG": "C.UTF-8"}, file_actions=actions, setsid=True)
+        except OSError:
+            os.close(self._word)
+            raise
+        finally:
+            os.close(hearing)
+
+    def go(self) -> None:
+        """The job is laid out: run it."""
+        os.write(self._word, b"g")
+
+    def close(self) -> None:
+        """Let go of it; without our word it ends by itself and has done nothing."""
+        os.close(self._word)
 
 
 def _step(

@@ -76,26 +76,36 @@ class Preparer:
     ) -> None:
         manner = await self._decide(request.source)
         steps = launch.steps(request)
-        code = await self._provide(request.source, cancelled)
-        pid = await self._workers.run(lambda: self._start(place, claim, request, manner, steps, code))
-        self._on_launch(pid)
+        # Started first, because the interpreter takes longer to come up than a job takes to be laid out.
+        supervisors: list[launch.Supervisor] = []
+        try:
+            await self._workers.run(lambda: supervisors.append(launch.Supervisor(place, claim)))
+            code = await self._provide(request.source, cancelled)
 
-    def _start(
+            def launch_it() -> None:
+                self._lay_out(place, request, manner, steps, code)
+                supervisors[0].go()
+
+            await self._workers.run(launch_it)
+        finally:
+            for supervisor in supervisors:
+                self._on_launch(supervisor.pid)
+                supervisor.close()
+
+    def _lay_out(
         self,
         place: folder.Folder,
-        claim: folder.Claim,
         request: contract.JobRequest,
         manner: launch.Manner,
         steps: list[launch.Step],
         code: launch.Code,
-    ) -> int:
+    ) -> None:
         if (reason := place.cancel_reason()) is not None:
             raise trouble.Ended(reason, result=contract.Result.CANCELLED)
         launch.clean(place)
         objects = sandbox.OBJECTS if manner.is_sandboxed else str(code.found.objects)
         code = launch.lay_out(place, request.source, code=code, program=self._git, objects=objects)
         launch.write(place, steps, manner=manner, code=code, timeout_seconds=request.timeout_seconds)
-        return launch.spawn(place, claim)
 
     async def _decide(self, source: contract.Source) -> launch.Manner:
         """How the code may run, by whose it is.

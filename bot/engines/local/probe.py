@@ -61,8 +61,10 @@ def _try(probes: Path, manner: launch.Manner) -> str:
             launch.clean(place)
             step = launch.Step(script="true", env={}, folder=".")
             launch.write(place, [step], manner=manner, code=None, timeout_seconds=_SECONDS)
-            pid = launch.spawn(place, claim)
-        _wait(pid)
+            supervisor = launch.Supervisor(place, claim)
+            supervisor.go()
+            supervisor.close()
+        _wait(supervisor.pid)
         return _verdict(place)
     except OSError as error:
         return str(error)

@@ -110,7 +110,7 @@ def uid(job_id: str) -> int | None:
 def _can_become_others() -> bool:
     # In a user namespace root may be alone.
     rows = (line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines())
-    return any(int(first) <= _FIRST_UID and _FIRST_UID + _UIDS <= int(first) + int(count) for first, _, count in rows)
+    return any(int(first) <= _FIRST_UID and int(first) + int(count) >= _FIRST_UID + _UIDS for first, _, count in rows)
 
 
 def command(*, tools: Tools, workspace: str, folder: str, script: str, checkout: str) -> list[str]:

@@ -44,7 +44,9 @@ async def create_token(this: call.Call) -> call.Answer:
         raise call.ApiError(403, "This installation has been suspended")
     permissions = _narrowed(body.get("permissions"), installation)
     repository_ids = _chosen(this, body, installation)
-    text, token = this.world.tokens.for_installation(installation, permissions=permissions, repository_ids=repository_ids)
+    text, token = this.world.tokens.for_installation(
+        installation, permissions=permissions, repository_ids=repository_ids
+    )
     assert token.expires_at is not None
     answer: dict[str, Any] = {
         "token": text,

@@ -11,6 +11,8 @@ from . import cage, frames, output, process, spaces
 
 #: The descriptor of the stream, which holds the job's lock, as the service passes it.
 STREAM = 3
+#: The descriptor on which the service says that the job is laid out.
+GO = 0
 #: Name of the file that says that a mirror may be damaged.
 SUSPECT = "suspect"
 
@@ -56,6 +58,9 @@ def run() -> None:
     os.chdir(sys.argv[-1])
     os.closerange(STREAM + 1, 1 << 16)
     os.set_inheritable(STREAM, False)
+    # We were started early; where the service ends before it gave its word, the job is still to be launched.
+    if os.read(GO, 1) != b"g":
+        os._exit(0)
     with open("launch", "rb") as file:
         launch = Launch(loads(file.read()))  # noqa: S302 (written by the service a moment ago; json costs 9 ms)
     stream = output.Stream(STREAM, log_limit_bytes=launch.log_limit_bytes)

@@ -1,0 +1,177 @@
+"""The pages' routes: each GET shows something, each POST does what a button says, and no other site can press it."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from aiohttp import web
+
+from bot.simulator import git, github, origin, values, world
+from bot.simulator.pages import render, views
+
+_STATIC = pathlib.Path(__file__).with_name("static")
+
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+Act = Callable[[web.Request], Awaitable[str]]
+
+
+class Pages:
+    """Serves the pages; everyone who sees them acts as `mona`."""
+
+    def __init__(self, its_world: github.GitHub, *, host: str) -> None:
+        self._world = its_world
+        self._must_be_loopback = origin.is_loopback(host)
+        self._renderer = render.Renderer()
+        self._static = {path.name: path.read_bytes() for path in _STATIC.iterdir()}
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        repository = "/{owner:[^/]+}/{repo:[^/]+}"
+        router.add_get("/", self._page(self._home))
+        router.add_get("/_deliveries", self._page(self._deliveries))
+        router.add_get("/_deliveries/{id:[0-9]+}", self._page(self._delivery))
+        router.add_post("/_deliveries/{id:[0-9]+}/redeliver", self._act(self._redeliver))
+        router.add_get("/_static/{name}", self._asset)
+        router.add_get("/_avatars/{id:[0-9]+}.svg", self._avatar)
+        router.add_get(repository, self._page(self._repository))
+        router.add_get(repository + "/pull/{number:[0-9]+}", self._page(self._pull))
+        router.add_post(repository + "/pull/{number:[0-9]+}/{act}", self._act(self._act_on_pull))
+        router.add_get(repository + "/runs/{id:[0-9]+}", self._page(self._run))
+        router.add_post(repository + "/runs/{id:[0-9]+}/rerequest", self._act(self._rerequest))
+        router.add_post(repository + "/runs/{id:[0-9]+}/actions", self._act(self._press))
+        router.add_post(repository + "/suites/{id:[0-9]+}/rerequest", self._act(self._rerequest_suite))
+        router.add_get(repository + "/commit/{sha:[0-9a-f]{40}}", self._page(self._commit))
+        router.add_get(repository + "/blob/{sha:[0-9a-f]{40}}/{path:.+}", self._page(self._blob))
+
+    # Around every page
+
+    def _page(self, view: Callable[[web.Request], Awaitable[views.Page]]) -> Callable[..., Awaitable[web.Response]]:
+        async def serve(request: web.Request) -> web.Response:
+            if self._must_be_loopback and not origin.is_loopback(origin.host_name(request.host)):
+                return web.Response(status=403, text="This site has another name.\n", headers=render.HEADERS)
+            try:
+                page, status = await view(request), 200
+            except (KeyError, world.SimulatorError, git.GitError):
+                page, status = views.lost(), 404
+            text = self._renderer.render(page, its_world=self._world)
+            return web.Response(status=status, text=text, content_type="text/html", headers=render.HEADERS)
+
+        return serve
+
+    def _act(self, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def serve(request: web.Request) -> web.Response:
+            if not origin.is_same_origin(request.headers, must_be_loopback=self._must_be_loopback):
+                return web.Response(status=403, text="Only a form of this site may do that.\n", headers=render.HEADERS)
+            try:
+                location = await act(request)
+            except KeyError:
+                return web.Response(status=404, text="There is nothing here.\n", headers=render.HEADERS)
+            except (world.SimulatorError, git.GitError) as error:
+                return web.Response(status=409, text=f"{error}\n", headers=render.HEADERS)
+            return web.Response(status=303, headers={**render.HEADERS, "Location": location})
+
+        return serve
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        content = self._static.get(request.match_info["name"])
+        if content is None:
+            raise web.HTTPNotFound
+        kind = _TYPES[pathlib.PurePath(request.match_info["name"]).suffix]
+        return web.Response(body=content, content_type=kind, charset="utf-8", headers=render.HEADERS)
+
+    async def _avatar(self, request: web.Request) -> web.Response:
+        number = int(request.match_info["id"])
+        user = next((user for user in self._world.users.values() if user.id == number), None)
+        text = render.avatar(number, user.login if user else "?")
+        return web.Response(text=text, content_type="image/svg+xml", headers=render.HEADERS)
+
+    # What there is to see
+
+    def _found(self, request: web.Request) -> values.Repository:
+        """:raises KeyError: if there is no such repository"""
+        full_name = f"{request.match_info['owner']}/{request.match_info['repo']}"
+        found = self._world.find_repository(full_name) or self._world.find_renamed(full_name)
+        if found is None:
+            raise KeyError(full_name)
+        return found
+
+    def _found_pull(self, request: web.Request) -> values.PullRequest:
+        return self._world.pulls[self._found(request).id, int(request.match_info["number"])]
+
+    def _found_run(self, request: web.Request) -> values.CheckRun:
+        return self._world.check_run(self._found(request), int(request.match_info["id"]))
+
+    async def _home(self, request: web.Request) -> views.Page:
+        return views.home(self._world)
+
+    async def _repository(self, request: web.Request) -> views.Page:
+        return await views.repository(self._world, self._found(request))
+
+    async def _pull(self, request: web.Request) -> views.Page:
+        return await views.pull(self._world, self._found_pull(request))
+
+    async def _run(self, request: web.Request) -> views.Page:
+        return views.run(self._world, self._found_run(request))
+
+    async def _commit(self, request: web.Request) -> views.Page:
+        return await views.commit(self._world, self._found(request), request.match_info["sha"])
+
+    async def _blob(self, request: web.Request) -> views.Page:
+        where = request.match_info
+        return await views.blob(self._world, self._found(request), where["sha"], where["path"])
+
+    async def _deliveries(self, request: web.Request) -> views.Page:
+        return views.deliveries(self._world)
+
+    async def _delivery(self, request: web.Request) -> views.Page:
+        found = self._world.hooks.find(int(request.match_info["id"]))
+        if found is None:
+            raise KeyError(request.match_info["id"])
+        return views.delivery(self._world, found)
+
+    # What can be done
+
+    async def _redeliver(self, request: web.Request) -> str:
+        delivery = self._world.redeliver(int(request.match_info["id"]))
+        await delivery.done.wait()
+        return f"/_deliveries/{delivery.id}"
+
+    async def _rerequest(self, request: web.Request) -> str:
+        run = self._found_run(request)
+        self._world.rerequest_check_run(run.repository, run.id)
+        return await _back(request, run.repository)
+
+    async def _press(self, request: web.Request) -> str:
+        run = self._found_run(request)
+        form = await request.post()
+        self._world.press_action(run, str(form.get("identifier", "")))
+        return await _back(request, run.repository)
+
+    async def _rerequest_suite(self, request: web.Request) -> str:
+        repository = self._found(request)
+        self._world.rerequest_check_suite(repository, int(request.match_info["id"]))
+        return await _back(request, repository)
+
+    async def _act_on_pull(self, request: web.Request) -> str:
+        its, pull, act = self._world, self._found_pull(request), request.match_info["act"]
+        if act == "comment":
+            if body := str((await request.post()).get("body", "")).strip():
+                its.comment(pull, body)
+        else:
+            acts: dict[str, Callable[[values.PullRequest], Awaitable[object]]] = {
+                "merge": its.merge,
+                "close": its.close,
+                "reopen": its.reopen,
+                "ready": its.ready_for_review,
+            }
+            await acts[act](pull)
+        return await _back(request, pull.repository)
+
+
+async def _back(request: web.Request, repository: values.Repository) -> str:
+    """The page that the button was on: the form names it, and only a page of the same repository counts."""
+    back = str((await request.post()).get("back", ""))
+    home = f"/{quote(repository.full_name)}"
+    return back if back == home or back.startswith(f"{home}/") else home
