@@ -87,7 +87,7 @@ async def _round(script: Path, *, connections: int, run: str) -> Round:
         str(port),
         recorded.SECRET.decode(),
         cwd=_HERE.parent,
-        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[0]}),  # noqa: PLW1509
+        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[0]}),
     )
     try:
         await _listening(port)
@@ -112,7 +112,7 @@ async def _wrk(port: int, *, connections: int, run: str, folder: Path) -> Round:
         f"--script={folder / 'load.lua'}",
         f"http://127.0.0.1:{port}",
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[-1]}),  # noqa: PLW1509
+        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[-1]}),
     )
     out = (await process.communicate())[0].decode()
     rate = re.search(r"Requests/sec:\s+([\d.]+)", out)

@@ -24,6 +24,10 @@ def spread(values: Sequence[float], *, digits: int = 0) -> str:
 def table(title: str, rows: Sequence[Row]) -> str:
     """Rows as a Markdown table."""
     columns = list(rows[0].values)
-    lines = [f"## {title}", "", "| | " + " | ".join(["case", *columns]) + " |", "|---" * (len(columns) + 2) + "|"]
-    lines += [f"| {row.subject} | {row.case} | " + " | ".join(row.values[name] for name in columns) + " |" for row in rows]
+    lines = [f"## {title}", "", _line(["", "case", *columns]), "|---" * (len(columns) + 2) + "|"]
+    lines += [_line([row.subject, row.case, *(row.values[name] for name in columns)]) for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks import door, figures, way  # noqa: E402
+from benchmarks import door, figures, way
 
 BENCHMARKS = {
     "door": ("The door", door.measure),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ from bot.simulator import Simulator
 from tests.acceptance import process
 
 SINGLE = 25
+#: The first ones warm the mirror, the token and the connections.
+WARM_UP = 3
 BURST = 200
 ROUNDS = 3
 FILES = {".buildhook.yml": "on: push\njobs:\n  test:\n    steps:\n      - run: echo ok\n", "README.md": "# hello\n"}
@@ -21,19 +24,18 @@ FILES = {".buildhook.yml": "on: push\njobs:\n  test:\n    steps:\n      - run: e
 
 async def measure() -> list[figures.Row]:
     """One push after the other, then many at once."""
-    first, green, rates = [], [], []
+    first, green = list[float](), list[float]()
     async with _world() as (github, _):
         repository = await github.create_repository("octo/hello", files=FILES)
-        for number in range(SINGLE + 3):
+        for number in range(SINGLE + WARM_UP):
             began, head = await _push(github, f"one-{number}")
-            await github.wait_until(lambda head=head: github.check_runs(repository, head))
+            await github.wait_until(functools.partial(github.check_runs, repository, head))
             seen = time.perf_counter()
             await github.wait_for_check(repository, head, conclusion="success")
-            if number >= 3:  # the first ones warm the mirror, the token and the connections
+            if number >= WARM_UP:
                 first.append((seen - began) * 1000)
                 green.append((time.perf_counter() - began) * 1000)
-        for number in range(ROUNDS):
-            rates.append(await _burst(github, number))
+        rates = [await _burst(github, number) for number in range(ROUNDS)]
     return [
         figures.Row(
             subject="buildhook",

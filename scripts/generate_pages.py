@@ -8,10 +8,11 @@ from __future__ import annotations
 import ast
 import sys
 from pathlib import Path
+from typing import Any
 
 import grimp
 import typer.main
-from click import Command, Context, Group
+from typer.core import TyperGroup
 
 from bot.cli import make
 from bot.settings import PREFIX, SECRETS, Settings
@@ -60,7 +61,7 @@ def main() -> None:
 def commands() -> str:
     """The reference of all commands, from their own help."""
     root = typer.main.get_command(make())
-    assert isinstance(root, Group)
+    assert isinstance(root, TyperGroup)
     lines = [
         "# Commands",
         "",
@@ -69,14 +70,14 @@ def commands() -> str:
         "Exit codes: 0 well, 1 error, 2 wrong usage.",
     ]
     for name, command in root.commands.items():
-        children = command.commands.items() if isinstance(command, Group) else [(None, command)]
+        children = command.commands.items() if isinstance(command, TyperGroup) else [(None, command)]
         for child, leaf in children:
             lines += ["", *_command(" ".join(filter(None, ("buildhook", name, child))), leaf)]
     return "\n".join(lines) + "\n"
 
 
-def _command(path: str, command: Command) -> list[str]:
-    context = Context(command, info_name=path)
+def _command(path: str, command: Any) -> list[str]:
+    context = command.make_context(path, [], resilient_parsing=True)
     usage = " ".join(command.collect_usage_pieces(context))
     described, _, example = (command.help or "").partition("Example:")
     lines = [f"## `{path}`", "", " ".join(described.split()), "", "```console", f"$ {path} {usage}", "```"]

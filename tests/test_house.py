@@ -89,7 +89,8 @@ def test_every_setting_has_a_default_that_works_and_its_line_in_the_documents(na
 
 def test_an_action_that_is_no_text_finds_no_handler() -> None:
     router = events.make_router()
-    for action in ([], {}, ["opened"], 7, None):
+    actions: list[object] = [[], {}, ["opened"], 7, None]
+    for action in actions:
         assert router.handlers(sansio.Event({"action": action}, event="pull_request", delivery_id="1")) == []
 
 

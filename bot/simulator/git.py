@@ -28,10 +28,15 @@ CONFIGURATION = {
     "uploadpack.allowFilter": "true",
     # The namespace refs/pull belongs to GitHub: it can be fetched, and nobody can push to it.
     "receive.hideRefs": "refs/pull",
+    "receive.fsckObjects": "true",
     "receive.autogc": "false",
     "gc.auto": "0",
     "core.fsync": "none",
 }
+
+
+#: What no part of a path may be; GitHub refuses a push that has one.
+_FORBIDDEN = frozenset({"", ".", "..", ".git"})
 
 
 class GitError(Exception):
@@ -129,6 +134,10 @@ class Git:
 
         :raises GitError: if a path or a ref is not one that git takes; then no ref has moved
         """
+        for commit in commits:
+            for path in commit.files:
+                if not _FORBIDDEN.isdisjoint(path.lower().split("/")):
+                    raise GitError(f"git does not take the path {path!r}")
         stream = b"feature done\n" + b"".join(git_text.import_commands(index, c) for index, c in enumerate(commits, 1))
         stream += b"".join(b"get-mark :%d\n" % index for index in range(1, len(commits) + 1)) + b"done\n"
         shas = (await self.git("fast-import", "--quiet", "--force", "--date-format=raw", stdin=stream)).decode().split()

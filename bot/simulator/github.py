@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import multidict
+
 from bot.simulator import auth, faults, limits, pushing, values, world
 
 
@@ -90,11 +92,11 @@ class GitHub(pushing.Pushing):
         :param headers: put in place of GitHub's; None leaves one out
         :raises aiohttp.ClientError: if there is no answer
         """
-        sent = {name.lower(): value for name, value in self.hooks.headers(body, event=event, guid=guid).items()}
-        sent.update({name.lower(): value for name, value in (headers or {}).items() if value is not None})
+        sent = multidict.CIMultiDict(self.hooks.headers(body, event=event, guid=guid))
         for name, value in (headers or {}).items():
-            if value is None:
-                sent.pop(name.lower(), None)
+            sent.popall(name, None)
+            if value is not None:
+                sent[name] = value
         return await self.hooks.post(body, sent)
 
     # Credentials

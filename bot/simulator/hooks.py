@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import io
 import time
 import uuid
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ TIMEOUT_SECONDS = 10.0
 
 #: An event with a larger payload is never sent.
 LARGEST_PAYLOAD_BYTES = 25 * 1024 * 1024
+
+#: A larger body is sent piece by piece.
+_LARGE_BYTES = 512 * 1024
 
 #: How much of an answer is kept.
 _KEPT_ANSWER_CHARACTERS = 65_536
@@ -132,7 +136,7 @@ class Hooks:
         :raises TimeoutError: if it does not come in time
         """
         assert self.url is not None, "there is no webhook URL"
-        async with self._client().post(self.url, data=body, headers=headers, allow_redirects=False) as answer:
+        async with self._client().post(self.url, data=_sent(body), headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.text(errors="replace")
 
     async def settle(self) -> None:
@@ -166,7 +170,7 @@ class Hooks:
         started = time.monotonic()
         try:
             async with self._client().post(
-                url, data=delivery.body, headers=delivery.headers, allow_redirects=False
+                url, data=_sent(delivery.body), headers=delivery.headers, allow_redirects=False
             ) as answer:
                 text = await answer.text(errors="replace")
             delivery.status_code = answer.status
@@ -181,3 +185,8 @@ class Hooks:
         delivery.duration_seconds = time.monotonic() - started
         delivery.done.set()
         self._changes.ring()
+
+
+def _sent(body: bytes) -> bytes | io.BytesIO:
+    """A body in the form that aiohttp sends without holding the loop up."""
+    return io.BytesIO(body) if len(body) > _LARGE_BYTES else body

@@ -17,6 +17,8 @@ import msgspec
 
 #: How much of one problem is told: some messages quote the whole value.
 _LONGEST_PROBLEM = 300
+#: How many reasons are told where several schemas were possible.
+_MOST_OF_ONE = 5
 
 
 @functools.cache
@@ -69,11 +71,17 @@ def _problems(place: tuple[str, ...], value: Any) -> list[str]:
     validator = _validator(place)
     if validator is None or validator.is_valid(value):
         return []
-    problems = []
-    for error in validator.iter_errors(value):
-        where = "/".join(str(step) for step in error.instance_path)
-        problems.append(f"{where}: {error.message}"[:_LONGEST_PROBLEM] if where else error.message[:_LONGEST_PROBLEM])
-    return problems
+    return [problem for error in validator.iter_errors(value) for problem in _told(error)]
+
+
+def _told(error: jsonschema_rs.ValidationError) -> list[str]:
+    """An error with its place; where several schemas were possible, what is wrong with each."""
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf | jsonschema_rs.ValidationErrorKind.OneOfNotValid):
+        inner = [problem for branch in kind.context for nested in branch for problem in _told(nested)]
+        return list(dict.fromkeys(inner))[:_MOST_OF_ONE]
+    where = "/".join(str(step) for step in error.instance_path)
+    return [f"{where}: {error.message}"[:_LONGEST_PROBLEM] if where else error.message[:_LONGEST_PROBLEM]]
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import stat
+import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bot.engines.local import engine as local
-from bot.engines.local import sandbox
+from bot.engines.local import sandbox, seccomp
 from bot.model import build, job
 from tests.engines import jobs
 from tests.engines.conftest import Open
@@ -348,7 +349,7 @@ async def test_a_sandbox_that_is_mended_is_used_at_once(
     wrapped.write_text(
         "#!/bin/bash\nif tr '\\0' '\\n' < /proc/self/fd/5 | grep -q disable-userns; then\n"
         "echo 'bwrap: Unknown option --disable-userns' >&2; exit 1; fi\n"
-        'exec 6< <(cat /proc/self/fd/5)\nexec /usr/bin/bwrap "$@"\n'
+        'exec /usr/bin/bwrap "$@"\n'
     )
     broken = await jobs.run(engine, jobs.make(code.source(), "echo ran"))
     assert broken.result == "errored"
@@ -381,3 +382,47 @@ async def test_many_sandboxes_at_once_do_not_see_each_other(engine: local.Local,
     requests = [jobs.make(code.source(), script, env={"BUILD": str(number)}) for number in range(8)]
     told = await asyncio.gather(*(jobs.run(engine, request) for request in requests))
     assert [one.log for one in told] == [f"{number}\n" for number in range(8)]
+
+
+CALLS = """
+import ctypes, errno, os, platform
+libc = ctypes.CDLL(None, use_errno=True)
+numbers = {"x86_64": (250, 321, 323, 425, 272, 435, 16, 56), "aarch64": (219, 280, 282, 425, 97, 435, 29, 220)}
+keyctl, bpf, userfaultfd, io_uring, unshare, clone3, ioctl, clone = numbers[platform.machine()]
+terminal, _ = os.openpty()
+for name, call in {
+    "keyctl": (keyctl, 0, -3, 0), "bpf": (bpf, 0, 0, 0), "userfaultfd": (userfaultfd, 0), "io_uring": (io_uring, 1, 0),
+    "unshare": (unshare, 0x10000000), "clone3": (clone3, 0, 0), "clone": (clone, 0x10000000, 0, 0, 0, 0),
+    "typing": (ioctl, terminal, 0x5412, b"x"), "typing, unseen upper half": (ioctl, terminal, 0x100005412, b"x"),
+    "pasting": (ioctl, terminal, 0x541C, b"x"), "x32": (0x40000000 + 39,),
+}.items():
+    arguments = [ctypes.c_long(value) if isinstance(value, int) else value for value in call]
+    result = libc.syscall(*arguments)
+    print(name, "done" if result >= 0 else errno.errorcode[ctypes.get_errno()])
+"""
+
+
+async def test_t53_t58_calls_that_break_kernels_are_refused_and_what_builds_need_is_not(
+    engine: local.Local, code: jobs.Code
+) -> None:
+    script = f"cat > calls.py <<'EOF'\n{CALLS}\nEOF\n/usr/bin/python3 calls.py"
+    refused = (await said(engine, code, script)).splitlines()
+    assert refused == [
+        *(f"{name} EPERM" for name in ("keyctl", "bpf", "userfaultfd", "io_uring", "unshare")),
+        *("clone3 ENOSYS", "clone EPERM", "typing EPERM", "typing, unseen upper half EPERM", "pasting EPERM"),
+        "x32 ENOSYS",
+    ]
+    threads = "import threading; t = threading.Thread(target=print, args=('threads work',)); t.start(); t.join()"
+    assert await said(engine, code, f'/usr/bin/python3 -c "{threads}"; cat /dev/null | cat') == "threads work\n"
+    assert "Seccomp:\t2" in await said(engine, code, "cat /proc/self/status")
+
+
+def test_every_jump_of_the_filter_ends_in_an_answer() -> None:
+    for machine in ("x86_64", "aarch64"):
+        lines = list(struct.iter_unpack("=HBBI", seccomp.program(machine)))
+        for number, (code, if_true, if_false, _) in enumerate(lines):
+            if code in (0x15, 0x35, 0x45):
+                assert number + 1 + max(if_true, if_false) < len(lines)
+        assert lines[-1] == (0x06, 0, 0, 0x7FFF0000)
+        assert len(lines) < 4096
+    assert seccomp.program("riscv64") == b""

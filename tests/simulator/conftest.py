@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -106,7 +107,9 @@ class Client:
             sent.setdefault("Authorization", f"Bearer {token}")
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         url = yarl.URL((self.github.api_url if root is None else root) + path, encoded=True)
-        async with self.session.request(method, url, data=content, headers=sent, allow_redirects=False) as answer:
+        async with self.session.request(
+            method, url, data=io.BytesIO(content) if content else None, headers=sent, allow_redirects=False
+        ) as answer:
             return Reply(answer.status, dict(answer.headers), await answer.read())
 
     async def as_app(self, method: str, path: str, body: Any = None) -> Reply:

@@ -19,9 +19,10 @@ writes its end, once, for everybody.
 | module | promise |
 |---|---|
 | `engine` | the contract |
-| `folder` | what of a job is on disk: request, stream, lock, cancellation |
-| `mirror`, `git`, `merge` | the code: fetched exactly, merged here, with git that obeys nobody else |
-| `launch`, `sandbox` | what a supervisor is told: arguments, environment, places |
+| `disk`, `folder` | what is on disk; of a job: request, stream, lock, cancellation |
+| `prepare`, `orphans` | from taken over to launched; what to do with a job that nobody works on |
+| `mirrors`, `mirror`, `git`, `merge` | the code: fetched exactly, merged here, with git that obeys nobody else |
+| `launch`, `sandbox`, `seccomp`, `probe` | what a supervisor is told, and whether a sandbox can be made here |
 | `stream`, `watch` | the events as they are written |
 | `supervisor/` | the process that outlives the service |
 """

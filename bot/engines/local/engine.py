@@ -14,7 +14,7 @@ from typing import Any
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.engines.local import disk, folder, git, launch, mirrors, prepare, stream, threads, watch
+from bot.engines.local import disk, folder, git, launch, mirrors, orphans, prepare, stream, threads, watch
 from bot.engines.local import sandbox as sandboxes
 
 _log = telemetry.log("engines")
@@ -27,8 +27,6 @@ _OLDEST_GIT = (2, 38)
 #: Waits before each attempt to get a job's lock: somebody who only looks, or a supervisor that never got the word of
 #: the service that is gone, may have it for a moment.
 _CLAIM_SECONDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-_LOST = "The job's supervisor was lost: it was killed, or this machine was restarted. Run the job again."
-_FORGOTTEN = "The service was restarted while it prepared this job, and nobody started it again. Run the job again."
 
 
 _Read = Callable[[int], tuple[list[contract.Event], bool]]
@@ -182,7 +180,7 @@ class Local:
         if not await self.find(job_id):
             raise errors.NotFound(f"There is no job {job_id[:80]!r} on this machine.")
         place = self._disk.job(job_id)
-        read = partial(_read, place.path / "stream")
+        read = partial(stream.read, place.path / "stream")
         is_first = is_woken = True
         late_at = asyncio.get_running_loop().time() + self._limits.patience_seconds
         with self._watch.changes(place.path / "stream") as changed:
@@ -266,7 +264,7 @@ class Local:
         if place.job_id in self._preparing:
             return False
         async with self._claiming:
-            request = await self._files.run(lambda: _look_after(place, is_late=is_late))
+            request = await self._files.run(lambda: orphans.look_after(place, is_late=is_late))
         if isinstance(request, contract.JobRequest):
             self._prepare(place, request)
             return False
@@ -291,7 +289,7 @@ class Local:
             for wait_seconds in _CLAIM_SECONDS:
                 await asyncio.sleep(wait_seconds)
                 async with self._claiming:
-                    is_settled = await self._files.run(lambda: _claim(place, claims))
+                    is_settled = await self._files.run(lambda: orphans.claim(place, claims))
                 if is_settled:
                     break
             if claims and claims[0].is_fresh:
@@ -330,47 +328,3 @@ class Local:
         if found is None or (int(found.group(1)), int(found.group(2))) < _OLDEST_GIT:
             oldest = ".".join(map(str, _OLDEST_GIT))
             raise errors.EngineError(f"{said.strip()} is too old: install git {oldest} or newer.")
-
-
-def _read(path: Path, offset: int) -> tuple[list[contract.Event], bool]:
-    """The next events, and whether there is more to read at once."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise errors.NotFound(f"The job {path.parent.name} was removed.") from error
-    try:
-        data = os.pread(fd, stream.READ_BYTES, offset)
-        found = stream.events(data, at=offset)
-        return found, bool(found) and len(data) == stream.READ_BYTES
-    finally:
-        os.close(fd)
-
-
-def _claim(place: folder.Folder, claims: list[folder.Claim]) -> bool:
-    """Try to claim the job; returns whether that came out one way or the other."""
-    if (claim := place.claim()) is not None:
-        claims.append(claim)
-        return True
-    return place.was_launched()
-
-
-def _look_after(place: folder.Folder, *, is_late: bool) -> contract.JobRequest | bool:
-    """End what is lost or cancelled; gives a request back that can be gone on with, or whether the job was over."""
-    claim = place.claim()
-    if claim is None:
-        return False
-    with claim:
-        if claim.is_finished:
-            return True
-        if not claim.is_fresh:
-            claim.finish(contract.Result.ERRORED, _LOST, log=place.last_words())
-            return False
-        if (reason := place.cancel_reason()) is not None:
-            claim.finish(contract.Result.CANCELLED, reason)
-            return False
-        request, needs_token = place.request()
-        if not needs_token:
-            return request
-        if is_late:
-            claim.finish(contract.Result.ERRORED, _FORGOTTEN)
-        return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engines import contract
-from bot.engines.local import folder, git, merge, mirror, sandbox, trouble
+from bot.engines.local import folder, git, merge, mirror, sandbox, seccomp, trouble
 from bot.engines.local.supervisor import main, spaces
 
 # The folder that holds the supervisor's package goes last, so that nothing in it can stand for the standard library.
@@ -126,6 +126,7 @@ def write(
         "steps": [_step(place, number, step, manner, code, shown) for number, step in enumerate(found)],
         "program": tools.bubblewrap if manner.is_sandboxed else tools.sh,
         "is_sandboxed": manner.is_sandboxed,
+        "calls": seccomp.program(os.uname().machine),
         "uid": uid,
         "places": places if uid is not None else {},
         "network": network if manner.is_sandboxed and manner.has_network else None,

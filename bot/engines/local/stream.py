@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
+from bot import errors
 from bot.engines import contract
 from bot.engines.local.supervisor import frames
 from bot.model import job
 
 #: How much is read at once: a few frames of the largest size.
 READ_BYTES = 4 * frames.MAX_PAYLOAD_BYTES + 4 * frames.HEAD_BYTES
+
+
+def read(path: Path, offset: int) -> tuple[list[contract.Event], bool]:
+    """The events from `offset` on, and whether there is more to read at once.
+
+    :raises errors.NotFound: if the job was removed.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise errors.NotFound(f"The job {path.parent.name} was removed.") from error
+    try:
+        data = os.pread(fd, READ_BYTES, offset)
+        found = events(data, at=offset)
+        return found, bool(found) and len(data) == READ_BYTES
+    finally:
+        os.close(fd)
 
 
 def events(data: bytes, *, at: int) -> list[contract.Event]:

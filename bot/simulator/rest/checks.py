@@ -166,9 +166,8 @@ async def create_status(this: call.Call) -> call.Answer:
     context = this.body.get("context", "default")
     same = [status for status in this.world.statuses if (status.sha, status.context) == (sha, context)]
     if len(same) >= 1000:
-        raise call.ApiError(
-            422, "Validation Failed", errors=["This SHA and context has reached the maximum number of statuses."]
-        )
+        text = "This SHA and context has reached the maximum number of statuses."
+        raise call.ApiError(422, "Validation Failed", errors=[{"code": "custom", "message": text}])
     status = this.world.create_status(this.repository, sha, this.body, creator=this.actor)
     return call.Answer(status=201, body=this.world.shapes.status(status))
 

@@ -20,7 +20,7 @@ async def list_deliveries(this: call.Call) -> call.Answer:
     if cursor := this.query.get("cursor"):
         match = re.fullmatch(r"v1_([0-9]{1,18})", cursor)
         if match is None:
-            raise call.ApiError(422, "Validation Failed", errors=["cursor is not valid"])
+            raise call.ApiError(422, "Validation Failed", errors=[{"code": "invalid", "field": "cursor"}])
         done = [item for item in done if item.id <= int(match[1])]
     size = this.query.get("per_page", "30")
     count = min(max(int(size) if size.isdigit() else 30, 1), 100)

@@ -25,6 +25,8 @@ class Launch:
     #: The program that every step starts with: bubblewrap, or a shell where there is no sandbox.
     program: str
     is_sandboxed: bool
+    #: System calls that bubblewrap is to refuse, as a compiled filter; may be empty.
+    calls: bytes
     #: User and group that a step becomes, or None to stay who we are.
     uid: int | None
     #: Name -> folder, to be mounted for bubblewrap; empty where it can reach them itself.
@@ -125,6 +127,7 @@ class Supervisor:
             env=step["env"],
             uid=launch.uid,
             is_sandboxed=launch.is_sandboxed,
+            calls=launch.calls,
         )
         told: dict[str, object] = {"index": index, "started_at": time.time(), "log_start": self._stream.log_at}
 

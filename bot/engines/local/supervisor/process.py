@@ -17,8 +17,9 @@ _GATHER_SECONDS = 0.005
 _DRAIN_SECONDS = 5.0
 _TERMINATE, _KILL = 15, 9
 _SETPIPE_SZ = 1031
-#: Descriptors of the child beside the first three: it says that the command begins; bubblewrap's words; its options.
-_BEGIN, _STATUS, _OPTIONS = 3, 4, 5
+#: Descriptors of the child beside the first three: it says that the command begins; bubblewrap's words, its
+#: options and its filter of system calls.
+_BEGIN, _STATUS, _OPTIONS, _CALLS = 3, 4, 5, 6
 
 
 class Process:
@@ -33,6 +34,7 @@ class Process:
         env: list[str],
         uid: int | None,
         is_sandboxed: bool,
+        calls: bytes,
     ) -> None:
         self._is_sandboxed = is_sandboxed
         self._output, output = _pipe()
@@ -44,9 +46,13 @@ class Process:
         null = spaces.high(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
         fds = {0: null, 1: output, 2: output, _BEGIN: begin}
         if is_sandboxed:
-            # In a file and not among the arguments, which other users of this machine can read.
-            fds |= {_STATUS: status, _OPTIONS: _file("\0".join([*options, ""]))}
-            command = ["--args", str(_OPTIONS), "--json-status-fd", str(_STATUS), "--", *command]
+            # In files and not among the arguments, which other users of this machine can read.
+            fds |= {_STATUS: status, _OPTIONS: _file("\0".join([*options, ""]).encode("utf-8", "surrogateescape"))}
+            outer = ["--args", str(_OPTIONS), "--json-status-fd", str(_STATUS)]
+            if calls:
+                fds[_CALLS] = _file(calls)
+                outer += ["--seccomp", str(_CALLS)]
+            command = [*outer, "--", *command]
         self._pid = cage.start(program, command, dict(pair.split("=", 1) for pair in env), fds, uid)
         for fd in {*fds.values(), status}:
             os.close(fd)
@@ -244,9 +250,8 @@ def _pipe() -> tuple[int, int]:
     return read, write
 
 
-def _file(text: str) -> int:
-    fd = spaces.high(os.memfd_create("options", os.MFD_CLOEXEC))
-    data = text.encode("utf-8", "surrogateescape")
+def _file(data: bytes) -> int:
+    fd = spaces.high(os.memfd_create("given", os.MFD_CLOEXEC))
     while data:
         data = data[os.write(fd, data) :]
     os.lseek(fd, 0, os.SEEK_SET)
