@@ -9,10 +9,11 @@ from datetime import datetime
 from bot.checks import annotations as marks
 from bot.checks import cleaning, summary, titles
 from bot.model import build, check, job
+from bot.pipelines import parse
 
 #: Of the title, in UTF-8 bytes, as all limits here: GitHub counts characters, which are never more.
 MAX_TITLE_BYTES = 255
-PIPELINE_PATH = ".buildhook.yml"
+PIPELINE_PATH = parse.PATH
 #: Where an engine lays the repository out, in the paths that a log shows.
 WORKSPACE = "/workspace"
 

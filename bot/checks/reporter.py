@@ -164,7 +164,9 @@ class Reporter:
         end = step.log_end_bytes if step is not None and step.log_end_bytes is not None else failed.log_size_bytes
         start = max(step.log_start_bytes if step is not None else 0, end - _TAIL_BYTES)
         data = await self._logs.read(failed.origin_id or failed.id, start=start, limit=end - start)
-        return data.decode("utf-8", "replace")
+        is_cut = step is not None and start > step.log_start_bytes
+        # The end of a line that begins before would look like a line of its own.
+        return (data.partition(b"\n")[2] if is_cut else data).decode("utf-8", "replace")
 
     async def _after(self, claimed: check.Check, error: Exception) -> str:
         verdict = sending.decide(error, claimed, now=self._now())

@@ -11,7 +11,7 @@ from bot.model import build, job, outcome
 from bot.pipelines import parse, plan
 
 #: The one pipeline file of a repository.
-PIPELINE_PATH = ".buildhook.yml"
+PIPELINE_PATH = parse.PATH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
