@@ -25,7 +25,8 @@ from bot.simulator import CheckRun, Simulator
 
 _READY_SECONDS = 30.0
 _CHECK_SECONDS = 60.0
-_MAIN = {
+#: The files of the example.
+MAIN = {
     "README.md": "# hello\n\nGreets people.\n",
     ".buildhook.yml": """\
 name: hello
@@ -57,15 +58,17 @@ class GreetingTest(unittest.TestCase):
         self.assertEqual(greet("octo"), "Hello, octo!")
 """,
 }
-_TOPIC = {
-    "tests/test_greeting.py": _MAIN["tests/test_greeting.py"]
+#: What its pull request changes.
+TOPIC = {
+    "tests/test_greeting.py": MAIN["tests/test_greeting.py"]
     + """
     def test_greets_the_world_when_nobody_is_named(self) -> None:
         self.assertEqual(greet(""), "Hello, world!")
 """,
 }
-_FIX = {
-    "hello/greeting.py": _MAIN["hello/greeting.py"].replace(
+#: What mends it.
+FIX = {
+    "hello/greeting.py": MAIN["hello/greeting.py"].replace(
         'return f"Hello, {name}!"', "return f\"Hello, {name or 'world'}!\""
     ),
 }
@@ -102,7 +105,7 @@ async def _show(home: Path, view: _View, *, stays: bool) -> dict[str, object]:
             github = await stack.enter_async_context(Simulator(folder=home / "github"))
             view.end(f"at {github.url}")
             view.begin("Start buildhook")
-            url = await stack.enter_async_context(_service(github, home))
+            url = await stack.enter_async_context(service(github, home))
             github.webhook_url = f"{url}/webhook"
             view.end(f"at {url}")
             shown = await _story(github, view)
@@ -119,10 +122,10 @@ async def _show(home: Path, view: _View, *, stays: bool) -> dict[str, object]:
 
 async def _story(github: Simulator, view: _View) -> dict[str, object]:
     view.begin("Make the repository octo/hello, a small Python package with a test")
-    repository = await github.create_repository("octo/hello", files=_MAIN)
+    repository = await github.create_repository("octo/hello", files=MAIN)
     view.end(repository.html_url)
     view.begin("Open a pull request whose test fails")
-    await github.commit(repository, "greet-the-world", _TOPIC, "Greet the world when nobody is named")
+    await github.commit(repository, "greet-the-world", TOPIC, "Greet the world when nobody is named")
     pull = await github.open_pull_request(repository, "greet-the-world", author="mona")
     view.end(f"#{pull.number}, {pull.head_sha[:7]}")
     view.begin("Wait for its check")
@@ -135,7 +138,7 @@ async def _story(github: Simulator, view: _View) -> dict[str, object]:
     message = str(annotation["message"]).partition("\n")[0]
     view.say(f"    [red]│[/] {annotation['path']}:{annotation['start_line']}: {output.clean(message)}")
     view.begin("Push the fix")
-    head = await github.push(repository, "greet-the-world", _FIX, "Mend the greeting")
+    head = await github.push(repository, "greet-the-world", FIX, "Mend the greeting")
     view.end(head[:7])
     view.begin("Wait for its check")
     green = await _check(github, repository.full_name, head)
@@ -163,7 +166,7 @@ def _claim(is_true: bool, otherwise: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _service(github: Simulator, home: Path) -> AsyncIterator[str]:
+async def service(github: Simulator, home: Path) -> AsyncIterator[str]:
     """`buildhook serve` as a process of its own, told everything by its environment; gives its address."""
     log = home / "service.log"
     with log.open("wb") as err:

@@ -1,0 +1,125 @@
+"""The world's operations for another process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.simulator import control
+from tests.simulator.conftest import Client, Receiver, Reply
+
+
+async def call(client: Client, operation: str, **arguments: Any) -> Reply:
+    return await client(
+        "POST",
+        f"/_simulator/{operation}",
+        arguments,
+        root=client.github.url,
+        token="",
+        headers={"Content-Type": "application/json"},
+    )
+
+
+async def done(client: Client, operation: str, **arguments: Any) -> Any:
+    answer = await call(client, operation, **arguments)
+    assert answer.status == 200, answer.content
+    return answer.body
+
+
+async def test_a_whole_story_can_be_told(client: Client, receiver: Receiver) -> None:
+    app = await done(client, "app")
+    assert app["private_key"] == client.github.private_key
+    assert (app["api_url"], app["webhook_url"]) == (client.github.api_url, receiver.url)
+    made = await done(client, "create_repository", full_name="octo/hello", files={"a.txt": "a\n"})
+    assert made["clone_url"] == f"{client.github.url}/octo/hello.git"
+    sha = (await done(client, "push", repo="octo/hello", branch="topic", files={"b.txt": "b\n"}))["sha"]
+    pull = await done(client, "open_pull_request", repo="octo/hello", head_branch="topic", title="Add b")
+    assert (pull["number"], pull["head_sha"]) == (1, sha)
+    body = {"name": "buildhook", "head_sha": sha, "conclusion": "failure"}
+    run_id = (await client("POST", "/repos/octo/hello/check-runs", body)).body["id"]
+    run = await done(client, "wait_for_check", repo="octo/hello", sha=sha, timeout_seconds=1)
+    assert (run["id"], run["conclusion"]) == (run_id, "failure")
+    assert [one["id"] for one in await done(client, "check_runs", repo="octo/hello", sha=sha)] == [run_id]
+    await done(client, "rerequest_check_run", repo="octo/hello", run_id=run_id, sender="mona")
+    await done(client, "comment", repo="octo/hello", number=1, body="/test")
+    await done(client, "edit_title", repo="octo/hello", number=1, title="Add b.txt")
+    assert (await done(client, "merge", repo="octo/hello", number=1))["is_merged"] is True
+    assert await done(client, "push_many", repo="octo/hello", branches=["x", "y"]) == {"deliveries": 2}
+    await done(client, "push_tags", repo="octo/hello", tags=["v1"])
+    await done(client, "delete_branch", repo="octo/hello", branch="x")
+    assert (await done(client, "fork", repo="octo/hello", owner="hubot"))["full_name"] == "hubot/hello"
+    await done(client, "set_permission", repo="octo/hello", login="hubot", level="write")
+    await done(client, "rename", repo="octo/hello", new_name="greeter")
+    await done(client, "suspend", login="octo")
+    await done(client, "unsuspend", login="octo")
+    await client.github.hooks.settle()
+    assert {"check_run.rerequested", "issue_comment.created", "pull_request.closed"} <= set(receiver.events())
+    deliveries = await done(client, "deliveries")
+    assert deliveries[-1]["payload"]["action"] == "unsuspend"
+    again = await done(client, "redeliver", delivery_id=deliveries[0]["id"])
+    assert (again["guid"], again["status"]) == (deliveries[0]["guid"], "OK")
+    assert [one["path"] for one in await done(client, "requests")] == ["/repos/octo/hello/check-runs"]
+    assert (await done(client, "user_token", login="mona"))["token"].startswith("ghp_")
+
+
+async def test_faults_can_be_set(client: Client) -> None:
+    await done(client, "create_repository", full_name="octo/hello")
+    await done(client, "add_fault", path="/repos", status=503, times=None)
+    assert (await client("GET", "/repos/octo/hello")).status == 503
+    await done(client, "clear_faults")
+    assert (await client("GET", "/repos/octo/hello")).status == 200
+
+
+async def test_buttons_and_the_address_can_be_used(client: Client, receiver: Receiver) -> None:
+    await done(client, "webhook", url=None)
+    await done(client, "create_repository", full_name="octo/hello")
+    assert receiver.received == []
+    await done(client, "webhook", url=receiver.url)
+    sha = client.github.repository("octo/hello").heads["main"]
+    action = {"label": "Go", "description": "Goes", "identifier": "go"}
+    body = {"name": "buildhook", "head_sha": sha, "conclusion": "failure", "actions": [action]}
+    run_id = (await client("POST", "/repos/octo/hello/check-runs", body)).body["id"]
+    await done(client, "press_action", repo="octo/hello", run_id=run_id, identifier="go")
+    await client.github.hooks.settle()
+    assert receiver.payload("check_run.requested_action")["requested_action"] == {"identifier": "go"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "status", "sentence"),
+    [
+        ("nothing", {}, 404, "no operation"),
+        ("push", {"repo": "octo/nope", "branch": "main"}, 400, "no repository"),
+        ("push", {"nonsense": 1}, 400, "wrong arguments"),
+        ("merge", {"repo": "octo/hello"}, 400, "wrong arguments"),
+        ("add_fault", {"path": "("}, 400, "unterminated"),
+        ("create_repository", {"full_name": "octo/hello", "files": {"../x": ""}}, 400, "does not take the path"),
+        ("wait_for_check", {"repo": "octo/made", "sha": "x", "timeout_seconds": 0}, 504, "no check run"),
+    ],
+)
+async def test_mistakes_are_answered(
+    client: Client, operation: str, arguments: dict[str, Any], status: int, sentence: str
+) -> None:
+    await client.github.create_repository("octo/made")
+    answer = await call(client, operation, **arguments)
+    assert (answer.status, sentence in answer.body["error"]) == (status, True), answer.body
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/json", "Origin": "https://evil.example"}, 403),
+        ({"Content-Type": "application/json", "Host": "evil.example"}, 403),
+    ],
+)
+async def test_a_page_in_a_browser_cannot_call_it(client: Client, headers: dict[str, str], status: int) -> None:
+    answer = await client("POST", "/_simulator/app", {}, root=client.github.url, token="", headers=headers)
+    assert answer.status == status
+    assert b"PRIVATE KEY" not in answer.content
+
+
+def test_every_operation_is_documented() -> None:
+    assert control.__doc__ is not None
+    for name in control.OPERATIONS:
+        assert f"`{name}`" in control.__doc__
