@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hmac
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
 import pytest
+from gidgethub import sansio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +99,19 @@ def test_t2_no_comparison_but_the_constant_time_one_touches_a_signature() -> Non
                     found.append(f"{file.name}:{node.lineno}: {text}")
     assert found == []
     assert Path(signature.__file__).read_text().count("hmac.compare_digest(") == 1
+
+
+@pytest.mark.parametrize("name", ["X-Hub-Signature", "X-Hub-Signature-256"])
+def test_t123_the_library_takes_a_weaker_proof_than_we_do(name: str) -> None:
+    body = b'{"zen":"?"}'
+    weak = "sha1=" + hmac.digest(recorded.SECRET, body, "sha1").hex()
+    headers = {name: weak, "x-github-event": "ping", "x-github-delivery": "1", "content-type": "application/json"}
+    lower = {key.lower(): value for key, value in headers.items()}
+    assert sansio.Event.from_http(lower, body, secret=recorded.SECRET.decode()).event == "ping"
+    with pytest.raises(signature.SignatureInvalid):
+        signature.verify(
+            body,
+            header=lower.get("x-hub-signature-256"),
+            secrets=(recorded.SECRET,),
+            has_sha1="x-hub-signature" in lower,
+        )

@@ -1,0 +1,131 @@
+"""Every command, for people and for programs; hostile text never reaches a terminal as it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot import cli
+from tests.acceptance import process
+from tests.cli.conftest import Shell
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+async def test_deliveries_are_an_array_of_objects_newest_first(shell: Shell) -> None:
+    (found,) = await shell.json("deliveries", "list")
+    assert list(found) == [
+        "id",
+        "event",
+        "action",
+        "repository",
+        "received_at",
+        "state",
+        "reason",
+        "error",
+        "attempts",
+    ]
+    assert (found["id"], found["state"], found["attempts"]) == (shell.delivery_id, "parked", 1)
+    assert await shell.json("deliveries", "list", "--state", "handled") == []
+    assert await shell.json("deliveries", "list", "--event", "push", "--repo", "octo/hello", "--limit", "1") == [found]
+
+
+async def test_one_delivery_is_shown_with_its_payload_and_replayed(shell: Shell) -> None:
+    shown = await shell.json("deliveries", "show", shell.delivery_id)
+    assert shown["payload"] == {"ref": "refs/heads/main"}
+    assert shown["headers"]["x-github-event"] == "push"
+    await shell.json("deliveries", "replay", shell.delivery_id)
+    assert [one["state"] for one in await shell.json("deliveries", "list")] == ["received"]
+    status, _, err = await shell.run("deliveries", "replay", shell.delivery_id)
+    assert status == 1
+    assert "still being handled" in err
+
+
+async def test_builds_are_listed_shown_and_retried_once(shell: Shell) -> None:
+    (found,) = await shell.json("builds", "list", "--state", "failed")
+    assert found["id"] == shell.build_id
+    shown = await shell.json("builds", "show", shell.build_id)
+    assert [(one["id"], one["state"]) for one in shown["jobs"]] == [(shell.job_id, "failed")]
+    assert [one["name"] for one in shown["checks"]] == ["buildhook"]
+    made = await shell.json("builds", "retry", shell.build_id)
+    assert (made["generation"], made["origin_id"], made["state"]) == (2, shell.build_id, "queued")
+    status, _, err = await shell.run("builds", "retry", shell.build_id)
+    assert (status, "is not the newest" in err) == (1, True)
+    assert (await shell.json("builds", "cancel", made["id"]))["cancel"] == "requested"
+    status, _, err = await shell.run("builds", "cancel", shell.build_id)
+    assert (status, "has ended" in err) == (1, True)
+
+
+async def test_logs_are_printed_by_job_and_by_build(shell: Shell) -> None:
+    assert (await shell.json("logs", shell.job_id))["log"].startswith("first\n")
+    status, out, _ = await shell.run("logs", shell.build_id)
+    assert (status, out) == (0, "first\nred end\n")
+    status, out, _ = await shell.run("logs", shell.job_id, "--follow", "--raw")
+    assert (status, out) == (0, "first\n\x1b[31mred\x1b[0m \x1b]52;c;aGk=\x07end\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("deliveries", "list"),
+        ("deliveries", "show", "{delivery_id}"),
+        ("builds", "list"),
+        ("builds", "show", "{build_id}"),
+        ("logs", "{job_id}"),
+    ],
+    ids=" ".join,
+)
+async def test_t86_no_control_character_reaches_the_terminal(shell: Shell, command: tuple[str, ...]) -> None:
+    ids = {"delivery_id": shell.delivery_id, "build_id": shell.build_id, "job_id": shell.job_id}
+    status, out, err = await shell.run(*(word.format(**ids) for word in command))
+    assert (status, err) == (0, "")
+    assert not CONTROL.search(out.replace("\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("deliveries", "show", "none"), "There is no delivery none."),
+        (("builds", "show", "01JAAAAAAAAAAAAAAAAAAAAAAA"), "There is no build"),
+        (("logs", "01JAAAAAAAAAAAAAAAAAAAAAAA"), "There is no build"),
+    ],
+)
+async def test_what_is_not_there_is_a_sentence_and_status_1(shell: Shell, command: tuple[str, ...], says: str) -> None:
+    status, out, err = await shell.run(*command)
+    assert (status, out) == (1, "")
+    assert says in err
+    assert "Traceback" not in err
+
+
+async def test_without_a_database_it_says_where_it_looked(tmp_path: Path) -> None:
+    status, _, err = await process.run("builds", "list", environment=process.environment(tmp_path / "nowhere"))
+    assert status == 1
+    assert "nowhere" in err
+    assert not (tmp_path / "nowhere").exists()
+
+
+async def test_wrong_usage_is_status_2(shell: Shell) -> None:
+    wrong: list[tuple[str, ...]] = [("nonsense",), ("builds", "list", "--limit", "x"), ("builds", "show")]
+    for command in wrong:
+        status, _, err = await shell.run(*command)
+        assert status == 2
+        assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+async def test_every_command_explains_itself_with_an_example_and_has_json(name: str, tmp_path: Path) -> None:
+    root = process.environment(tmp_path)
+    status, out, _ = await process.run(name, "--help", environment=root)
+    assert status == 0
+    leaves = re.findall(r"^│ ([a-z]+) +[A-Z]", out, re.MULTILINE)
+    for leaf in [(name, one) for one in leaves] or [(name,)]:
+        _, out, _ = await process.run(*leaf, "--help", environment={**root, "COLUMNS": "200"})
+        assert "Example:" in out
+        assert "--json" in out
+
+
+async def test_version_is_told(shell: Shell) -> None:
+    status, out, _ = await shell.run("version")
+    assert (status, out.startswith("buildhook ")) == (0, True)
