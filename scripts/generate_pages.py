@@ -36,7 +36,7 @@ ROOMS = {
     "simulator": "simulator",
 }
 #: Everybody may import these; drawing them would hide the rest.
-FLOOR = ("model", "errors", "telemetry", "settings", "clock", "identity")
+FLOOR = ("model", "errors", "telemetry", "settings", "clock", "hint", "identity")
 BEGIN, END = "<!-- generated: {name} -->", "<!-- end of generated: {name} -->"
 
 

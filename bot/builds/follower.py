@@ -6,8 +6,9 @@ changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,6 +22,8 @@ from bot.store import Store, jobs
 #: How much may be read again after a crash.
 _SAVE_EVERY_BYTES = 1024 * 1024
 _SAVE_EVERY = timedelta(seconds=1)
+#: When nothing came for so long, what came before is written down.
+PAUSE_SECONDS = 0.05
 _log = telemetry.log("builds")
 
 
@@ -50,24 +53,32 @@ class Follower:
         :raises errors.LeaseLost: if another process took it over.
         :raises errors.NotFound: if the engine does not know it.
         """
-        one = started
-        saved, saved_at = one, self._now()
-        async for event in self._engine.events(one.id, offset=one.engine_offset):
-            one = await self._take(one, event)
-            is_moved = one.state != saved.state or one.tested_sha != saved.tested_sha
-            if is_moved:
-                await self._save(one)
-            elif self._is_worth_saving(one, saved, saved_at):
-                await self._store.write(jobs.save_progress, one)
-            else:
-                continue
-            saved, saved_at = one, self._now()
-            if one.state in job.FINAL:
-                break
+        one = saved = started
+        saved_at = self._now()
+        async with contextlib.aclosing(_with_pauses(self._engine.events(one.id, offset=one.engine_offset))) as events:
+            async for event in events:
+                one = one if event is None else await self._take(one, event)
+                if one.state in job.FINAL:
+                    break
+                # What follows at once is written together: most jobs are short.
+                is_due = event is None or self._now() - saved_at >= _SAVE_EVERY
+                if one != saved and (is_due or one.log_size_bytes - saved.log_size_bytes >= _SAVE_EVERY_BYTES):
+                    await self._save_progress(one, saved)
+                    saved, saved_at = one, self._now()
+        if one.state not in job.FINAL:
+            raise RuntimeError("the engine stopped telling before the job had ended")
+        await self._save(one)
         # What is left over when this fails is freed at the next start.
         with contextlib.suppress(errors.EngineError):
             await self._engine.remove(one.id)
         return one
+
+    async def _save_progress(self, one: job.Job, saved: job.Job) -> None:
+        await self._logs.sync(one.id)
+        if one.state != saved.state or one.tested_sha != saved.tested_sha:
+            await self._save(one)
+        else:
+            await self._store.write(jobs.save_progress, one)
 
     async def _take(self, one: job.Job, event: contract.Event) -> job.Job:
         match event:
@@ -97,13 +108,6 @@ class Follower:
                     finished_at=event.at,
                 )
 
-    def _is_worth_saving(self, one: job.Job, saved: job.Job, saved_at: datetime) -> bool:
-        return (
-            one.steps != saved.steps
-            or one.log_size_bytes - saved.log_size_bytes >= _SAVE_EVERY_BYTES
-            or self._now() - saved_at >= _SAVE_EVERY
-        )
-
     async def _save(self, one: job.Job) -> None:
         of = await self._store.write(transitions.save, one, now=self._now())
         self._on_change()
@@ -124,6 +128,33 @@ class Follower:
             state=one.state,
             reason=one.reason,
         )
+
+
+async def _with_pauses(events: AsyncIterator[contract.Event]) -> AsyncGenerator[contract.Event | None, None]:
+    """The events, and None whenever nothing came for a moment behind one."""
+    following = asyncio.ensure_future(anext(events))
+    try:
+        has_said_none = True
+        while True:
+            await asyncio.wait({following}, timeout=None if has_said_none else PAUSE_SECONDS)
+            if not following.done():
+                has_said_none = True
+                yield None
+                continue
+            try:
+                event = following.result()
+            except StopAsyncIteration:
+                return
+            has_said_none = False
+            following = asyncio.ensure_future(anext(events))
+            yield event
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        if not following.cancelled():
+            following.exception()
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
 
 
 def _with_step(steps: tuple[job.StepResult, ...], changed: job.StepResult) -> tuple[job.StepResult, ...]:

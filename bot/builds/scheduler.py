@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, telemetry
+from bot import errors, hint, telemetry
 from bot.builds import follower, lifecycle, transitions
 from bot.engines import contract
 from bot.model import build, job
@@ -62,28 +62,24 @@ class Scheduler:
         self._now = now
         self._running: dict[str, asyncio.Task[None]] = {}
         self._told_to_cancel: set[str] = set()
-        self._hint = asyncio.Event()
+        self._hint = hint.Hint()
 
     def wake(self) -> None:
         """Hint that there is something to do."""
-        self._hint.set()
+        self._hint.give()
 
     async def run(self) -> None:
         """Schedule for ever. When stopped, jobs on the engine go on, and the next start takes them up."""
         async with asyncio.TaskGroup() as group:
             await self.adopt(group)
             while True:
-                self._hint.clear()
                 try:
                     await self.settle_cancellations()
                     await self.start_ready(group)
                     self._on_change()
                 except errors.StoreUnavailable as error:
                     _log.error("Jobs cannot be claimed.", action="claim_jobs", error=str(error))
-                # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops this loop.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._hint.wait()
+                await self._hint.wait(LOOK_SECONDS)
 
     async def adopt(self, group: asyncio.TaskGroup) -> None:
         """Take up the jobs that were on the engine when the last process ended."""

@@ -7,14 +7,13 @@ external id before anything is created, so there is one check run, whatever happ
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, telemetry
+from bot import errors, hint, telemetry
 from bot.checks import render, sending
 from bot.github import GitHub, Repository
 from bot.logs import LogStore
@@ -64,45 +63,39 @@ class Reporter:
         self._owner = owner
         self._now = now
         self._under_way: set[asyncio.Task[None]] = set()
-        self._hint = asyncio.Event()
+        self._hint = hint.Hint()
 
     def wake(self) -> None:
         """Hint that there is something to do."""
-        self._hint.set()
+        self._hint.give()
 
     async def run(self) -> None:
         """Report for ever. When stopped, a request under way is given up and its check looked up at the next start."""
         async with asyncio.TaskGroup() as group:
             while True:
-                self._hint.clear()
                 due_at = None
                 try:
-                    await self._report_stale(group)
-                    due_at = await self._store.read(checks.next_due_at)
+                    due_at = await self._report_stale(group)
                 except errors.StoreUnavailable as error:
                     _log.error("Checks cannot be claimed.", action="claim_checks", error=str(error))
-                # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops this loop.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause_seconds(due_at)):
-                        await self._hint.wait()
+                await self._hint.wait(self._pause_seconds(due_at))
 
     def _pause_seconds(self, due_at: datetime | None) -> float:
         if due_at is None:
             return LOOK_SECONDS
         return min(LOOK_SECONDS, max(0.05, (due_at - self._now()).total_seconds()))
 
-    async def _report_stale(self, group: asyncio.TaskGroup) -> None:
+    async def _report_stale(self, group: asyncio.TaskGroup) -> datetime | None:
         free = MAX_SIDE_BY_SIDE - len(self._under_way)
         if free <= 0:
-            return
-        claimed = await self._store.write(
-            checks.claim_stale, now=self._now(), owner=self._owner, lease=LEASE, limit=free
-        )
+            return None
+        claimed, due_at = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
         for one in claimed:
             task = group.create_task(self.report(one))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             task.add_done_callback(lambda _task: self.wake())
+        return due_at
 
     async def report(self, claimed: check.Check) -> None:
         """Send one claimed check and write what GitHub acknowledged."""
@@ -189,6 +182,13 @@ async def _create_or_update(repository: Repository, claimed: check.Check, wanted
             head_sha=wanted.head_sha, name=wanted.name, external_id=wanted.external_id
         )
     return await repository.put_check_run(wanted, github_id=github_id)
+
+
+def _claim(
+    connection: Connection, *, now: datetime, owner: str, limit: int
+) -> tuple[list[check.Check], datetime | None]:
+    claimed = checks.claim_stale(connection, now=now, owner=owner, lease=LEASE, limit=limit)
+    return claimed, checks.next_due_at(connection)
 
 
 def _subject(connection: Connection, claimed: check.Check) -> _Subject:

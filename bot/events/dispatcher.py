@@ -6,15 +6,15 @@ A handler may run twice (a crash, a retry); what it returned is applied once, in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 from gidgethub import sansio
+from sqlalchemy.engine import Connection
 
-from bot import errors, telemetry
+from bot import errors, hint, telemetry
 from bot.events import retrying
 from bot.events.context import Context
 from bot.events.router import Router
@@ -55,28 +55,23 @@ class Dispatcher:
         self._on_applied = on_applied
         self._now = now
         self._under_way: set[asyncio.Task[None]] = set()
-        self._hint = asyncio.Event()
+        self._hint = hint.Hint()
 
     def wake(self) -> None:
         """Hint that there is something to do."""
-        self._hint.set()
+        self._hint.give()
 
     async def run(self) -> None:
         """Dispatch for ever. When stopped, what is under way is given up: nothing of it was written."""
         await self.settle_suspects()
         async with asyncio.TaskGroup() as group:
             while True:
-                self._hint.clear()
+                due_at = None
                 try:
-                    await self._dispatch_ready(group)
-                    due_at = await self._store.read(deliveries.next_due_at)
+                    due_at = await self._dispatch_ready(group)
                 except errors.StoreUnavailable as error:
                     _log.error("Deliveries cannot be claimed.", action="claim_deliveries", error=str(error))
-                    due_at = None
-                # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops this loop.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause_seconds(due_at)):
-                        await self._hint.wait()
+                await self._hint.wait(self._pause_seconds(due_at))
 
     async def settle_suspects(self) -> None:
         """Handle one by one what was under way when the process ended, twice already.
@@ -104,18 +99,17 @@ class Dispatcher:
             return LOOK_SECONDS
         return min(LOOK_SECONDS, max(0.01, (due_at - self._now()).total_seconds()))
 
-    async def _dispatch_ready(self, group: asyncio.TaskGroup) -> None:
+    async def _dispatch_ready(self, group: asyncio.TaskGroup) -> datetime | None:
         free = MAX_SIDE_BY_SIDE - len(self._under_way)
         if free <= 0:
-            return
-        claimed = await self._store.write(
-            deliveries.claim_next, now=self._now(), owner=self._owner, lease=LEASE, limit=free
-        )
+            return None
+        claimed, due_at = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
         for one in claimed:
             task = group.create_task(self.dispatch(one))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             task.add_done_callback(lambda _task: self.wake())
+        return due_at
 
     async def dispatch(self, claimed: delivery.Delivery) -> None:
         """Handle one claimed delivery and write what became of it."""
@@ -189,6 +183,13 @@ class Dispatcher:
         state = delivery.State.RETRYING if again_at is not None else delivery.State.PARKED
         _log.warning("A delivery could not be handled.", action="fail_delivery", state=state, error=error)
         return str(state)
+
+
+def _claim(
+    connection: Connection, *, now: datetime, owner: str, limit: int
+) -> tuple[list[delivery.Delivery], datetime | None]:
+    claimed = deliveries.claim_next(connection, now=now, owner=owner, lease=LEASE, limit=limit)
+    return claimed, deliveries.next_due_at(connection)
 
 
 async def _event(claimed: delivery.Delivery) -> sansio.Event:

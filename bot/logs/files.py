@@ -98,11 +98,23 @@ def tail(path: Path, *, start: int, end: int | None, lines: int) -> str:
     return b"\n".join(found[-lines:]).decode("utf-8", "replace")
 
 
+def sync(path: Path) -> None:
+    """Make what was appended survive a power cut."""
+    with _locked(path) as file:
+        _sync(path, file)
+
+
 def seal(path: Path) -> None:
-    """Mark the log as whole."""
-    with _locked(path):
+    """Mark the log as whole, durably."""
+    with _locked(path) as file:
         _seal_of(path).touch(mode=0o600)
-        _sync_folder(path.parent)
+        _sync(path, file)
+
+
+def _sync(path: Path, file: int) -> None:
+    os.fdatasync(file)
+    _sync_folder(path.parent)
+    _sync_folder(path.parent.parent)
 
 
 def is_sealed(path: Path) -> bool:
@@ -132,15 +144,10 @@ def _opened(path: Path) -> Iterator[int | None]:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[int]:
     """The file, made where it is not there, held alone: also against a second process that is just ending."""
-    is_new = not path.exists()
-    if is_new:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if is_new:
-            _sync_folder(path.parent)
-            _sync_folder(path.parent.parent)
         yield file
     finally:
         os.close(file)
@@ -152,7 +159,6 @@ def _write(file: int, begin: int, data: bytes) -> None:
         written = 0
         while written < len(data):
             written += os.pwrite(file, data[written:], begin + written)
-        os.fdatasync(file)
     except OSError:
         # Half of it must not look like all of it.
         with contextlib.suppress(OSError):

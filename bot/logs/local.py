@@ -64,7 +64,7 @@ class LogStore:
         await asyncio.to_thread(self._threads.shutdown)
 
     async def append(self, job_id: str, *, offset_bytes: int, data: bytes) -> int:
-        """Store `data`, whose first byte is byte `offset_bytes` of the log; durable when this returns.
+        """Store `data`, whose first byte is byte `offset_bytes` of the log; durable after `sync` or `seal`.
 
         Bytes that are already there are not written again. Where they differ, the end of the file was torn by a power
         cut: the file is cut there and goes on with `data`.
@@ -101,8 +101,12 @@ class LogStore:
         """
         return await self._run(files.tail, job_id, start=start, end=end, lines=lines)
 
+    async def sync(self, job_id: str) -> None:
+        """Make what was appended survive a power cut: before anybody writes down how far the log goes."""
+        await self._run(files.sync, job_id)
+
     async def seal(self, job_id: str) -> None:
-        """Say that the log is whole: nothing can be appended from now on. Sealing again changes nothing."""
+        """Say that the log is whole, durably: nothing can be appended from now on. Sealing again changes nothing."""
         await self._run(files.seal, job_id)
         self._wake(job_id)
 

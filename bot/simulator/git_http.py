@@ -57,11 +57,7 @@ class GitHttp:
             headers = {"WWW-Authenticate": 'Basic realm="GitHub"'} if refused.status == 401 else {}
             return web.Response(status=refused.status, text=refused.message + "\n", headers=headers)
         assert repository is not None
-        response = await self._run(request, repository, principal)
-        if is_push and request.method == "POST":
-            person = principal.user or self._world.app.bot
-            await self._world.received(repository, sender=person.login)
-        return response
+        return await self._run(request, repository, principal)
 
     def _allowed(self, request: web.Request, repository: values.Repository | None, *, is_push: bool) -> auth.Principal:
         """:raises Refused: with what GitHub says to git"""
@@ -112,7 +108,13 @@ class GitHttp:
         # aiohttp unpacks a gzip body, so the length that the client told would be wrong: git reads to the end.
         feeding = asyncio.create_task(_feed(process, request.content.iter_chunked(_CHUNK_BYTES)))
         try:
-            return await self._answer(request, process)
+            response = await self._answer(request, process)
+            if request.match_info["path"] == "git-receive-pack":
+                # Before the answer ends, so that whoever pushed finds everything done.
+                person = principal.user or self._world.app.bot
+                await self._world.received(repository, sender=person.login)
+            await response.write_eof()
+            return response
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
@@ -134,7 +136,6 @@ class GitHttp:
         while chunk := await process.stdout.read(_CHUNK_BYTES):
             await response.write(chunk)
         await process.wait()
-        await response.write_eof()
         return response
 
 

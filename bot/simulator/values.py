@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,11 @@ class User:
     login: str
     #: `User`, `Organization` or `Bot`.
     type: str = "User"
+
+    @property
+    def email(self) -> str:
+        """The address that GitHub makes up for those who hide theirs."""
+        return f"{self.id}+{re.sub('[^A-Za-z0-9-]+', '-', self.login).strip('-')}@users.noreply.github.invalid"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -267,6 +267,4 @@ class World:
 
     def signature(self, user: values.User) -> values.Signature:
         """A commit's author for an account, made now."""
-        return values.Signature(
-            name=user.login, email=f"{user.id}+{user.login}@users.noreply.github.invalid", at=self.commit_time()
-        )
+        return values.Signature(name=user.login, email=user.email, at=self.commit_time())

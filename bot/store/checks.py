@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bot import errors
 from bot.model import build, check, job
 from bot.pipelines import plan
+from bot.store.columns import Instant
 from bot.store.schema import checks as table
 
 #: The check run that always exists, and the only one to require.
@@ -56,57 +57,66 @@ def mark_stale(connection: Connection, *, build_id: str, job_id: str | None) -> 
     )
 
 
+_older = table.alias("older")
+_newer = table.alias("newer")
+_now = sa.bindparam("now", type_=Instant())
+_IS_HELD_BACK = sa.exists().where(
+    _older.c.repository_id == table.c.repository_id,
+    _older.c.head_sha == table.c.head_sha,
+    _older.c.name == table.c.name,
+    _older.c.generation < table.c.generation,
+    sa.or_(_older.c.reported_version < _older.c.desired_version, _older.c.lease_until >= _now),
+)
+_HAS_NEWER = sa.exists().where(
+    _newer.c.repository_id == table.c.repository_id,
+    _newer.c.head_sha == table.c.head_sha,
+    _newer.c.name == table.c.name,
+    _newer.c.generation > table.c.generation,
+)
+# Made once: making them takes longer than running them.
+_CLAIMABLE = (
+    sa.select(table)
+    .where(
+        _IS_STALE,
+        sa.or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= _now),
+        sa.or_(table.c.lease_until.is_(None), table.c.lease_until < _now),
+        ~_IS_HELD_BACK,
+    )
+    .order_by(table.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+_DROP_UNSEEN = (
+    sa.update(table)
+    .where(_IS_STALE, table.c.attempts == 0, table.c.github_id.is_(None), _HAS_NEWER)
+    .values(reported_version=table.c.desired_version)
+)
+_CLAIM = (
+    sa.update(table)
+    .where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(
+        lease_owner=sa.bindparam("owner"),
+        lease_until=sa.bindparam("until", type_=Instant()),
+        epoch=table.c.epoch + 1,
+        attempts=table.c.attempts + 1,
+    )
+)
+_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE)
+
+
 def claim_stale(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
 ) -> list[check.Check]:
     """Claim the oldest checks that have to be sent.
 
     Of one slot (repository id, head SHA, name) the older generation is settled first; one that GitHub never saw is
-    dropped as soon as a newer one exists, because a generation is never written after a newer one was.
+    dropped as soon as a newer one exists, because a generation is never made after a newer one was.
     """
-    _drop_unseen(connection)
-    older = table.alias("older")
-    is_held_back = sa.exists().where(
-        older.c.repository_id == table.c.repository_id,
-        older.c.head_sha == table.c.head_sha,
-        older.c.name == table.c.name,
-        older.c.generation < table.c.generation,
-        sa.or_(older.c.reported_version < older.c.desired_version, older.c.lease_until >= now),
-    )
-    query = (
-        sa.select(table)
-        .where(
-            _IS_STALE,
-            sa.or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= now),
-            sa.or_(table.c.lease_until.is_(None), table.c.lease_until < now),
-            ~is_held_back,
-        )
-        .order_by(table.c.id)
-        .limit(limit)
-    )
-    found = [_from_row(row) for row in connection.execute(query)]
+    connection.execute(_DROP_UNSEEN)
+    found = [_from_row(row) for row in connection.execute(_CLAIMABLE, {"now": now, "most": limit})]
     if found:
-        connection.execute(
-            sa.update(table)
-            .where(table.c.id.in_([one.id for one in found]))
-            .values(lease_owner=owner, lease_until=now + lease, epoch=table.c.epoch + 1, attempts=table.c.attempts + 1)
-        )
+        ids = [one.id for one in found]
+        connection.execute(_CLAIM, {"ids": ids, "owner": owner, "until": now + lease})
     return [replace(one, epoch=one.epoch + 1, attempts=one.attempts + 1) for one in found]
-
-
-def _drop_unseen(connection: Connection) -> None:
-    newer = table.alias("newer")
-    has_newer = sa.exists().where(
-        newer.c.repository_id == table.c.repository_id,
-        newer.c.head_sha == table.c.head_sha,
-        newer.c.name == table.c.name,
-        newer.c.generation > table.c.generation,
-    )
-    connection.execute(
-        sa.update(table)
-        .where(_IS_STALE, table.c.attempts == 0, table.c.github_id.is_(None), has_newer)
-        .values(reported_version=table.c.desired_version)
-    )
 
 
 def acknowledge(
@@ -178,9 +188,7 @@ def list_of_build(connection: Connection, build_id: str) -> list[check.Check]:
 
 def next_due_at(connection: Connection) -> datetime | None:
     """When the next check that waits will be due."""
-    found: datetime | None = connection.execute(
-        sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE)
-    ).scalar_one()
+    found: datetime | None = connection.execute(_NEXT_DUE_AT).scalar_one()
     return found
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors
 from bot.model import delivery
+from bot.store.columns import Instant
 from bot.store.schema import deliveries as table
 
 _LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
@@ -145,6 +146,57 @@ def replay(connection: Connection, guid: str) -> None:
     requeue(connection, row.seq)
 
 
+_other = table.alias("other")
+_now = sa.bindparam("now", type_=Instant())
+_IS_HELD_BACK = sa.exists().where(
+    _other.c.ordering_key == table.c.ordering_key,
+    _other.c.seq < table.c.seq,
+    _OTHER_UNFINISHED,
+)
+# A replayed delivery is older than one that may be in work right now.
+_IS_IN_WORK = sa.exists().where(
+    _other.c.ordering_key == table.c.ordering_key,
+    _other.c.seq > table.c.seq,
+    _OTHER_UNFINISHED,
+    _other.c.state == delivery.State.HANDLING,
+    _other.c.lease_until >= _now,
+)
+# Made once: making them takes longer than running them.
+_CLAIMABLE = (
+    sa.select(table.c.seq)
+    .where(_UNFINISHED, ~_IS_HELD_BACK, ~_IS_IN_WORK)
+    .order_by(table.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+_DUE = _CLAIMABLE.where(
+    sa.or_(
+        sa.and_(table.c.state == delivery.State.HANDLING, table.c.lease_until < _now),
+        table.c.state == delivery.State.RECEIVED,
+        sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= _now),
+    )
+)
+_SUSPECT = _CLAIMABLE.where(
+    table.c.state == delivery.State.RECEIVED,
+    table.c.attempts >= sa.bindparam("min_attempts", type_=sa.Integer()),
+)
+_CLAIM = (
+    sa.update(table)
+    .where(table.c.seq.in_(sa.bindparam("seqs", expanding=True)))
+    .values(
+        state=delivery.State.HANDLING,
+        attempts=table.c.attempts + 1,
+        epoch=table.c.epoch + 1,
+        lease_owner=sa.bindparam("owner"),
+        lease_until=sa.bindparam("until", type_=Instant()),
+        next_attempt_at=None,
+    )
+)
+_CLAIMED = sa.select(table).where(table.c.seq.in_(sa.bindparam("seqs", expanding=True))).order_by(table.c.seq)
+_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(
+    _UNFINISHED, table.c.state == delivery.State.RETRYING
+)
+
+
 def claim_next(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
 ) -> list[delivery.Delivery]:
@@ -152,66 +204,24 @@ def claim_next(
 
     The attempt is counted here, before anybody handles it: a delivery that kills the process is parked in the end.
     """
-    is_due = sa.or_(
-        sa.and_(table.c.state == delivery.State.HANDLING, table.c.lease_until < now),
-        table.c.state == delivery.State.RECEIVED,
-        sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= now),
-    )
-    return _claim(connection, is_due, now=now, owner=owner, lease=lease, limit=limit)
+    found = connection.execute(_DUE, {"now": now, "most": limit}).scalars()
+    return _claim(connection, list(found), owner=owner, until=now + lease)
 
 
 def claim_suspect(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, min_attempts: int
 ) -> delivery.Delivery | None:
     """Claim the oldest delivery whose handling was begun this often without any end, as when the process dies of it."""
-    is_suspect = sa.and_(table.c.state == delivery.State.RECEIVED, table.c.attempts >= min_attempts)
-    claimed = _claim(connection, is_suspect, now=now, owner=owner, lease=lease, limit=1)
+    found = connection.execute(_SUSPECT, {"now": now, "most": 1, "min_attempts": min_attempts}).scalars()
+    claimed = _claim(connection, list(found), owner=owner, until=now + lease)
     return claimed[0] if claimed else None
 
 
-def _claim(
-    connection: Connection,
-    is_wanted: sa.ColumnElement[bool],
-    *,
-    now: datetime,
-    owner: str,
-    lease: timedelta,
-    limit: int,
-) -> list[delivery.Delivery]:
-    other = table.alias("other")
-    held_back = sa.exists().where(
-        other.c.ordering_key == table.c.ordering_key,
-        other.c.seq < table.c.seq,
-        _OTHER_UNFINISHED,
-    )
-    # A replayed delivery is older than one that may be in work right now.
-    in_work = sa.exists().where(
-        other.c.ordering_key == table.c.ordering_key,
-        other.c.seq > table.c.seq,
-        _OTHER_UNFINISHED,
-        other.c.state == delivery.State.HANDLING,
-        other.c.lease_until >= now,
-    )
-    query = (
-        sa.select(table.c.seq).where(_UNFINISHED, is_wanted, ~held_back, ~in_work).order_by(table.c.seq).limit(limit)
-    )
-    claimed = list(connection.execute(query).scalars())
-    if not claimed:
+def _claim(connection: Connection, seqs: list[int], *, owner: str, until: datetime) -> list[delivery.Delivery]:
+    if not seqs:
         return []
-    connection.execute(
-        sa.update(table)
-        .where(table.c.seq.in_(claimed))
-        .values(
-            state=delivery.State.HANDLING,
-            attempts=table.c.attempts + 1,
-            epoch=table.c.epoch + 1,
-            lease_owner=owner,
-            lease_until=now + lease,
-            next_attempt_at=None,
-        )
-    )
-    rows = connection.execute(sa.select(table).where(table.c.seq.in_(claimed)).order_by(table.c.seq))
-    return [_from_row(row) for row in rows]
+    connection.execute(_CLAIM, {"seqs": seqs, "owner": owner, "until": until})
+    return [_from_row(row) for row in connection.execute(_CLAIMED, {"seqs": seqs})]
 
 
 def release_all(connection: Connection) -> int:
@@ -319,9 +329,7 @@ def backlog(connection: Connection) -> Backlog:
 
 def next_due_at(connection: Connection) -> datetime | None:
     """When the next delivery that waits will be due."""
-    found: datetime | None = connection.execute(
-        sa.select(sa.func.min(table.c.next_attempt_at)).where(table.c.state == delivery.State.RETRYING)
-    ).scalar_one()
+    found: datetime | None = connection.execute(_NEXT_DUE_AT).scalar_one()
     return found
 
 

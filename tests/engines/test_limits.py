@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from bot.engines import contract
 from bot.engines.local import engine as local
+from bot.engines.local import folder
 from bot.model import job
 from tests.engines import jobs
 from tests.engines.conftest import Open
@@ -44,6 +46,21 @@ async def test_f69_a_step_that_does_not_listen_is_killed_after_the_grace(
     told = await jobs.follow(engine, request.job_id)
     assert told.result == "cancelled"
     assert 0.3 <= time.monotonic() - began < 5
+
+
+async def test_f69_a_cancellation_that_was_only_written_down_is_heeded_before_the_next_step(
+    open_engine: Open, code: jobs.Code, data_dir: Path
+) -> None:
+    engine = await open_engine()
+    request = jobs.make(code.source(), "echo ready; until test -e go; do sleep 0.01; done", "echo never")
+    await engine.start(request)
+    await jobs.until_output(engine, request.job_id, b"ready")
+    job_folder = jobs.stream_path(data_dir, request.job_id).parent
+    await asyncio.to_thread(folder.cancel_in, job_folder / "cancel", "written down")
+    (job_folder / "box" / "workspace" / "go").touch()
+    told = await jobs.follow(engine, request.job_id)
+    assert (told.result, told.reason, told.log) == ("cancelled", "written down", "ready\n")
+    assert told.steps == [(0, "running"), (0, "passed"), (1, "skipped")]
 
 
 async def test_f69_a_job_is_cancelled_while_its_code_is_fetched(open_engine: Open, code: jobs.Code) -> None:

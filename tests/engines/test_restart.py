@@ -107,6 +107,24 @@ async def test_f4_a_service_killed_while_it_prepares_is_gone_on_with_by_the_next
     assert (told.result, told.log) == ("passed", "ran\n")
 
 
+async def test_f4_a_service_that_stops_while_it_fetches_stops_at_once_and_the_next_goes_on(
+    data_dir: Path, code: jobs.Code, open_engine: Open
+) -> None:
+    code.server.is_open.clear()
+    request = jobs.make(code.source(), "echo ran")
+    stopping = local.Local(data_dir)
+    await stopping.open()
+    await stopping.start(request)
+    await jobs.until_true(lambda: bool(code.server.requests))
+    async with asyncio.timeout(10):
+        await stopping.close()
+    code.server.is_open.set()
+    engine = await open_engine()
+    await engine.start(request)
+    told = await jobs.follow(engine, request.job_id)
+    assert (told.result, told.log) == ("passed", "ran\n")
+
+
 async def test_f4_reading_the_events_goes_on_with_a_preparation_that_needs_no_token(
     data_dir: Path, code: jobs.Code, open_engine: Open
 ) -> None:

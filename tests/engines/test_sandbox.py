@@ -159,6 +159,14 @@ async def test_t49_t59_what_the_service_owns_cannot_be_written(
     assert _state(data_dir / "engine" / "mirrors") == before
 
 
+async def test_t49_what_the_service_owns_is_mounted_read_only(engine: local.Local, code: jobs.Code) -> None:
+    mounts = dict(line.split() for line in (await said(engine, code, "cut -d' ' -f2,4 /proc/self/mounts")).splitlines())
+    writable = {place for place, options in mounts.items() if "rw" in options.split(",")}
+    assert {place for place in writable if not place.startswith(("/dev", "/proc"))} == {
+        *("/workspace", "/home/build", "/tmp"),
+    }
+
+
 def _state(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     return {
         str(path.relative_to(folder)): (

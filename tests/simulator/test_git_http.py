@@ -96,9 +96,8 @@ async def test_a_push_sets_off_what_a_push_sets_off(
     await git("commit", "--quiet", "--message=Add b", cwd=clone)
     await git("push", "--quiet", "origin", "topic", cwd=clone)
     sha = await git("rev-parse", "HEAD", cwd=clone)
-    await github.wait_until(lambda: pull.head_sha == sha)
     await github.hooks.settle()
-    assert repository.heads["topic"] == sha
+    assert repository.heads["topic"] == pull.head_sha == sha
     push = receiver.payload("push")
     assert (push["after"], push["pusher"]["name"], push["commits"][0]["added"]) == (sha, "mona", ["b.txt"])
     synchronize = receiver.payload("pull_request.synchronize")
@@ -215,7 +214,7 @@ async def test_only_the_protocol_is_served(client: Client, repository: Repositor
 
 async def test_faults_reach_git(github: Simulator, repository: Repository, tmp_path: Path) -> None:
     for fault in ({"status": 503}, {"drop_before": True}):
-        github.faults.add(path=r"/octo/hello\.git/", **fault)  # type: ignore[arg-type]
+        github.faults.add(path=r"/octo/hello\.git/", **fault)
         with pytest.raises(GitFailed):
             await git("clone", "--quiet", repository.clone_url, "clone", cwd=tmp_path)
     await git("clone", "--quiet", repository.clone_url, "clone", cwd=tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from bot.simulator.pages import render
 from tests.simulator.conftest import Client, Receiver, Reply
 
 EVIL = "<script>alert(1)</script>"
+FOLDED = "<details><summary>More</summary>\n\nx\n\n</details>"
 ACTION = {"label": "Re-run failed", "description": "Runs what failed", "identifier": "rerun_failed"}
 
 
@@ -48,7 +51,7 @@ async def run(github: Simulator, pull: PullRequest) -> CheckRun:
         "actions": [ACTION],
         "output": {
             "title": f"Failed {EVIL}",
-            "summary": f"**bold** {EVIL}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n<details><summary>More</summary>\n\nx\n\n</details>",
+            "summary": f"**bold** {EVIL}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n{FOLDED}",
             "text": "![i](http://evil.example/x.png)",
             "annotations": [annotation],
         },
@@ -221,8 +224,6 @@ async def test_style_script_and_pictures_are_our_own(client: Client, repository:
 def test_markdown_lets_no_other_tag_through(text: str) -> None:
     allowed = "a|p|em|strong|code|pre|ul|ol|li|h[1-6]|hr|br|blockquote|table|thead|tbody|tr|th|td|s|img"
     harmless = "details|summary|kbd|sub|sup"
-    import re
-
     for tag in re.findall(r"<[^>]*>", str(render.markdown(text))):
         assert re.match(rf"</?({allowed}|{harmless})\b", tag), tag
 

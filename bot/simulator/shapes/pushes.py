@@ -45,7 +45,7 @@ class PushShapes(checks.CheckShapes):
             "before": push.before,
             "after": push.after,
             "repository": self._pushed_repository(repository),
-            "pusher": {"name": push.pusher.login, "email": _email(push.pusher)},
+            "pusher": {"name": push.pusher.login, "email": push.pusher.email},
             "created": push.before == values.ZERO_SHA,
             "deleted": push.after == values.ZERO_SHA,
             "forced": push.is_forced,
@@ -82,10 +82,6 @@ class PushShapes(checks.CheckShapes):
             "removed": paths("removed"),
             "modified": paths("modified", "changed"),
         }
-
-
-def _email(user: values.User) -> str:
-    return f"{user.id}+{user.login}@users.noreply.github.invalid"
 
 
 def _actor(who: values.Signature) -> accounts.Body:

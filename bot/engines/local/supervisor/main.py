@@ -98,6 +98,8 @@ class Supervisor:
             return End("errored", f"The sandbox could not be made: {error}.")
         end = End("passed")
         for index in range(len(self._launch.steps)):
+            if end.result == "passed" and os.path.exists("cancel"):
+                end = End("cancelled", _cancel_reason())
             if end.result == "passed":
                 end = self._step(index)
             elif self._is_prepared:
@@ -117,8 +119,6 @@ class Supervisor:
 
     def _step(self, index: int) -> End:
         launch = self._launch
-        if os.path.exists("cancel"):
-            return End("cancelled", _cancel_reason())
         step = launch.steps[index]
         running = process.Process(
             program=launch.program,
