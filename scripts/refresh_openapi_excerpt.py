@@ -98,6 +98,7 @@ EVENTS = (
     "installation-unsuspend",
     "installation-repositories-added",
     "installation-repositories-removed",
+    "repository-deleted",
     "repository-renamed",
 )
 
@@ -106,6 +107,9 @@ EVENTS = (
 CORRECTIONS = {
     ("GET /app/installations", "200"): {"type": "array", "items": {"$ref": "#/components/schemas/installation"}},
 }
+
+#: Pull requests whose fork was deleted have no `head.repo`; the webhooks' schemas say so, these do not.
+WITHOUT_FORK = ("pull-request", "pull-request-simple")
 
 #: What says nothing about whether a value is right.
 PROSE = {
@@ -207,6 +211,10 @@ def excerpt(description: dict[str, Any], version: str) -> dict[str, Any]:
         if name not in schemas:
             schemas[name] = schema_of(description["components"]["schemas"][name])
             waiting.extend(references(schemas[name]))
+    for name in WITHOUT_FORK:
+        if name in schemas:
+            head = schemas[name]["properties"]["head"]["properties"]
+            head["repo"] = {"anyOf": [head["repo"], {"type": "null"}]}
     return {
         "package": PACKAGE,
         "version": version,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.model import build, check, delivery, job, outcome
@@ -82,7 +82,7 @@ def make_build(**changes: Any) -> build.Build:
         trust=build.Trust.TRUSTED,
         pipeline="hello",
         cause=f"test:{next(_numbers)}",
-        created_at=NOW,
+        created_at=NOW - timedelta(seconds=1),
     )
     return replace(made, **changes)
 

@@ -198,6 +198,19 @@ class Accounts(world.World):
         self.changes.ring()
         return fork
 
+    async def delete_repository(self, repo: values.Repository | str) -> None:
+        """Deletes a repository. Pull requests that came from it stay, and no longer know where they came from."""
+        repository = self.repository(repo)
+        sender = self.user(world.SOMEONE)
+        self.emit("repository", {"action": "deleted"}, repository=repository, sender=sender)
+        if self.installation_for(repository) is not None:
+            self.remove_from_installation(repository)
+        for pull in self.pulls.values():
+            if pull.head_repository is repository:
+                pull.head_repository = None
+        await self.forget_repository(repository)
+        self.changes.ring()
+
     def rename(self, repo: values.Repository | str, new_name: str) -> None:
         """Renames a repository; the API and git redirect from the old name.
 

@@ -14,6 +14,7 @@
 | `delete_branch` | `repo`, `branch` | |
 | `fork` | `repo`, `owner` | the repository |
 | `rename` | `repo`, `new_name` | |
+| `delete_repository` | `repo` | |
 | `set_permission` | `repo`, `login`, `level` | |
 | `install`, `uninstall`, `suspend`, `unsuspend` | `login` | |
 | `open_pull_request` | `repo`, `head_branch`, `base`, `author`, `from_fork`, `title`, `draft` | the pull request |
@@ -248,6 +249,7 @@ OPERATIONS: dict[str, Operation] = {
         for name in (
             "push_tags",
             "delete_branch",
+            "delete_repository",
             "rename",
             "set_permission",
             "install",

@@ -32,7 +32,7 @@ class Fault:
     drop_response_after_applying: bool
     #: It is done, and the connection is cut in the middle of the answer's body.
     truncate: bool
-    #: It is done, unless there is a `status`, and the answer is a page for people instead of JSON.
+    #: It is done, unless there is a `status`, and the API's answer is a page for people instead of JSON.
     html: bool
     #: How many requests it has hit.
     hits: int = field(default=0)

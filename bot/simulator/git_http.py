@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from bot.simulator import auth, git, github, values
+from bot.simulator import auth, faults, git, github, values
 
 _CHUNK_BYTES = 65_536
 
@@ -57,7 +57,10 @@ class GitHttp:
             headers = {"WWW-Authenticate": 'Basic realm="GitHub"'} if refused.status == 401 else {}
             return web.Response(status=refused.status, text=refused.message + "\n", headers=headers)
         assert repository is not None
-        return await self._run(request, repository, principal)
+        try:
+            return await self._run(request, repository, principal, fault)
+        except ConnectionError:
+            return web.Response()  # nobody is there to take it
 
     def _allowed(self, request: web.Request, repository: values.Repository | None, *, is_push: bool) -> auth.Principal:
         """:raises Refused: with what GitHub says to git"""
@@ -95,7 +98,11 @@ class GitHttp:
         return git.environment(**variables)
 
     async def _run(
-        self, request: web.Request, repository: values.Repository, principal: auth.Principal
+        self,
+        request: web.Request,
+        repository: values.Repository,
+        principal: auth.Principal,
+        fault: faults.Fault | None,
     ) -> web.StreamResponse:
         process = await asyncio.create_subprocess_exec(
             "git",
@@ -109,18 +116,22 @@ class GitHttp:
         feeding = asyncio.create_task(_feed(process, request.content.iter_chunked(_CHUNK_BYTES)))
         try:
             response = await self._answer(request, process)
-            if request.match_info["path"] == "git-receive-pack":
-                # Before the answer ends, so that whoever pushed finds everything done.
-                person = principal.user or self._world.app.bot
-                await self._world.received(repository, sender=person.login)
-            await response.write_eof()
-            return response
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+            if request.match_info["path"] == "git-receive-pack":
+                # Even if whoever pushed has gone; else before the answer ends, so that they find everything done.
+                person = principal.user or self._world.app.bot
+                await self._world.received(repository, sender=person.login)
+        if fault is not None and (fault.truncate or fault.drop_response_after_applying):
+            if request.transport is not None:
+                request.transport.abort()
+        else:
+            await response.write_eof()
+        return response
 
     async def _answer(self, request: web.Request, process: asyncio.subprocess.Process) -> web.StreamResponse:
         assert process.stdout is not None
@@ -131,7 +142,7 @@ class GitHttp:
                 status = int(value.split()[0])
             else:
                 headers[name] = value.strip()
-        response = web.StreamResponse(status=status, headers=headers)
+        response = web.StreamResponse(status=status if headers else 500, headers=headers)
         await response.prepare(request)
         while chunk := await process.stdout.read(_CHUNK_BYTES):
             await response.write(chunk)
@@ -141,8 +152,9 @@ class GitHttp:
 
 async def _feed(process: asyncio.subprocess.Process, chunks: AsyncIterator[Any]) -> None:
     assert process.stdin is not None
-    with contextlib.suppress(ConnectionError):
+    try:
         async for chunk in chunks:
             process.stdin.write(chunk)
             await process.stdin.drain()
-    process.stdin.close()
+    finally:
+        process.stdin.close()

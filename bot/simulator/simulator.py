@@ -78,7 +78,9 @@ class Simulator(github.GitHub):
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         port = self._runner.addresses[0][1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        # Who listens everywhere is reached by this machine's own address.
+        reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        host = f"[{reached}]" if ":" in reached else reached
         self.shapes.listen_at(f"http://{host}:{port}")
         return self
 

@@ -11,6 +11,7 @@ import base64
 import functools
 import itertools
 import pathlib
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -177,6 +178,16 @@ class World:
         self.repositories[repository.id] = repository
         self._gits[repository.id] = its_git
         self.name_repository(repository)
+
+    async def forget_repository(self, repository: values.Repository) -> None:
+        """Removes a repository and every name that led to it."""
+        for names in (self._names, self._old_names):
+            for name in [name for name, repository_id in names.items() if repository_id == repository.id]:
+                del names[name]
+        del self.repositories[repository.id]
+        its_git = self._gits.pop(repository.id)
+        await its_git.close()
+        shutil.rmtree(its_git.folder)
 
     def name_repository(self, repository: values.Repository) -> None:
         """Notes the name that a repository has now; names that it had go on leading to it."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ class Desk:
     logs: LogStore
     head_sha: str
 
-    async def create(self, *plans: job.Plan) -> build.Build:
+    async def create(self, *plans: job.Plan, created_at: datetime = factories.NOW) -> build.Build:
         """A new build of the head, as the next generation."""
         installation = self.simulator.installation_of("octo")
         assert installation is not None
@@ -41,6 +42,7 @@ class Desk:
             installation_id=installation.id,
             repository=self.repository.full_name,
             head_sha=self.head_sha,
+            created_at=created_at,
         )
         new = factories.make_new_build(made, *(factories.make_job(plan=plan) for plan in plans))
         return await self.store.write(outcomes.create, new, now=clock.now())

@@ -79,7 +79,7 @@ def test_a_passed_job() -> None:
         completed_at=after(16),
         title="Passed in 14 s",
         summary=f"""\
-**✅ Passed** in 14 s, after 2 s in the queue.
+**✅ Passed** in 14 s, after 3 s in the queue.
 
 Commit `{factories.HEAD_SHA}` of `refs/heads/main`.
 
@@ -103,7 +103,7 @@ def test_a_failed_pull_request_is_explained_without_a_click() -> None:
     assert (
         found.summary
         == f"""\
-**❌ Failed** in 14 s, after 2 s in the queue.
+**❌ Failed** in 14 s, after 3 s in the queue.
 
 Commit `{factories.HEAD_SHA}`, merged into `{factories.BASE_SHA}` of `main`: tested as `{"ab" * 20}`.
 
@@ -204,7 +204,7 @@ Commit `{factories.HEAD_SHA}` of `refs/heads/main`.
 
 def test_waiting_for_approval_is_action_required() -> None:
     reason = "The head is in a fork: somebody who may push has to approve this commit."
-    found = rendered(factories.make_pull_build(state=build.State.WAITING, reason=reason))
+    found = rendered(factories.make_pull_build(state=build.State.WAITING, reason=reason, created_at=NOW))
     assert (found.status, found.conclusion, found.title) == ("completed", "action_required", "Waits for approval")
     assert found.completed_at == NOW
     assert (

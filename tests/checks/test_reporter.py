@@ -153,3 +153,19 @@ async def test_the_first_failures_last_lines_and_places_are_shown(desk: Desk) ->
     assert "assert 1 == 2" in (shown.summary or "")
     assert f"buildhook logs {one}" in (shown.summary or "")
     assert [(mark["path"], mark["start_line"]) for mark in shown.annotations] == [("tests/test_a.py", 3)]
+
+
+async def test_a_job_that_starts_at_once_is_never_shown_as_queued(desk: Desk) -> None:
+    made = await desk.create(factories.make_plan(), created_at=clock.now())
+    await desk.report()
+    assert desk.shown() == []
+    await desk.move(made, job.State.STARTING)
+    await desk.report()
+    assert [one.status for one in desk.shown()] == ["in_progress"]
+
+
+async def test_a_job_that_has_to_wait_is_shown_as_queued_after_a_moment(desk: Desk) -> None:
+    await desk.create(factories.make_plan(), created_at=clock.now())
+    async with desk.running():
+        await desk.simulator.wait_until(desk.shown)
+    assert [one.status for one in desk.shown()] == ["queued"]

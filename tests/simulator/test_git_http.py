@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bot.simulator import Repository, Simulator
@@ -218,3 +220,32 @@ async def test_faults_reach_git(github: Simulator, repository: Repository, tmp_p
         with pytest.raises(GitFailed):
             await git("clone", "--quiet", repository.clone_url, "clone", cwd=tmp_path)
     await git("clone", "--quiet", repository.clone_url, "clone", cwd=tmp_path)
+
+
+async def test_a_push_whose_answer_is_lost_was_done(
+    github: Simulator, repository: Repository, receiver: Receiver, clone: Path
+) -> None:
+    github.faults.add(method="POST", path="git-receive-pack", drop_response_after_applying=True)
+    with pytest.raises(GitFailed):
+        await git("push", "--quiet", "origin", "main:new", cwd=clone)
+    assert repository.heads["new"] == repository.heads["main"]
+    await github.hooks.settle()
+    assert receiver.payload("push")["ref"] == "refs/heads/new"
+
+
+async def test_a_pusher_who_goes_away_half_way_changes_nothing_and_blocks_nobody(
+    github: Simulator, repository: Repository, client: Client
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        line = f"{'0' * 40} {repository.heads['main']} refs/heads/new\0 report-status"
+        yield f"{len(line) + 4:04x}{line}".encode() + b"0000"
+        raise ConnectionResetError
+
+    headers = {
+        "Authorization": f"Bearer {github.user_token('mona')}",
+        "Content-Type": "application/x-git-receive-pack-request",
+    }
+    with pytest.raises((aiohttp.ClientError, ConnectionError)):
+        await client.session.post(f"{repository.clone_url}/git-receive-pack", data=half(), headers=headers)
+    assert await github.push(repository, "main", {"a.txt": "a"})
+    assert list(repository.heads) == ["main"]

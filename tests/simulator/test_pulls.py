@@ -243,3 +243,25 @@ async def test_who_has_merged_before_is_a_contributor(github: Simulator, reposit
     github.set_permission(own, "octo", "write")
     assert github.association(own, github.user("hubot")) == "OWNER"
     assert github.association(own, github.user("octo")) == "COLLABORATOR"
+
+
+async def test_a_fork_may_go_and_its_pull_request_stays(
+    client: Client, repository: Repository, receiver: Receiver
+) -> None:
+    github = client.github
+    fork = await github.fork(repository, "hubot")
+    sha = await github.push(fork, "topic", {"a.txt": "fork\n"})
+    pull = await github.open_pull_request(repository, "topic", from_fork=fork)
+    await github.delete_repository(fork)
+    body = (await client("GET", "/repos/octo/hello/pulls/1")).body
+    assert (body["head"]["repo"], body["head"]["sha"], body["state"]) == (None, sha, "open")
+    assert (await client("GET", f"/repos/octo/hello/contents/a.txt?ref={sha}")).status == 200
+    assert (await client("GET", "/repos/hubot/hello")).status == 404
+    page = await client("GET", "/octo/hello/pull/1", root=github.url, token="")
+    assert b"a repository that is gone" in page.content
+    await github.edit_title(pull, "Still here")
+    await github.delete_repository(repository)
+    await github.hooks.settle()
+    assert receiver.payload("repository.deleted")["repository"]["id"] == repository.id
+    assert receiver.payload("installation_repositories.removed")
+    assert (await client("GET", f"/repositories/{repository.id}")).status == 404

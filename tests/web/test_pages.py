@@ -55,7 +55,7 @@ def words(html: str) -> str:
 async def test_an_empty_list_says_what_to_do_next(client: Client) -> None:
     text = words(await shown(client, "/"))
     assert "No builds yet" in text
-    for hint in ("buildhook demo", "/webhook", "buildhook init", ".buildhook.yml"):
+    for hint in ("buildhook demo", "/webhook", ".buildhook.yml"):
         assert hint in text
     assert "Nothing has arrived yet" in await shown(client, "/deliveries")
     assert "No builds of octo/hello" in await shown(client, "/repos/octo/hello")
