@@ -79,7 +79,7 @@ def test_a_passed_job() -> None:
         completed_at=after(16),
         title="Passed in 14 s",
         summary=f"""\
-**✅ Passed** in 14 s, after 3 s in the queue.
+**✅ Passed** in 14 s, after 2 s in the queue.
 
 Commit `{factories.HEAD_SHA}` of `refs/heads/main`.
 

@@ -120,7 +120,8 @@ async def test_every_command_explains_itself_with_an_example_and_has_json(name: 
     status, out, _ = await process.run(name, "--help", environment=root)
     assert status == 0
     leaves = re.findall(r"^│ ([a-z]+) +[A-Z]", out, re.MULTILINE)
-    for leaf in [(name, one) for one in leaves] or [(name,)]:
+    paths: list[tuple[str, ...]] = [(name, one) for one in leaves] or [(name,)]
+    for leaf in paths:
         _, out, _ = await process.run(*leaf, "--help", environment={**root, "COLUMNS": "200"})
         assert "Example:" in out
         assert "--json" in out
