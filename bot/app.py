@@ -49,7 +49,8 @@ class Service:
         self._logs = LogStore(settings.data_dir / "logs")
         self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
         self._work: _Work | None = None
-        self._work_task: asyncio.Task[None] | None = None
+        #: What takes the place of `_work` when the settings have changed.
+        self._next_work: _Work | None = None
         self._stack = contextlib.AsyncExitStack()
         self._readiness = pages.Readiness(
             {
@@ -80,11 +81,9 @@ class Service:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             await self._store.open()
             self._stack.push_async_callback(self._store.close)
-            await self._store.write(deliveries.release_all)
-            await self._store.write(checks.release_all)
             await self._inbox.open()
-            self._work = await self._open_work(self._settings)
             self._stack.push_async_callback(self._close_work)
+            await self._open_work(self._make_work(self._settings))
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
             await self._listener.open()
             self._stack.push_async_callback(self._listener.close)
@@ -106,13 +105,18 @@ class Service:
             group.create_task(self._supervise_work(), name="work")
 
     def reload(self, settings: Settings) -> None:
-        """Take new settings. The work starts anew with them; where we listen and keep data stays as it was."""
+        """Take new settings. The work starts anew with them; where we listen and keep data stays as it was.
+
+        :raises errors.SettingsError: if one cannot be used; then everything stays as it was.
+        """
         kept = ("host", "port", "data_dir", "database_url", "access")
         changed = [name for name in kept if getattr(settings, name) != getattr(self._settings, name)]
         if changed:
             names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
-        self._settings = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
+        taken = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
+        self._next_work = self._make_work(taken)
+        self._settings = taken
         self._settings_changed.set()
 
     def _application(self) -> web.Application:
@@ -141,13 +145,13 @@ class Service:
             return None
         return door.Credentials(app_id=self._settings.app_id, secrets=self._settings.webhook_secrets)
 
-    async def _open_work(self, settings: Settings) -> _Work | None:
+    def _make_work(self, settings: Settings) -> _Work | None:
         if not settings.has_credentials:
             _log.warning(
                 "The App's credentials are not set: deliveries are answered 503 until they are.", action="set_up_mode"
             )
             return None
-        work = _Work(
+        return _Work(
             settings,
             store=self._store,
             logs=self._logs,
@@ -156,8 +160,11 @@ class Service:
             new_id=self._new_id,
             details_url=self._details_url,
         )
-        await work.open()
-        return work
+
+    async def _open_work(self, work: _Work | None) -> None:
+        if work is not None:
+            await work.open()
+        self._work = work
 
     async def _close_work(self) -> None:
         if self._work is not None:
@@ -176,7 +183,7 @@ class Service:
 
     async def _restart_work(self) -> None:
         await self._close_work()
-        self._work = await self._open_work(self._settings)
+        await self._open_work(self._next_work)
         _log.info("The settings were read again.", action="reload_settings")
 
     def _wake_work(self) -> None:
@@ -289,7 +296,9 @@ class _Work:
         )
 
     async def open(self) -> None:
-        """Open the connections to GitHub and the engine."""
+        """Take back what was under way before, and open the connections to GitHub and the engine."""
+        await self._store.write(deliveries.release_all)
+        await self._store.write(checks.release_all)
         await self._github.open()
         await self._engine.open()
 

@@ -16,6 +16,7 @@ import pytest
 from bot.simulator import Simulator
 from tests import recorded
 from tests.acceptance import process
+from tests.acceptance.conftest import pipeline
 
 MIB = 1024 * 1024
 
@@ -149,10 +150,13 @@ async def test_t15_f87_the_secret_is_changed_live_and_the_old_one_ends(
     data = tmp_path / "data"
     data.mkdir()
     settings = data / "settings.env"
-    base = {name: value for name, value in environment.items() if "WEBHOOK_SECRET" not in name}
+    written = ("BUILDHOOK_WEBHOOK_SECRET", "BUILDHOOK_PRIVATE_KEY")
+    base = {name: value for name, value in environment.items() if name not in written}
+    key = github.private_key.replace("\n", "\\n")
 
     def write(**secrets: str) -> None:
-        settings.write_text("".join(f"BUILDHOOK_{name}={value}\n" for name, value in secrets.items()))
+        whole = {"PRIVATE_KEY": key, **secrets}
+        settings.write_text("".join(f"BUILDHOOK_{name}={value}\n" for name, value in whole.items()))
 
     async def status(secret: bytes, guid: str) -> int:
         body = b'{"zen":"?"}'
@@ -174,13 +178,19 @@ async def test_t15_f87_the_secret_is_changed_live_and_the_old_one_ends(
         while await status(b"first", "4") != 401:
             pass
         # A wrong file keeps the old values and says why.
-        write(WEBHOOK_SECRET="third", SANDBOX="maybe")
-        os.kill(service.process.pid, signal.SIGHUP)
-        async with asyncio.timeout(20):
-            while "the old ones stay" not in (tmp_path / "service.log").read_text():
-                await asyncio.sleep(0.01)
-        assert await status(b"second", "5") == 202
-        assert await status(b"third", "6") == 401
+        for number, wrong in enumerate(({"SANDBOX": "maybe"}, {"PRIVATE_KEY": "no-key"}), 1):
+            write(WEBHOOK_SECRET="third", **wrong)
+            os.kill(service.process.pid, signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while (tmp_path / "service.log").read_text().count("the old ones stay") < number:
+                    await asyncio.sleep(0.01)
+            assert await status(b"second", f"second-{number}") == 202
+            assert await status(b"third", f"third-{number}") == 401
+        # What comes after it is worked on as before.
+        repository = await github.create_repository("octo/hello", files=pipeline("echo ok"))
+        github.webhook_url, github.webhook_secret = service.webhook_url, "second"
+        head = await github.push(repository, "main", {"a.txt": "a"})
+        await github.wait_for_check(repository, head, conclusion="success")
 
 
 async def test_t16_nothing_from_a_request_gets_into_a_link(

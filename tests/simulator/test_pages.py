@@ -116,6 +116,25 @@ async def test_the_box_sums_the_checks_up(
     assert headline in await show(client, f"/octo/hello/commit/{sha}")
 
 
+async def test_the_box_looks_again_until_nothing_more_is_to_come(client: Client, repository: Repository) -> None:
+    github, sha = client.github, repository.heads["main"]
+    commit = await github.git_of(repository).commit(sha)
+    path = f"/octo/hello/commit/{sha}"
+    assert "data-live" in await show(client, path)
+    github.create_check_run(repository, commit, {"name": "bad", "conclusion": "failure"}, app=github.app)
+    slow = github.create_check_run(repository, commit, {"name": "slow", "status": "in_progress"}, app=github.app)
+    page = await show(client, path)
+    assert "Some checks were not successful" in page
+    assert "data-live" in page
+    run_page = await show(client, f"/octo/hello/runs/{slow.id}")
+    assert run_page.index("data-live") < run_page.index("<h1>"), "the heading says the state, so it is looked at again"
+    github.update_check_run(slow, {"conclusion": "success"})
+    assert "data-live" not in await show(client, path)
+    assert "data-live" not in await show(client, f"/octo/hello/runs/{slow.id}")
+    github.rerequest_check_run(repository, slow.id)
+    assert "data-live" in await show(client, path)
+
+
 async def test_the_states_of_pull_requests_show(client: Client, repository: Repository) -> None:
     github = client.github
     for name in ("merged", "closed", "draft"):
@@ -186,8 +205,38 @@ async def test_no_other_site_can_press_a_button(client: Client, pull: PullReques
     assert pull.merged_at is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("multipart/form-data", b"body=x"),
+        ("multipart/form-data; boundary=a", b"--b\r\n\r\nx"),
+        ("multipart/form-data; boundary=a", b"--a\r\nx\r\n"),
+        ("application/x-www-form-urlencoded; charset=nope", b"body=x"),
+    ],
+)
+async def test_a_broken_form_is_told_and_does_nothing(
+    client: Client, pull: PullRequest, kind: str, content: bytes
+) -> None:
+    headers = {"Origin": client.github.url, "Content-Type": kind}
+    answer = await client(
+        "POST", "/octo/hello/pull/1/close", content, root=client.github.url, token="", headers=headers
+    )
+    assert (answer.status, pull.state) == (400, "open")
+
+
 async def test_a_button_leads_back_to_its_own_repository_only(client: Client, pull: PullRequest) -> None:
-    for back in ("https://evil.example", "//evil.example", "/octo/hello-evil", "/octo/other/pull/1", "javascript:x"):
+    for back in (
+        "https://evil.example",
+        "//evil.example",
+        "/octo/hello-evil",
+        "/octo/other/pull/1",
+        "javascript:x",
+        "/octo/hello/pull/1%0d%0aSet-Cookie:+x=y",
+        "/octo/hello/pull/1%0a",
+        "/octo/hello/pull/%00",
+        "/octo/hello/../other/pull/1",
+        "/octo/hello/pull/%ff",
+    ):
         answer = await press(client, "/octo/hello/pull/1/comment", f"back={back}&body=x")
         assert answer.headers["Location"] == "/octo/hello"
 
@@ -199,11 +248,26 @@ async def test_another_name_for_this_machine_sees_nothing(client: Client, reposi
 
 @pytest.mark.parametrize(
     "path",
-    ["/octo/nope", "/octo/hello/pull/9", "/octo/hello/runs/9", "/_deliveries/9", f"/octo/hello/commit/{'a' * 40}"],
+    [
+        "/nope",
+        "/_nope",
+        "/octo/hello/no/such/page",
+        "/octo/hello/a%0ab",
+        f"/_deliveries/{'9' * 5000}",
+        f"/_avatars/{'9' * 5000}.svg",
+        f"/octo/hello/pull/{'9' * 5000}",
+        f"/octo/hello/runs/{'9' * 5000}",
+        "/octo/nope",
+        "/octo/hello/pull/9",
+        "/octo/hello/runs/9",
+        "/_deliveries/9",
+        f"/octo/hello/commit/{'a' * 40}",
+    ],
 )
 async def test_what_is_not_there_is_said(client: Client, repository: Repository, path: str) -> None:
     answer = await client("GET", path, root=client.github.url, token="")
     assert (answer.status, b"There is nothing here" in answer.content) == (404, True)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_style_script_and_pictures_are_our_own(client: Client, repository: Repository) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -14,6 +15,12 @@ from bot.simulator.pages import render, views
 _STATIC = pathlib.Path(__file__).with_name("static")
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+#: The pages of a repository that have buttons, without the repository.
+_WITH_BUTTONS = re.compile(r"/(?:pull|runs|commit)/[0-9a-f]+")
+
+#: What our forms are sent as.
+_FORM = "application/x-www-form-urlencoded"
 
 Act = Callable[[web.Request], Awaitable[str]]
 
@@ -31,19 +38,21 @@ class Pages:
         repository = "/{owner:[^/]+}/{repo:[^/]+}"
         router.add_get("/", self._page(self._home))
         router.add_get("/_deliveries", self._page(self._deliveries))
-        router.add_get("/_deliveries/{id:[0-9]+}", self._page(self._delivery))
-        router.add_post("/_deliveries/{id:[0-9]+}/redeliver", self._act(self._redeliver))
+        router.add_get("/_deliveries/{id:[0-9]{1,18}}", self._page(self._delivery))
+        router.add_post("/_deliveries/{id:[0-9]{1,18}}/redeliver", self._act(self._redeliver))
         router.add_get("/_static/{name}", self._asset)
-        router.add_get("/_avatars/{id:[0-9]+}.svg", self._avatar)
+        router.add_get("/_avatars/{id:[0-9]{1,18}}.svg", self._avatar)
         router.add_get(repository, self._page(self._repository))
-        router.add_get(repository + "/pull/{number:[0-9]+}", self._page(self._pull))
-        router.add_post(repository + "/pull/{number:[0-9]+}/{act}", self._act(self._act_on_pull))
-        router.add_get(repository + "/runs/{id:[0-9]+}", self._page(self._run))
-        router.add_post(repository + "/runs/{id:[0-9]+}/rerequest", self._act(self._rerequest))
-        router.add_post(repository + "/runs/{id:[0-9]+}/actions", self._act(self._press))
-        router.add_post(repository + "/suites/{id:[0-9]+}/rerequest", self._act(self._rerequest_suite))
+        router.add_get(repository + "/pull/{number:[0-9]{1,18}}", self._page(self._pull))
+        router.add_post(repository + "/pull/{number:[0-9]{1,18}}/{act}", self._act(self._act_on_pull))
+        router.add_get(repository + "/runs/{id:[0-9]{1,18}}", self._page(self._run))
+        router.add_post(repository + "/runs/{id:[0-9]{1,18}}/rerequest", self._act(self._rerequest))
+        router.add_post(repository + "/runs/{id:[0-9]{1,18}}/actions", self._act(self._press))
+        router.add_post(repository + "/suites/{id:[0-9]{1,18}}/rerequest", self._act(self._rerequest_suite))
         router.add_get(repository + "/commit/{sha:[0-9a-f]{40}}", self._page(self._commit))
         router.add_get(repository + "/blob/{sha:[0-9a-f]{40}}/{path:.+}", self._page(self._blob))
+        # What nobody else takes: this must stay the last route of the server.
+        router.add_route("*", "/{tail:(?s:.*)}", self._page(self._nothing))
 
     # Around every page
 
@@ -52,11 +61,11 @@ class Pages:
             if self._must_be_loopback and not origin.is_loopback(origin.host_name(request.host)):
                 return web.Response(status=403, text="This site has another name.\n", headers=render.HEADERS)
             try:
-                page, status = await view(request), 200
+                page = await view(request)
             except (KeyError, world.SimulatorError, git.GitError):
-                page, status = views.lost(), 404
+                page = views.lost()
             text = self._renderer.render(page, its_world=self._world)
-            return web.Response(status=status, text=text, content_type="text/html", headers=render.HEADERS)
+            return web.Response(status=page.status, text=text, content_type="text/html", headers=render.HEADERS)
 
         return serve
 
@@ -64,6 +73,8 @@ class Pages:
         async def serve(request: web.Request) -> web.Response:
             if not origin.is_same_origin(request.headers, must_be_loopback=self._must_be_loopback):
                 return web.Response(status=403, text="Only a form of this site may do that.\n", headers=render.HEADERS)
+            if not await _is_form(request):  # before the act, which a broken form must not set off
+                return web.Response(status=400, text="That is not a form.\n", headers=render.HEADERS)
             try:
                 location = await act(request)
             except KeyError:
@@ -77,7 +88,7 @@ class Pages:
     async def _asset(self, request: web.Request) -> web.Response:
         content = self._static.get(request.match_info["name"])
         if content is None:
-            raise web.HTTPNotFound
+            return web.Response(status=404, text="There is nothing here.\n", headers=render.HEADERS)
         kind = _TYPES[pathlib.PurePath(request.match_info["name"]).suffix]
         return web.Response(body=content, content_type=kind, charset="utf-8", headers=render.HEADERS)
 
@@ -102,6 +113,9 @@ class Pages:
 
     def _found_run(self, request: web.Request) -> values.CheckRun:
         return self._world.check_run(self._found(request), int(request.match_info["id"]))
+
+    async def _nothing(self, request: web.Request) -> views.Page:
+        return views.lost()
 
     async def _home(self, request: web.Request) -> views.Page:
         return views.home(self._world)
@@ -170,8 +184,19 @@ class Pages:
         return await _back(request, pull.repository)
 
 
+async def _is_form(request: web.Request) -> bool:
+    """Whether the body is a form as a browser sends ours; what it says is kept."""
+    if request.content_type != _FORM:
+        return False
+    try:
+        await request.post()
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 async def _back(request: web.Request, repository: values.Repository) -> str:
-    """The page that the button was on: the form names it, and only a page of the same repository counts."""
+    """The page that the button was on: the form names it, and only one of the same repository with buttons counts."""
     back = str((await request.post()).get("back", ""))
     home = f"/{quote(repository.full_name)}"
-    return back if back == home or back.startswith(f"{home}/") else home
+    return back if back.startswith(home) and _WITH_BUTTONS.fullmatch(back.removeprefix(home)) else home

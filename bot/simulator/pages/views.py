@@ -38,6 +38,8 @@ class Page:
     template: str
     title: str
     context: dict[str, Any]
+    #: Of HTTP.
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +68,12 @@ class Box:
     counts: str
     rows: Sequence[Row]
     suites: Sequence[values.CheckSuite]
+    #: Whether nothing more is to come, so that the page need not look again.
     is_settled: bool
 
 
 def lost() -> Page:
-    return Page(template="lost.html", title="Not found", context={})
+    return Page(template="lost.html", title="Not found", context={}, status=404)
 
 
 def look(run: values.CheckRun) -> tuple[str, str]:
@@ -117,14 +120,20 @@ def box(its: github.GitHub, repository: values.Repository, sha: str) -> Box:
     for row in rows:
         counted[row.words.lower()] = counted.get(row.words.lower(), 0) + 1
     counts = ", ".join(f"{count} {words}" for words, count in counted.items())
-    suites = [suite for suite in its.check_suites.values() if suite.repository is repository and suite.head_sha == sha]
+    suites = [
+        suite
+        for suite in its.check_suites.values()
+        if suite.repository is repository and suite.head_sha == sha and suite.app is its.app
+    ]
+    # A suite that was asked to run again is queued, though its runs stay as they were.
+    is_asked_again = any(suite.runs and suite.status != "completed" for suite in suites)
     return Box(
         look=kind,
         headline=headline,
         counts=f"{counts} {'check' if len(rows) == 1 else 'checks'}" if rows else "Nothing was reported yet",
         rows=rows,
-        suites=[suite for suite in suites if suite.app is its.app],
-        is_settled=bool(rows) and kind not in ("wait", "busy"),
+        suites=suites,
+        is_settled=bool(rows) and not is_asked_again and not any(row.look in ("wait", "busy") for row in rows),
     )
 
 

@@ -74,11 +74,10 @@ async def _link(this: call.Call, ref: str, commit: str, path: str, sha: str) -> 
     found = await this.world.git_of(this.repository).object(sha)
     assert found is not None
     target = found[2].decode(errors="replace")
-    if not target.startswith("/"):
-        aimed_at = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        entry = await _entry(this, commit, aimed_at)
-        if entry is not None and entry[0].startswith("100"):
-            return await _file(this, ref, path, entry[1])
+    # A target outside of the repository begins with a slash or dots, and no entry has such a name.
+    entry = await _entry(this, commit, posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
+    if entry is not None and entry[0].startswith("100"):
+        return await _file(this, ref, path, entry[1])
     body = this.world.shapes.content(this.repository, path=path, ref=ref, sha=sha, kind="symlink", size=len(found[2]))
     return call.Answer(body={**body, "target": target})
 

@@ -9,7 +9,10 @@ async function refresh() {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(live.id);
-      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) live.replaceWith(fresh);
+      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) {
+        live.replaceWith(fresh);
+        document.title = page.title;
+      }
     } catch {
       // The simulator has ended; the page stays as it is.
     }
