@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import io
+import secrets
 import time
 import uuid
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ class Hooks:
     ) -> values.Delivery:
         """A signed delivery that is neither recorded nor sent yet."""
         body = msgspec.json.encode(payload)
-        guid = str(uuid.uuid1())
+        guid = str(uuid.uuid1(node=secrets.randbits(48)))
         return values.Delivery(
             id=self._new_id(),
             guid=guid,
