@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from bot.simulator import control
+from bot.simulator import Simulator, control
 from tests.simulator.conftest import Client, Receiver, Reply
 
 
@@ -117,6 +120,32 @@ async def test_a_page_in_a_browser_cannot_call_it(client: Client, headers: dict[
     answer = await client("POST", "/_simulator/app", {}, root=client.github.url, token="", headers=headers)
     assert answer.status == status
     assert b"PRIVATE KEY" not in answer.content
+
+
+async def test_another_machine_cannot_call_it(github: Simulator) -> None:
+    @web.middleware
+    async def from_afar(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await handler(request.clone(remote=request.headers["X-From"]))
+
+    application = web.Application(middlewares=[from_afar])
+    control.Control(github).add_to(application.router)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/_simulator/app"
+        async with aiohttp.ClientSession() as session:
+            for remote, status in (
+                ("127.0.0.1", 200),
+                ("::1", 200),
+                ("192.0.2.1", 403),
+                ("2001:db8::1", 403),
+                ("", 403),
+            ):
+                async with session.post(url, json={}, headers={"X-From": remote}) as answer:
+                    assert (answer.status, b"PRIVATE KEY" in await answer.read()) == (status, status == 200), remote
+    finally:
+        await runner.cleanup()
 
 
 def test_every_operation_is_documented() -> None:

@@ -135,6 +135,18 @@ async def test_the_box_looks_again_until_nothing_more_is_to_come(client: Client,
     assert "data-live" in await show(client, path)
 
 
+async def test_the_box_looks_again_for_what_others_report(client: Client, repository: Repository) -> None:
+    github, sha = client.github, repository.heads["main"]
+    path = f"/octo/hello/commit/{sha}"
+    await github.create_foreign_check_run(repository, sha, "theirs", conclusion="failure")
+    assert "data-live" not in await show(client, path)
+    hubot = github.user("hubot")
+    github.create_status(repository, sha, {"state": "pending", "context": "slow"}, creator=hubot)
+    assert "data-live" in await show(client, path)
+    github.create_status(repository, sha, {"state": "success", "context": "slow"}, creator=hubot)
+    assert "data-live" not in await show(client, path)
+
+
 async def test_the_states_of_pull_requests_show(client: Client, repository: Repository) -> None:
     github = client.github
     for name in ("merged", "closed", "draft"):
