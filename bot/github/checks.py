@@ -29,7 +29,7 @@ class _Run(msgspec.Struct):
     id: int
     name: str | msgspec.UnsetType = msgspec.UNSET
     head_sha: str | msgspec.UnsetType = msgspec.UNSET
-    external_id: str | None | msgspec.UnsetType = msgspec.UNSET
+    external_id: str | msgspec.UnsetType | None = msgspec.UNSET
     app: _App | None = None
 
 
