@@ -56,9 +56,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     ref: Ref
     before: Sha
     after: Sha
-    created: bool
-    deleted: bool
-    forced: bool
+    deleted: bool = False
     repository: Repository
     sender: Account
     installation: Numbered | None = None
