@@ -131,6 +131,8 @@ async def test_re_run_makes_the_next_generation_for_those_who_may(github: Simula
     github.create_user("hubot")
     github.set_permission(repository, "hubot", "read")
     github.rerequest_check_run(repository, first.id, sender="hubot")
+    # Sent one after the other: the other way round the refusal would be that there is a newer build.
+    await github.hooks.settle()
     github.rerequest_check_run(repository, first.id)
     await github.wait_until(
         lambda: [one.conclusion for one in github.check_runs(repository, head)] == ["failure", "failure"]
