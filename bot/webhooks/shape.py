@@ -83,8 +83,11 @@ def read(body: bytes) -> Head:
 
 
 def _number(partial: _Partial) -> int | None:
-    candidates = (partial.number, _nested(partial.pull_request).number, _nested(partial.issue).number)
-    return next((number for number in map(_id, candidates) if number is not None), None)
+    number = _id(partial.number)
+    for raw in (partial.pull_request, partial.issue):
+        # Only where it is not said outside: reading it again is most of the cost.
+        number = number if number is not None else _id(_nested(raw).number)
+    return number
 
 
 def _nested(raw: msgspec.Raw) -> _Inner:
@@ -109,7 +112,8 @@ def _is_storable(value: str) -> bool:
 
 
 def _depth_exceeds(body: bytes, limit: int) -> bool:
-    if body.count(b"{") + body.count(b"[") <= limit:
+    # An opening brace before a slash can only stand in a text, as in GitHub's URL templates: `.../commits{/sha}`.
+    if body.count(b"{") + body.count(b"[") - body.count(b"{/") <= limit:
         return False
     # Only byte-string operations: on hostile megabytes a loop in Python would be the attack.
     bare = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_BRACKET, _NO_BRACKET_OR_QUOTE)
