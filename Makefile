@@ -48,6 +48,7 @@ fix: $(INSTALLED) ## mends what a program can mend
 	$(BIN)/python scripts/generate_pages.py
 
 bench: install ## the door and the way, side by side with peers in one run
+	@scripts/install_system.sh wrk
 	$(BIN)/python benchmarks/run.py
 
 screenshots: install-test ## make the pictures of the docs anew
