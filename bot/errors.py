@@ -101,9 +101,5 @@ class Invalid(GitHubError):
     """GitHub finds the request invalid (422). Repeating it unchanged is pointless."""
 
 
-class PipelineInvalid(BuildhookError):
-    """The pipeline file has mistakes."""
-
-
 class EngineError(BuildhookError):
     """The engine could not do it; the text says how to mend it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from aiohttp import web
 
-from bot import errors, telemetry
+from bot import clock, errors, telemetry
 from bot.logs import LogStore
 from bot.store import Store
 from bot.web import access, error_pages, health, page, rawlog, security, stream
@@ -24,10 +24,6 @@ _ASSETS = Assets()
 _TEMPLATES = Templates(_ASSETS)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def add_to(
     app: web.Application,
     *,
@@ -38,7 +34,7 @@ def add_to(
     actions: Actions,
     access_mode: str,
     refresh_metrics: Callable[[], Awaitable[None]] | None = None,
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = clock.now,
     max_streams: int = stream.MAX_STREAMS,
 ) -> stream.Streams:
     """Add everything that the dashboard needs; the door adds its own route to the same application.
