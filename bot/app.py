@@ -15,9 +15,9 @@ from pathlib import Path
 from aiohttp import web
 
 import bot
-from bot import clock, engines, errors, events, identity, telemetry
+from bot import engines, errors, events, identity, telemetry
 from bot import web as pages
-from bot.builds import commands, follower, request, scheduler, sweeper
+from bot.builds import commands, follower, overdue, request, scheduler, sweeper
 from bot.checks import reporter
 from bot.engines import contract
 from bot.events import context, dispatcher, retrying
@@ -25,8 +25,9 @@ from bot.github import GitHub, urls
 from bot.listener import Listener
 from bot.logs import LogStore
 from bot.model import build, delivery, job
+from bot.replica import Replica
 from bot.settings import Settings
-from bot.store import Store, builds, checks, deliveries
+from bot.store import Store, builds, checks, deliveries, hints
 from bot.webhooks import door, inbox
 
 #: How often committed pages are moved into the database file, out of the way of the answers.
@@ -42,10 +43,10 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._new_id = identity.Ids()
-        self._owner = self._new_id()
         self._metrics = telemetry.Metrics()
         self._metrics.build_info.labels(bot.__version__).set(1)
         self._store = Store(settings.effective_database_url)
+        self._replica = Replica(self._store, data_dir=settings.data_dir, new_id=self._new_id)
         self._logs = LogStore(settings.data_dir / "logs")
         self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
         self._work: _Work | None = None
@@ -81,6 +82,8 @@ class Service:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             await self._store.open()
             self._stack.push_async_callback(self._store.close)
+            await self._replica.start()
+            self._stack.push_async_callback(self._replica.stop)
             await self._inbox.open()
             self._stack.push_async_callback(self._close_work)
             await self._open_work(self._make_work(self._settings))
@@ -102,6 +105,8 @@ class Service:
             group.create_task(self._inbox.run(), name="inbox")
             group.create_task(self._measure(), name="measure")
             group.create_task(self._checkpoint(), name="checkpoint")
+            group.create_task(self._replica.run(), name="replica")
+            group.create_task(self._store.listen(self._take_hint), name="hints")
             group.create_task(self._supervise_work(), name="work")
 
     def reload(self, settings: Settings) -> None:
@@ -156,7 +161,7 @@ class Service:
             store=self._store,
             logs=self._logs,
             metrics=self._metrics,
-            owner=self._owner,
+            replica=self._replica,
             new_id=self._new_id,
             details_url=self._details_url,
         )
@@ -170,6 +175,7 @@ class Service:
         if self._work is not None:
             await self._work.close()
             self._work = None
+            await self._replica.give_back()
 
     async def _supervise_work(self) -> None:
         while True:
@@ -189,6 +195,10 @@ class Service:
     def _wake_work(self) -> None:
         if self._work is not None:
             self._work.dispatcher.wake()
+
+    def _take_hint(self, word: str) -> None:
+        if self._work is not None:
+            self._work.take_hint(word)
 
     async def _measure(self) -> None:
         while True:
@@ -225,12 +235,14 @@ class Service:
         self._wake_work()
 
     async def _cancel(self, build_id: str) -> None:
-        await self._store.write(commands.cancel, build_id, now=clock.now(), reason="It was cancelled on its page.")
+        await self._store.write(
+            commands.cancel, build_id, now=self._replica.now(), reason="It was cancelled on its page."
+        )
         if self._work is not None:
             self._work.scheduler.wake()
 
     async def _retry(self, build_id: str) -> str:
-        made = await self._store.write(commands.retry, build_id, now=clock.now(), new_id=self._new_id)
+        made = await self._store.write(commands.retry, build_id, now=self._replica.now(), new_id=self._new_id)
         if self._work is not None:
             self._work.scheduler.wake()
         return made.id
@@ -246,7 +258,7 @@ class _Work:
         store: Store,
         logs: LogStore,
         metrics: telemetry.Metrics,
-        owner: str,
+        replica: Replica,
         new_id: Callable[[], str],
         details_url: Callable[[str, str], str],
     ) -> None:
@@ -264,11 +276,18 @@ class _Work:
         )
         self._store = store
         self._new_id = new_id
+        self._now = replica.now
         self._reporter = reporter.Reporter(
-            store, github=self._github, logs=logs, details_url=details_url, metrics=metrics, owner=owner, now=clock.now
+            store,
+            github=self._github,
+            logs=logs,
+            details_url=details_url,
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
         )
         following = follower.Follower(
-            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._reporter.wake, now=clock.now
+            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._reporter.wake, now=replica.now
         )
         self.scheduler = scheduler.Scheduler(
             store,
@@ -277,28 +296,27 @@ class _Work:
             request=self._request,
             max_jobs=settings.max_jobs,
             metrics=metrics,
-            owner=owner,
+            owner=replica.id,
             on_change=self._reporter.wake,
-            now=clock.now,
+            now=replica.now,
         )
         self.dispatcher = dispatcher.Dispatcher(
             store,
             router=events.make_router(),
             context=self._context,
             metrics=metrics,
-            owner=owner,
+            owner=replica.id,
             # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
             on_applied=self.scheduler.wake,
-            now=clock.now,
+            now=replica.now,
         )
+        self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
         self._sweeper = sweeper.Sweeper(
-            store, engine=self._engine, logs=logs, retention=timedelta(days=settings.retention_days), now=clock.now
+            store, engine=self._engine, logs=logs, retention=timedelta(days=settings.retention_days), now=replica.now
         )
 
     async def open(self) -> None:
-        """Take back what was under way before, and open the connections to GitHub and the engine."""
-        await self._store.write(deliveries.release_all)
-        await self._store.write(checks.release_all)
+        """Open the connections to GitHub and the engine."""
         await self._github.open()
         await self._engine.open()
 
@@ -313,10 +331,21 @@ class _Work:
             group.create_task(self.dispatcher.run(), name="dispatcher")
             group.create_task(self.scheduler.run(), name="scheduler")
             group.create_task(self._reporter.run(), name="reporter")
+            group.create_task(self._overdue.run(), name="overdue")
             group.create_task(self._sweeper.run(), name="sweeper")
 
+    def take_hint(self, word: str) -> None:
+        """Another replica made work of this kind, or of any (`*`)."""
+        for known, wake in (
+            (hints.Word.DELIVERIES, self.dispatcher.wake),
+            (hints.Word.JOBS, self.scheduler.wake),
+            (hints.Word.CHECKS, self._reporter.wake),
+        ):
+            if word in (known, "*"):
+                wake()
+
     def _context(self, one: delivery.Delivery) -> context.Context:
-        return context.Context(delivery=one, github=self._github, store=self._store, now=clock.now, new_id=self._new_id)
+        return context.Context(delivery=one, github=self._github, store=self._store, now=self._now, new_id=self._new_id)
 
     def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
         repository = self._github.repository(

@@ -16,6 +16,7 @@ from blockbuster import BlockBuster
 
 from bot import telemetry
 from bot.store import Store, upgrade
+from tests import postgresql
 
 #: Rooms whose code runs in the service's event loop: a blocking call below one of their frames fails the test.
 _ROOMS_OF_THE_LOOP = ("webhooks", "events", "builds", "checks", "github", "store", "web")
@@ -44,6 +45,8 @@ def unblocked_loop() -> Iterator[None]:
         # The locks of metrics and logs are held for microseconds, but now and then two threads do meet there.
         if not name.startswith("threading.Lock."):
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+            # Once for each connection: the driver looks for a file of passwords.
+            function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_arguments")
             # A stack trace in the log shows lines of source.
             function.can_block_in("structlog/_base.py", "_process_event")
             function.activate()
@@ -70,12 +73,29 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on: everything that stores something runs on both."""
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
-async def store(tmp_path: Path, empty_database: Path) -> AsyncIterator[Store]:
-    """An open store on a SQLite file of its own, `tmp_path / "buildhook.db"`."""
-    path = tmp_path / "buildhook.db"
-    shutil.copyfile(empty_database, path)
-    opened = await Store(f"sqlite:///{path}").open()
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database with this version's tables and nothing in them: `tmp_path / "buildhook.db"`, or one on a server."""
+    if database_kind == "postgresql":
+        with postgresql.cleared() as url:
+            yield url
+        return
+    path = request.getfixturevalue("tmp_path") / "buildhook.db"
+    shutil.copyfile(request.getfixturevalue("empty_database"), path)
+    yield f"sqlite:///{path}"
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An open store."""
+    opened = await Store(database_url).open()
     yield opened
     await opened.close()
 

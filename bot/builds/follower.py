@@ -12,10 +12,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sqlalchemy.engine import Connection
+
 from bot import errors, telemetry
 from bot.builds import lifecycle, transitions
 from bot.engines import contract
-from bot.logs import LogStore
+from bot.logs import LogStore, failure
 from bot.model import build, job
 from bot.store import Store, jobs
 
@@ -24,6 +26,7 @@ _SAVE_EVERY_BYTES = 1024 * 1024
 _SAVE_EVERY = timedelta(seconds=1)
 #: When nothing came for so long, what came before is written down.
 PAUSE_SECONDS = 0.05
+_FAILURES = frozenset({job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT})
 _log = telemetry.log("builds")
 
 
@@ -109,7 +112,11 @@ class Follower:
                 )
 
     async def _save(self, one: job.Job) -> None:
-        of = await self._store.write(transitions.save, one, now=self._now())
+        tail = None
+        if self._store.is_shared and one.state in _FAILURES:
+            # Another replica may tell GitHub of it, and the log is not there.
+            tail = await failure.tail(self._logs, one)
+        of = await self._store.write(_save, one, now=self._now(), tail=tail)
         self._on_change()
         if one.state in job.FINAL:
             self._measure(one, of)
@@ -128,6 +135,13 @@ class Follower:
             state=one.state,
             reason=one.reason,
         )
+
+
+def _save(connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None) -> build.Build:
+    of = transitions.save(connection, one, now=now)
+    if tail is not None:
+        jobs.save_log_tail(connection, one.id, tail)
+    return of
 
 
 async def _with_pauses(events: AsyncIterator[contract.Event]) -> AsyncGenerator[contract.Event | None, None]:

@@ -19,7 +19,7 @@ from bot.engines import contract
 from bot.model import build, job
 from bot.store import Store, builds, jobs
 
-#: One process owns a job for as long as it lives; the lease matters to those that share a database.
+#: A replica owns a job for as long as it is heard of (`bot.store.replicas`); this bound is never reached.
 LEASE = timedelta(days=1)
 #: How often the scheduler looks, should a wake-up be lost. The command line's wishes come this way.
 LOOK_SECONDS = 1.0
@@ -83,7 +83,9 @@ class Scheduler:
 
     async def adopt(self, group: asyncio.TaskGroup) -> None:
         """Take up the jobs that were on the engine when the last process ended."""
-        for found in await self._store.write(_adopt, now=self._now(), owner=self._owner):
+        for found in await self._store.write(
+            _adopt, now=self._now(), owner=self._owner, is_only=not self._store.is_shared
+        ):
             _log.info("A job goes on.", action="adopt_job", job_id=found.job.id, state=found.job.state)
             self._spawn(group, found)
 
@@ -100,7 +102,7 @@ class Scheduler:
 
     async def settle_cancellations(self) -> None:
         """End what somebody wants cancelled: at once where nothing runs, else through the engine."""
-        for one in await self._store.read(jobs.list_cancel_requested):
+        for one in await self._store.read(jobs.list_cancel_requested, owner=self._owner):
             reason = one.cancel_reason or "It was cancelled."
             match lifecycle.cancel_effect(one.state):
                 case lifecycle.CancelEffect.AT_ONCE:
@@ -140,6 +142,7 @@ class Scheduler:
                     current = await self._start_and_follow(current, one.of_build)
                 except errors.LeaseLost:
                     _log.warning("The job was taken over.", action="lose_job")
+                    await self._let_go(current)
                     return
                 except errors.StoreUnavailable as error:
                     _log.error("The job's progress cannot be written.", action="save_job", error=str(error))
@@ -149,6 +152,11 @@ class Scheduler:
                     _log.error("Following the job failed.", action="follow_job", exc_info=error)
                     await asyncio.sleep(_STORE_PAUSE_SECONDS)
                     current = await self._again(current)
+
+    async def _let_go(self, current: job.Job) -> None:
+        # Whoever took it over has said how it ended; what still runs here is for nobody.
+        with contextlib.suppress(errors.EngineError):
+            await self._engine.cancel(current.id, reason="It was taken over, because nothing was heard of it.")
 
     async def _start_and_follow(self, current: job.Job, of: build.Build) -> job.Job:
         try:
@@ -189,8 +197,8 @@ def _claim(connection: Connection, *, now: datetime, owner: str, limit: int) -> 
     return started
 
 
-def _adopt(connection: Connection, *, now: datetime, owner: str) -> list[_Started]:
-    found = jobs.adopt(connection, now=now, owner=owner, lease=LEASE)
+def _adopt(connection: Connection, *, now: datetime, owner: str, is_only: bool) -> list[_Started]:
+    found = jobs.adopt(connection, now=now, owner=owner, lease=LEASE, is_only=is_only)
     return [_Started(one, builds.get(connection, one.build_id)) for one in found]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
 from bot.model import build, job
-from bot.store import builds, checks, jobs
+from bot.store import builds, checks, jobs, locks
 
 
 def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Build:
@@ -21,6 +21,7 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Bu
 
     :raises bot.errors.LeaseLost: if another process took the job over; then nothing is written.
     """
+    locks.build(connection, changed.build_id)
     before = {one.id: one for one in jobs.list_of_builds(connection, [changed.build_id])}
     after = {**before, changed.id: changed}
     for job_id, resolved in lifecycle.resolve(list(after.values())).items():

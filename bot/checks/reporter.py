@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from bot import errors, hint, telemetry
 from bot.checks import render, sending
 from bot.github import GitHub, Repository
-from bot.logs import LogStore
+from bot.logs import LogStore, failure
 from bot.model import build, check, job
 from bot.store import Store, builds, checks, jobs
 
@@ -25,8 +25,6 @@ MAX_SIDE_BY_SIDE = 16
 LEASE = timedelta(minutes=5)
 #: How often the reporter looks, should a wake-up be lost.
 LOOK_SECONDS = 2.0
-#: How much of a failing step's end is read to find its last lines.
-_TAIL_BYTES = 64 * 1024
 _log = telemetry.log("checks")
 
 
@@ -153,13 +151,10 @@ class Reporter:
         )
 
     async def _tail(self, failed: job.Job) -> str:
-        step = next((one for one in failed.steps if one.state in {"failed", "timed_out"}), None)
-        end = step.log_end_bytes if step is not None and step.log_end_bytes is not None else failed.log_size_bytes
-        start = max(step.log_start_bytes if step is not None else 0, end - _TAIL_BYTES)
-        data = await self._logs.read(failed.origin_id or failed.id, start=start, limit=end - start)
-        is_cut = step is not None and start > step.log_start_bytes
-        # The end of a line that begins before would look like a line of its own.
-        return (data.partition(b"\n")[2] if is_cut else data).decode("utf-8", "replace")
+        # Several replicas: the log lies where the job ran, and its end with the job.
+        kept = await self._store.read(jobs.find_log_tail, failed.origin_id or failed.id)
+        data = kept if kept is not None else await failure.tail(self._logs, failed)
+        return data.decode("utf-8", "replace")
 
     async def _after(self, claimed: check.Check, error: Exception) -> str:
         verdict = sending.decide(error, claimed, now=self._now())

@@ -24,7 +24,7 @@ def with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
 async def _with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
     settings = load()
     store = Store(settings.effective_database_url)
-    if not store.path.exists():
+    if not store.is_shared and not store.path.exists():
         raise errors.NotFound(
             f"There is no database at {store.path} yet: `buildhook serve` makes it."
             " Set BUILDHOOK_DATA_DIR to the folder of the service that you mean."

@@ -79,6 +79,12 @@ class Check:
     reported_status: str | None = None
     #: When a conclusion was acknowledged.
     reported_at: datetime | None = None
+    #: When GitHub last acknowledged anything.
+    sent_at: datetime | None = None
+    #: Since when GitHub may hold a check run of ours whose id we never learnt; None where that cannot be.
+    create_begun_at: datetime | None = None
+    #: Whether what has to be sent is the end of it.
+    is_conclusion: bool = False
     attempts: int = 0
     next_attempt_at: datetime | None = None
     error: str | None = None

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bot import errors
 from bot.model import build, check, job
 from bot.pipelines import plan
+from bot.store import hints, owners
 from bot.store.columns import Instant
 from bot.store.schema import checks as table
 
@@ -29,6 +30,7 @@ def insert_for_build(connection: Connection, made: build.Build, jobs: Sequence[j
     if all(one.check_name != AGGREGATE for one in jobs):
         rows.insert(0, _new(made, name=AGGREGATE, job_id=None, external_id=made.id))
     connection.execute(sa.insert(table), rows)
+    hints.give(connection, hints.Word.CHECKS)
 
 
 def _new(made: build.Build, *, name: str, job_id: str | None, external_id: str) -> dict[str, Any]:
@@ -58,6 +60,7 @@ def mark_stale(connection: Connection, *, build_id: str, job_id: str | None) -> 
         .where(table.c.build_id == build_id, is_it)
         .values(desired_version=table.c.desired_version + 1, next_attempt_at=None)
     )
+    hints.give(connection, hints.Word.CHECKS)
 
 
 _older = table.alias("older")
@@ -68,7 +71,7 @@ _IS_HELD_BACK = sa.exists().where(
     _older.c.head_sha == table.c.head_sha,
     _older.c.name == table.c.name,
     _older.c.generation < table.c.generation,
-    sa.or_(_older.c.reported_version < _older.c.desired_version, _older.c.lease_until >= _now),
+    sa.or_(_older.c.reported_version < _older.c.desired_version, owners.is_held(_older)),
 )
 _HAS_NEWER = sa.exists().where(
     _newer.c.repository_id == table.c.repository_id,
@@ -82,11 +85,13 @@ _CLAIMABLE = (
     .where(
         _IS_STALE,
         sa.or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= _now),
-        sa.or_(table.c.lease_until.is_(None), table.c.lease_until < _now),
+        owners.is_free(table),
         ~_IS_HELD_BACK,
     )
     .order_by(table.c.id)
     .limit(sa.bindparam("most", type_=sa.Integer()))
+    # Of two replicas that look at once, each gets other rows.
+    .with_for_update(skip_locked=True, of=table)
 )
 _DROP_UNSEEN = (
     sa.update(table)
@@ -168,11 +173,10 @@ def _fenced(connection: Connection, claimed: check.Check, **values: Any) -> None
         raise errors.LeaseLost(f"Check {claimed.id} was taken over by another process.")
 
 
-def release_all(connection: Connection) -> int:
-    """Give back every lease; only for the one process that owns the database, when it starts. Returns how many."""
-    return connection.execute(
-        sa.update(table).where(table.c.lease_owner.is_not(None)).values(lease_owner=None, lease_until=None)
-    ).rowcount
+def release_all(connection: Connection, *, owner: str | None = None) -> int:
+    """Give back every lease of a replica; None: everybody's, where no other replica can be there. Returns how many."""
+    is_owned = table.c.lease_owner.is_not(None) if owner is None else table.c.lease_owner == owner
+    return connection.execute(sa.update(table).where(is_owned).values(lease_owner=None, lease_until=None)).rowcount
 
 
 def find_by_github_id(connection: Connection, *, repository_id: int, github_id: int) -> check.Check | None:

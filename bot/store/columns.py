@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, Text
+from sqlalchemy import BigInteger, Dialect, String, Text
 from sqlalchemy.types import TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,8 +45,30 @@ class Value(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:
         """The value as JSON text."""
+        # A NUL is escaped in JSON already, so PostgreSQL keeps it.
         return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any | None:
         """:raises msgspec.ValidationError: if the text is not of the type."""
         return None if value is None else self._decoder.decode(value)
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside, cut to what the column holds. A NUL, which PostgreSQL cannot keep, becomes U+FFFD."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """`VARCHAR` with a length, `TEXT` without."""
+        return dialect.type_descriptor(Text() if self.length is None else String(self.length))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text as it can be kept; what is compared with the column is cut in the same way."""
+        if value is None:
+            return None
+        return value.replace("\x00", "\ufffd")[: self.length]

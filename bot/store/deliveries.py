@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors
 from bot.model import delivery
+from bot.store import hints, owners
 from bot.store.columns import Instant
 from bot.store.schema import deliveries as table
 
@@ -63,6 +64,7 @@ def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]
             answers.append(Put.STORED)
     if rows:
         connection.execute(sa.insert(table), rows)
+        hints.give(connection, hints.Word.DELIVERIES)
     return answers
 
 
@@ -128,6 +130,7 @@ def requeue(connection: Connection, seq: int) -> None:
             epoch=table.c.epoch + 1,
         )
     )
+    hints.give(connection, hints.Word.DELIVERIES)
 
 
 def replay(connection: Connection, guid: str) -> None:
@@ -159,26 +162,46 @@ _IS_IN_WORK = sa.exists().where(
     _other.c.seq > table.c.seq,
     _OTHER_UNFINISHED,
     _other.c.state == delivery.State.HANDLING,
-    _other.c.lease_until >= _now,
+    owners.is_held(_other),
 )
-# Made once: making them takes longer than running them.
+_IS_DUE = sa.or_(
+    sa.and_(table.c.state == delivery.State.HANDLING, owners.is_free(table)),
+    table.c.state == delivery.State.RECEIVED,
+    sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= _now),
+)
+# Made once: making them takes longer than running them. Of two replicas that look at once, each gets other rows.
 _CLAIMABLE = (
     sa.select(table.c.seq)
     .where(_UNFINISHED, ~_IS_HELD_BACK, ~_IS_IN_WORK)
     .order_by(table.c.seq)
     .limit(sa.bindparam("most", type_=sa.Integer()))
+    .with_for_update(skip_locked=True, of=table)
 )
-_DUE = _CLAIMABLE.where(
-    sa.or_(
-        sa.and_(table.c.state == delivery.State.HANDLING, table.c.lease_until < _now),
-        table.c.state == delivery.State.RECEIVED,
-        sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= _now),
-    )
-)
+_DUE = _CLAIMABLE.where(_IS_DUE)
+_DUE_OF_REPOSITORY = _DUE.where(table.c.repository_id == sa.bindparam("repository_id", type_=sa.BigInteger()))
+_DUE_OF_NONE = _DUE.where(table.c.repository_id.is_(None))
 _SUSPECT = _CLAIMABLE.where(
     table.c.state == delivery.State.RECEIVED,
     table.c.attempts >= sa.bindparam("min_attempts", type_=sa.Integer()),
 )
+
+
+def _waiting_repositories() -> sa.Select[Any]:
+    """The repositories with unfinished deliveries: one step in the index for each, however many it has."""
+    first = sa.select(sa.func.min(table.c.repository_id).label("id")).where(_UNFINISHED)
+    found = first.cte("waiting", recursive=True)
+    following = sa.select(
+        sa.select(sa.func.min(table.c.repository_id))
+        .where(_UNFINISHED, table.c.repository_id > found.c.id)
+        .scalar_subquery()
+    ).where(found.c.id.is_not(None))
+    whole = found.union_all(following)
+    return sa.select(whole.c.id).where(whole.c.id.is_not(None)).limit(_MOST_REPOSITORIES)
+
+
+#: Of so many repositories the oldest deliveries are looked at in one claim.
+_MOST_REPOSITORIES = 256
+_WAITING_REPOSITORIES: sa.Select[Any] = _waiting_repositories()
 _CLAIM = (
     sa.update(table)
     .where(table.c.seq.in_(sa.bindparam("seqs", expanding=True)))
@@ -202,10 +225,26 @@ def claim_next(
 ) -> list[delivery.Delivery]:
     """Claim the oldest deliveries that are due and that no earlier one with the same ordering key holds back.
 
+    Where several repositories wait each gets its share, so that a noisy one does not delay the others.
+
     The attempt is counted here, before anybody handles it: a delivery that kills the process is parked in the end.
     """
-    found = connection.execute(_DUE, {"now": now, "most": limit}).scalars()
-    return _claim(connection, list(found), owner=owner, until=now + lease)
+    waiting: list[int] = [row.id for row in connection.execute(_WAITING_REPOSITORIES)]
+    if len(waiting) <= 1:
+        found = connection.execute(_DUE, {"now": now, "most": limit}).scalars()
+        return _claim(connection, list(found), owner=owner, until=now + lease)
+    return _claim(connection, _shared_out(connection, waiting, now=now, limit=limit), owner=owner, until=now + lease)
+
+
+def _shared_out(connection: Connection, waiting: list[int], *, now: datetime, limit: int) -> list[int]:
+    """As many due deliveries of each repository in turn, the oldest first."""
+    of_none: list[int] = list(connection.execute(_DUE_OF_NONE, {"now": now, "most": limit}).scalars())
+    found = [of_none]
+    for repository_id in waiting:
+        due = connection.execute(_DUE_OF_REPOSITORY, {"now": now, "most": limit, "repository_id": repository_id})
+        found.append(list(due.scalars()))
+    in_turn = sorted((place, seq) for of_one in found for place, seq in enumerate(of_one))
+    return [seq for _, seq in in_turn[:limit]]
 
 
 def claim_suspect(
@@ -224,13 +263,12 @@ def _claim(connection: Connection, seqs: list[int], *, owner: str, until: dateti
     return [_from_row(row) for row in connection.execute(_CLAIMED, {"seqs": seqs})]
 
 
-def release_all(connection: Connection) -> int:
-    """Give back every lease; only for the one process that owns the database, when it starts. Returns how many."""
-    return connection.execute(
-        sa.update(table)
-        .where(table.c.state == delivery.State.HANDLING)
-        .values(state=delivery.State.RECEIVED, lease_owner=None, lease_until=None)
-    ).rowcount
+def release_all(connection: Connection, *, owner: str | None = None) -> int:
+    """Give back every lease of a replica; None: everybody's, where no other replica can be there. Returns how many."""
+    query = sa.update(table).where(table.c.state == delivery.State.HANDLING)
+    if owner is not None:
+        query = query.where(table.c.lease_owner == owner)
+    return connection.execute(query.values(state=delivery.State.RECEIVED, lease_owner=None, lease_until=None)).rowcount
 
 
 def finish(

@@ -22,5 +22,7 @@ def save(connection: Connection, seen: build.Installation) -> None:
     known = find(connection, seen.id)
     if known is None:
         connection.execute(sa.insert(table).values(asdict(seen)))
-    elif known.updated_at <= seen.updated_at:
-        connection.execute(sa.update(table).where(table.c.id == seen.id).values(asdict(seen)))
+    else:
+        # Compared where it is written: another replica may have written meanwhile.
+        is_newer = table.c.updated_at <= seen.updated_at
+        connection.execute(sa.update(table).where(table.c.id == seen.id, is_newer).values(asdict(seen)))

@@ -7,14 +7,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import lz4.frame
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bot import errors
 from bot.model import job
+from bot.store import hints, owners
+from bot.store.columns import Instant
+from bot.store.schema import builds, replicas
 from bot.store.schema import jobs as table
 
-_INTERNAL = ("lease_owner", "lease_until", "not_before_at")
+_INTERNAL = ("lease_owner", "lease_until", "not_before_at", "log_tail")
+_COLUMNS = [column for column in table.c if column.name not in _INTERNAL]
 _SAVED = (
     "state",
     "reason",
@@ -37,11 +42,12 @@ def insert_many(connection: Connection, new: Sequence[job.Job]) -> None:
     """Insert the jobs of one build."""
     if new:
         connection.execute(sa.insert(table), [_to_row(one) for one in new])
+        hints.give(connection, hints.Word.JOBS)
 
 
 def find(connection: Connection, job_id: str) -> job.Job | None:
     """The job, or None."""
-    row = connection.execute(sa.select(table).where(table.c.id == job_id)).first()
+    row = connection.execute(sa.select(*_COLUMNS).where(table.c.id == job_id)).first()
     return None if row is None else _from_row(row)
 
 
@@ -55,7 +61,7 @@ def get(connection: Connection, job_id: str) -> job.Job:
 
 def list_of_builds(connection: Connection, build_ids: Sequence[str]) -> list[job.Job]:
     """The jobs of these builds, in order."""
-    query = sa.select(table).where(table.c.build_id.in_(build_ids)).order_by(table.c.build_id, table.c.position)
+    query = sa.select(*_COLUMNS).where(table.c.build_id.in_(build_ids)).order_by(table.c.build_id, table.c.position)
     return [_from_row(row) for row in connection.execute(query)]
 
 
@@ -65,21 +71,60 @@ def list_ended_ids(connection: Connection, *, after_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int) -> list[job.Job]:
-    """Claim the oldest queued jobs that nobody wants cancelled; they stay `queued` until saved as `starting`."""
-    query = (
-        sa.select(table)
-        .where(
-            _IS_ACTIVE,
-            table.c.state == job.State.QUEUED,
-            table.c.cancel_requested_at.is_(None),
-            sa.or_(table.c.lease_until.is_(None), table.c.lease_until < now),
-            sa.or_(table.c.not_before_at.is_(None), table.c.not_before_at <= now),
-        )
-        .order_by(table.c.id)
-        .limit(limit)
+_of_build = builds.alias("of_build")
+_running = table.alias("running")
+_of_running = builds.alias("of_running")
+_now = sa.bindparam("now", type_=Instant())
+_IS_READY = sa.and_(
+    _IS_ACTIVE,
+    table.c.state == job.State.QUEUED,
+    table.c.cancel_requested_at.is_(None),
+    owners.is_free(table),
+    sa.or_(table.c.not_before_at.is_(None), table.c.not_before_at <= _now),
+)
+_RUN_OF_REPOSITORY = (
+    sa.select(sa.func.count())
+    .select_from(_running.join(_of_running, _of_running.c.id == _running.c.build_id))
+    .where(
+        sa.text("running.state IN ('waiting', 'queued', 'starting', 'running')"),
+        _running.c.state.in_(sorted(job.ON_ENGINE)),
+        _of_running.c.repository_id == _of_build.c.repository_id,
     )
-    found = [_from_row(row) for row in connection.execute(query)]
+    .scalar_subquery()
+)
+_PLACE_IN_REPOSITORY = sa.func.row_number().over(partition_by=_of_build.c.repository_id, order_by=table.c.id)
+_RANKED = (
+    sa.select(table.c.id, (_RUN_OF_REPOSITORY + _PLACE_IN_REPOSITORY).label("turn"))
+    .join(_of_build, _of_build.c.id == table.c.build_id)
+    .where(_IS_READY)
+    .subquery("ranked")
+)
+# The locks of other replicas are passed over, so of what is first in turn somewhat more is looked at.
+_FIRST = (
+    sa.select(_RANKED.c.id, _RANKED.c.turn)
+    .order_by(_RANKED.c.turn, _RANKED.c.id)
+    .limit(sa.bindparam("looked_at", type_=sa.Integer()))
+    .subquery("first")
+)
+_READY = (
+    sa.select(*_COLUMNS)
+    .join(_FIRST, _FIRST.c.id == table.c.id)
+    .where(_IS_READY)
+    .order_by(_FIRST.c.turn, table.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+    .with_for_update(skip_locked=True, of=table)
+)
+
+
+def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int) -> list[job.Job]:
+    """Claim queued jobs that nobody wants cancelled; they stay `queued` until saved as `starting`.
+
+    The oldest first; where several repositories have some, the one with the fewest running jobs first.
+    """
+    found = [
+        _from_row(row)
+        for row in connection.execute(_READY, {"now": now, "most": limit, "looked_at": limit + _LOOKED_AT_MORE})
+    ]
     if found:
         connection.execute(
             sa.update(table)
@@ -89,21 +134,71 @@ def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: tim
     return [replace(one, epoch=one.epoch + 1) for one in found]
 
 
-def adopt(connection: Connection, *, now: datetime, owner: str, lease: timedelta) -> list[job.Job]:
-    """Claim every job that an engine may hold; for the one process that owns the database, when it starts."""
-    query = sa.select(table).where(_IS_ACTIVE, table.c.state.in_(sorted(job.ON_ENGINE))).order_by(table.c.id)
-    found = [_from_row(row) for row in connection.execute(query)]
+_LOOKED_AT_MORE = 64
+
+
+def adopt(
+    connection: Connection, *, now: datetime, owner: str, lease: timedelta, is_only: bool = True
+) -> list[job.Job]:
+    """Claim every job that this replica's engine may hold, when it starts.
+
+    :param is_only: no other replica can be there, so all jobs are its own, whoever started them.
+    """
+    is_own = sa.and_(_IS_ACTIVE, table.c.state.in_(sorted(job.ON_ENGINE)))
+    if not is_only:
+        is_own = sa.and_(is_own, table.c.lease_owner == owner)
+    found = [_from_row(row) for row in connection.execute(sa.select(*_COLUMNS).where(is_own).order_by(table.c.id))]
     connection.execute(
-        sa.update(table)
-        .where(_IS_ACTIVE, table.c.state.in_(sorted(job.ON_ENGINE)))
-        .values(lease_owner=owner, lease_until=now + lease, epoch=table.c.epoch + 1)
-    )
-    connection.execute(
-        sa.update(table)
-        .where(table.c.state == job.State.QUEUED, table.c.lease_owner.is_not(None))
-        .values(lease_owner=None, lease_until=None)
+        sa.update(table).where(is_own).values(lease_owner=owner, lease_until=now + lease, epoch=table.c.epoch + 1)
     )
     return [replace(one, epoch=one.epoch + 1) for one in found]
+
+
+def claim_lost(connection: Connection, *, silent_since: datetime, owner: str) -> list[job.Job]:
+    """Take over the jobs whose replica was silent since an instant; what its machine still does of them counts not."""
+    gone = sa.select(replicas.c.id).where(replicas.c.lease_until < silent_since)
+    query = (
+        sa.select(*_COLUMNS)
+        .where(
+            _IS_ACTIVE,
+            table.c.state.in_(sorted(job.ON_ENGINE)),
+            table.c.lease_owner != owner,
+            sa.or_(table.c.lease_owner.in_(gone), table.c.lease_owner.not_in(sa.select(replicas.c.id))),
+        )
+        .order_by(table.c.id)
+        .with_for_update(skip_locked=True, of=table)
+    )
+    found = [_from_row(row) for row in connection.execute(query)]
+    if found:
+        connection.execute(
+            sa.update(table)
+            .where(table.c.id.in_([one.id for one in found]))
+            .values(lease_owner=owner, epoch=table.c.epoch + 1)
+        )
+    return [replace(one, epoch=one.epoch + 1) for one in found]
+
+
+def list_on_engine(connection: Connection) -> list[job.Job]:
+    """The jobs that an engine may hold, whoever follows them."""
+    query = sa.select(*_COLUMNS).where(_IS_ACTIVE, table.c.state.in_(sorted(job.ON_ENGINE))).order_by(table.c.id)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def take_over(connection: Connection, job_ids: Sequence[str]) -> list[job.Job]:
+    """Take jobs from whoever follows them: nothing that these others write is taken any more."""
+    if not job_ids:
+        return []
+    connection.execute(sa.update(table).where(table.c.id.in_(job_ids)).values(epoch=table.c.epoch + 1))
+    query = sa.select(*_COLUMNS).where(table.c.id.in_(job_ids)).order_by(table.c.id)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def release_queued(connection: Connection, *, owner: str | None = None) -> int:
+    """Give back the claims of a replica on jobs that were not started; None: everybody's. Returns how many."""
+    is_owned = table.c.lease_owner.is_not(None) if owner is None else table.c.lease_owner == owner
+    return connection.execute(
+        sa.update(table).where(table.c.state == job.State.QUEUED, is_owned).values(lease_owner=None, lease_until=None)
+    ).rowcount
 
 
 def save(connection: Connection, changed: job.Job) -> None:
@@ -139,6 +234,17 @@ def save_progress(connection: Connection, changed: job.Job) -> None:
         raise errors.LeaseLost(f"Job {changed.id} was taken over by another process.")
 
 
+def save_log_tail(connection: Connection, job_id: str, tail: bytes) -> None:
+    """Keep the end of a failing step's log with the job: the log itself lies where the job ran."""
+    connection.execute(sa.update(table).where(table.c.id == job_id).values(log_tail=lz4.frame.compress(tail)))
+
+
+def find_log_tail(connection: Connection, job_id: str) -> bytes | None:
+    """What `save_log_tail` kept, or None."""
+    found = connection.execute(sa.select(table.c.log_tail).where(table.c.id == job_id)).scalar_one_or_none()
+    return None if found is None else lz4.frame.decompress(found)
+
+
 def put_off(connection: Connection, job_id: str, *, not_before_at: datetime) -> None:
     """Let nobody claim a queued job before an instant."""
     connection.execute(sa.update(table).where(table.c.id == job_id).values(not_before_at=not_before_at))
@@ -146,7 +252,7 @@ def put_off(connection: Connection, job_id: str, *, not_before_at: datetime) -> 
 
 def request_cancel(connection: Connection, build_ids: Sequence[str], *, now: datetime, reason: str) -> int:
     """Write down the wish to cancel every unfinished job of these builds. Returns how many."""
-    return connection.execute(
+    asked = connection.execute(
         sa.update(table)
         .where(
             table.c.build_id.in_(build_ids),
@@ -155,18 +261,23 @@ def request_cancel(connection: Connection, build_ids: Sequence[str], *, now: dat
         )
         .values(cancel_requested_at=now, cancel_reason=reason)
     ).rowcount
+    if asked:
+        hints.give(connection, hints.Word.JOBS)
+    return asked
 
 
-def list_cancel_requested(connection: Connection) -> list[job.Job]:
-    """Unfinished jobs that somebody wants cancelled."""
+def list_cancel_requested(connection: Connection, *, owner: str | None = None) -> list[job.Job]:
+    """Unfinished jobs that somebody wants cancelled; of those on an engine only this replica's own, if one is given."""
     query = (
-        sa.select(table)
+        sa.select(*_COLUMNS)
         .where(
             _IS_ACTIVE,
             table.c.cancel_requested_at.is_not(None),
         )
         .order_by(table.c.id)
     )
+    if owner is not None:
+        query = query.where(sa.or_(table.c.state.not_in(sorted(job.ON_ENGINE)), table.c.lease_owner == owner))
     return [_from_row(row) for row in connection.execute(query)]
 
 
@@ -176,7 +287,5 @@ def _to_row(one: job.Job) -> dict[str, Any]:
 
 def _from_row(row: Row[Any]) -> job.Job:
     values = dict(row._mapping)
-    for name in _INTERNAL:
-        values.pop(name)
     values["state"] = job.State(values["state"])
     return job.Job(**values)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from bot.model import build, delivery, outcome
-from bot.store import builds, checks, deliveries, installations, jobs, pulls
+from bot.store import builds, checks, deliveries, installations, jobs, locks, pulls
 
 
 def apply(
@@ -20,6 +20,7 @@ def apply(
     if decided.look_again_at is not None:
         deliveries.look_again(connection, claimed, at=decided.look_again_at, reason=decided.trail[-1])
         return []
+    locks.repositories(connection, _repository_ids(decided))
     state = delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED
     deliveries.finish(connection, claimed, state=state, now=now, trail=decided.trail)
     for pull in decided.pulls:
@@ -31,8 +32,15 @@ def apply(
     return [create(connection, new, now=now) for new in decided.builds]
 
 
+def _repository_ids(decided: outcome.Outcome) -> set[int]:
+    of_builds = {new.build.repository_id for new in decided.builds}
+    of_cancellations = {wish.repository_id for wish in decided.cancellations if wish.repository_id is not None}
+    return of_builds | of_cancellations | {pull.repository_id for pull in decided.pulls}
+
+
 def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> build.Build:
     """Insert a build with its jobs and checks, and ask older builds of the same head to end."""
+    locks.repositories(connection, [new.build.repository_id])
     older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
     _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
     stored = builds.insert(connection, new.build)

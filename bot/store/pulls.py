@@ -41,9 +41,14 @@ def save(connection: Connection, seen: build.Pull) -> None:
     known = find(connection, repository_id=seen.repository_id, number=seen.number)
     if known is None:
         connection.execute(sa.insert(table).values(asdict(seen)))
-    elif known.updated_at <= seen.updated_at:
+    else:
         connection.execute(
             sa.update(table)
-            .where(table.c.repository_id == seen.repository_id, table.c.number == seen.number)
+            .where(
+                table.c.repository_id == seen.repository_id,
+                table.c.number == seen.number,
+                # Compared where it is written: another replica may have written meanwhile.
+                table.c.updated_at <= seen.updated_at,
+            )
             .values(asdict(seen))
         )

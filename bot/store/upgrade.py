@@ -1,4 +1,4 @@
-"""Upgrades: brings a database file to this version's tables, under a lock, and refuses one from a newer version."""
+"""Upgrades: brings a database to this version's tables, under a lock, and refuses one from a newer version."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import fcntl
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from bot import errors
 
 #: The newest migration in `bot/store/migrations/versions`; a test holds the two together.
-HEAD = "0001"
+HEAD = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
+#: Held while a server's tables are changed; any number that is ours alone. "buildhook" in hexadecimal, cut to 63 bits.
+_SERVER_LOCK = 0x6275696C64686F6F
 
 
 def current(engine: Engine) -> str | None:
     """The migration that the database stands at, or None for an empty one."""
     with engine.connect() as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return None
-        row = connection.execute(sa.text("SELECT version_num FROM alembic_version")).first()
-        return None if row is None else str(row[0])
+        return _current(connection)
+
+
+def _current(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(sa.text("SELECT version_num FROM alembic_version")).first()
+    return None if row is None else str(row[0])
 
 
 def upgrade(engine: Engine, path: Path) -> None:
-    """Run the migrations that are missing. Two processes that start together do it once.
+    """Run the migrations that are missing on a file. Two processes that start together do it once.
 
     :raises errors.StoreUnavailable: if the database was written by a newer version.
     """
@@ -36,8 +42,36 @@ def upgrade(engine: Engine, path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = current(engine)
         if found != HEAD:
-            _refuse_newer(found, path)
-            _run_migrations(engine)
+            _refuse_newer(found, str(path))
+            with engine.connect().execution_options(is_writer=True) as connection:
+                _run_migrations(connection)
+
+
+def upgrade_server(connection: Connection) -> None:
+    """Run the migrations that are missing on a server, all as one transaction. Replicas that start together do it once.
+
+    :raises errors.StoreUnavailable: if the database was written by a newer version.
+    """
+    found = _current(connection)
+    connection.rollback()
+    if found == HEAD:
+        return
+    # Of the session, and set free with it however it ends. https://www.postgresql.org/docs/current/explicit-locking.html
+    connection.execute(sa.text("SET lock_timeout = 0"))
+    connection.execute(sa.select(sa.func.pg_advisory_lock(_SERVER_LOCK)))
+    connection.commit()
+    try:
+        found = _current(connection)
+        connection.rollback()
+        if found != HEAD:
+            _refuse_newer(found, "The database")
+            _run_migrations(connection)
+            connection.commit()
+    finally:
+        connection.rollback()
+        connection.execute(sa.select(sa.func.pg_advisory_unlock(_SERVER_LOCK)))
+        connection.execute(sa.text("RESET lock_timeout"))
+        connection.commit()
 
 
 def known_versions() -> frozenset[str]:
@@ -45,20 +79,19 @@ def known_versions() -> frozenset[str]:
     return frozenset(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def _refuse_newer(found: str | None, path: Path) -> None:
+def _refuse_newer(found: str | None, where: str) -> None:
     if found is not None and found not in known_versions():
         raise errors.StoreUnavailable(
-            f"{path} was written by a newer version of buildhook (it stands at {found}, this version knows {HEAD});"
+            f"{where} was written by a newer version of buildhook (it stands at {found}, this version knows {HEAD});"
             " install that version again, or restore the backup made before the upgrade"
         )
 
 
-def _run_migrations(engine: Engine) -> None:
+def _run_migrations(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.connect().execution_options(is_writer=True) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)

@@ -243,16 +243,17 @@ POISON = textwrap.dedent(
 
 
 async def test_t7_f12_a_delivery_that_kills_the_process_is_parked_and_the_others_are_handled(
-    store: Store, tmp_path: Path
+    store: Store, database_url: str
 ) -> None:
     news = [factories.make_verified_delivery(guid=f"fine-{number}", ordering_key=f"k{number}") for number in range(5)]
     poison = factories.make_verified_delivery(guid="poison", event="star", ordering_key="p")
     await put(store, *news[:2], poison, *news[2:])
-    url = f"sqlite:///{tmp_path / 'buildhook.db'}"
 
     def run() -> int:
         root = Path(__file__).parent.parent.parent
-        return subprocess.run([sys.executable, "-c", POISON, url], cwd=root, check=False, timeout=30).returncode
+        return subprocess.run(
+            [sys.executable, "-c", POISON, database_url], cwd=root, check=False, timeout=30
+        ).returncode
 
     statuses = [await asyncio.to_thread(run) for _ in range(retrying.MAX_ATTEMPTS + 1)]
     assert statuses == [9] * retrying.MAX_ATTEMPTS + [0]

@@ -1,4 +1,4 @@
-"""Tests of queries talk to a connection; tests of transactions to a `Store` on a file."""
+"""Tests of queries talk to a connection; tests of transactions to a `Store`. Both run on both databases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import sqlalchemy as sa
 from tests.store import database
 
 
+@pytest.fixture(autouse=True)
+def kind(database_kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which database this test is about."""
+    monkeypatch.setattr(database, "kind", database_kind)
+
+
 @pytest.fixture
-def connection() -> Iterator[sa.Connection]:
+def connection(kind: None) -> Iterator[sa.Connection]:
     """A connection to an empty database."""
     with database.fresh() as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""An empty database of this version's tables in memory: real SQLite, made once and rolled back."""
+"""An empty database of this version's tables, made once and rolled back: SQLite in memory, or a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from bot.store import schema
+from tests import postgresql
+
+#: Set by the fixture `connection`'s kind, for tests that make many databases themselves.
+kind = "sqlite"
 
 
 @functools.cache
-def _engine() -> sa.Engine:
+def _sqlite() -> sa.Engine:
     engine = sa.create_engine("sqlite://", poolclass=StaticPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
@@ -21,8 +25,14 @@ def _engine() -> sa.Engine:
     return engine
 
 
+@functools.cache
+def _postgresql() -> sa.Engine:
+    return postgresql.engine(postgresql.create("rolled_back", template=postgresql.template()))
+
+
 @contextlib.contextmanager
 def fresh() -> Iterator[sa.Connection]:
     """A connection to an empty database; whatever is written is taken back in the end."""
-    with _engine().connect() as connection, contextlib.closing(connection.begin()):
+    engine = _sqlite() if kind == "sqlite" else _postgresql()
+    with engine.connect() as connection, contextlib.closing(connection.begin()):
         yield connection

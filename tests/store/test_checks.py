@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bot import errors
 from bot.model import build, check
@@ -312,8 +312,8 @@ class Outbox(RuleBasedStateMachine):
         self.now += timedelta(seconds=seconds)
 
 
-TestOutbox = Outbox.TestCase
-TestOutbox.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+def test_checks_under_any_order_of_events(kind: None) -> None:
+    run_state_machine_as_test(Outbox, settings=settings(max_examples=25, stateful_step_count=40, deadline=None))
 
 
 def test_the_lists_of_a_build_are_its_own(connection: sa.Connection) -> None:

@@ -156,7 +156,7 @@ def test_only_unfinished_jobs_are_asked_to_end_and_the_first_reason_stays(connec
     assert jobs.request_cancel(connection, [], now=NOW, reason="Nobody.") == 0
 
 
-def test_adopt_takes_what_an_engine_may_hold_and_frees_what_was_only_claimed(connection: sa.Connection) -> None:
+def test_adopt_takes_what_an_engine_may_hold_and_leaves_what_was_only_claimed(connection: sa.Connection) -> None:
     made = _insert(connection, *(make_job(state=state) for state in State))
     on_engine = [one for one in made if one.state in job.ON_ENGINE]
     assert len(_claim(connection)) == 1
@@ -167,6 +167,7 @@ def test_adopt_takes_what_an_engine_may_hold_and_frees_what_was_only_claimed(con
             jobs.save(connection, before)
     for one in adopted:
         jobs.save(connection, replace(one, state=State.ERRORED))
+    assert jobs.release_queued(connection) == 1
     assert [one.state for one in _claim(connection)] == [State.QUEUED]
 
 

@@ -15,8 +15,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot import errors
-from bot.store import Store, deliveries, schema, transaction
+from bot.store import Store, deliveries, schema, sqlite
+from tests.databases import on_sqlite
 from tests.factories import make_verified_delivery
+
+pytestmark = on_sqlite
 
 
 def _insert(connection: sa.Connection, *guids: str) -> None:
@@ -35,13 +38,14 @@ def _pragmas(connection: sa.Connection) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql+asyncpg://octo:hidden@localhost/db",
+        "oracle://octo:hidden@localhost/db",
+        "octo:hidden",
         "mysql://octo:hidden@localhost/db",
         "sqlite://",
         "sqlite:///:memory:",
     ],
 )
-def test_a_url_that_is_no_sqlite_file_is_a_wrong_setting_and_shows_no_password(url: str) -> None:
+def test_a_url_of_no_database_of_ours_is_a_wrong_setting_and_shows_no_password(url: str) -> None:
     with pytest.raises(errors.SettingsError, match="DATABASE_URL") as caught:
         Store(url)
     assert "hidden" not in str(caught.value)
@@ -154,7 +158,7 @@ async def test_readers_go_on_while_another_process_writes(store: Store) -> None:
 
 
 async def test_f17_a_lock_that_stays_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.05)
     store = await Store(f"sqlite:///{tmp_path / 'locked.db'}").open()
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -16,6 +16,7 @@ from bot.store import deliveries
 from bot.webhooks import door
 from bot.webhooks.door import Credentials
 from tests import recorded
+from tests.databases import on_sqlite
 from tests.webhooks import forgeries
 from tests.webhooks.service import Open, Service
 
@@ -341,6 +342,7 @@ async def test_f100_a_client_that_leaves_at_any_byte_leaves_a_whole_row_or_none(
     assert [one.id for one in await service.stored()] == ["whole"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 200])
 async def test_f100_a_client_that_leaves_before_the_answer_leaves_a_whole_row_or_none(
     service: Service, turns: int

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from bot import errors, telemetry
 from bot.model import delivery
-from bot.store import Store, deliveries, schema, transaction
+from bot.store import Store, deliveries, schema, sqlite
 from bot.webhooks.inbox import MAX_BATCH, Inbox
+from tests.databases import on_sqlite
 from tests.webhooks.proved import NOW, proved
 
 STORED, DUPLICATE = deliveries.Put.STORED, deliveries.Put.DUPLICATE
@@ -85,6 +86,7 @@ def _claim(connection: sa.Connection) -> delivery.Delivery:
     return deliveries.claim_next(connection, now=NOW, owner="octo", lease=timedelta(minutes=1), limit=1)[0]
 
 
+@on_sqlite
 async def test_when_put_returns_another_process_sees_the_row(store: Store, start: Start) -> None:
     running = start()
     for count in range(1, 6):
@@ -92,6 +94,7 @@ async def test_when_put_returns_another_process_sees_the_row(store: Store, start
         assert _on_disk(store) == count
 
 
+@on_sqlite
 async def test_many_deliveries_share_few_commits_and_keep_their_order(store: Store, start: Start) -> None:
     running = start()
     new = [proved(f"g-{number}") for number in range(1000)]
@@ -102,6 +105,7 @@ async def test_many_deliveries_share_few_commits_and_keep_their_order(store: Sto
     assert await store.read(_ids) == [one.guid for one in new]
 
 
+@on_sqlite
 async def test_while_one_commit_is_under_way_the_next_deliveries_gather(store: Store, start: Start) -> None:
     running = start()
     before = store.writes_since_checkpoint
@@ -115,6 +119,7 @@ async def test_while_one_commit_is_under_way_the_next_deliveries_gather(store: S
     assert store.writes_since_checkpoint - before == 2
 
 
+@on_sqlite
 async def test_nobody_is_woken_before_the_commit(store: Store, start: Start) -> None:
     running = start()
     with _locked(store):
@@ -231,6 +236,7 @@ async def test_what_is_there_from_before_counts(store: Store, start: Start, metr
         await second.inbox.put(proved("late"))
 
 
+@on_sqlite
 async def test_f100_a_caller_that_goes_away_takes_nothing_back(store: Store, start: Start) -> None:
     running = start()
     with _locked(store):
@@ -261,6 +267,7 @@ async def test_f100_a_put_cancelled_at_any_turn_is_stored_whole_or_not_at_all(
     assert sorted(await store.read(_ids)) == ["a", "b"]
 
 
+@on_sqlite
 async def test_a_commit_under_way_when_the_service_stops_is_answered(store: Store, start: Start) -> None:
     running = start()
     with _locked(store):
@@ -277,6 +284,7 @@ async def test_a_commit_under_way_when_the_service_stops_is_answered(store: Stor
     assert _on_disk(store) == 2
 
 
+@on_sqlite
 async def test_a_stopped_inbox_refuses_instead_of_letting_wait(store: Store, start: Start) -> None:
     running = start()
     await running.inbox.put(proved("a"))
@@ -286,6 +294,7 @@ async def test_a_stopped_inbox_refuses_instead_of_letting_wait(store: Store, sta
     assert _on_disk(store) == 1
 
 
+@on_sqlite
 async def test_f15_a_full_disk_refuses_and_mends_itself(store: Store, start: Start) -> None:
     running = start()
     assert await running.inbox.put(proved("a")) == STORED
@@ -307,8 +316,8 @@ def _let_grow_to(connection: sa.Connection, pages: int) -> None:
 async def test_f17_a_locked_database_refuses_in_time_and_mends_itself(
     tmp_path_factory: pytest.TempPathFactory, metrics: telemetry.Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert transaction.BUSY_TIMEOUT_SECONDS <= 8
-    monkeypatch.setattr(transaction, "BUSY_TIMEOUT_SECONDS", 0.05)
+    assert sqlite.BUSY_TIMEOUT_SECONDS <= 8
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.05)
     store = await Store(f"sqlite:///{tmp_path_factory.mktemp('locked') / 'buildhook.db'}").open()
     running = Running(store, metrics, bounds={})
     with _locked(store):

@@ -1,0 +1,28 @@
+"""Queries on bookmarks: how far something was read that has to be gone on with after a restart."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.store.schema import bookmarks as table
+
+
+def find(connection: Connection, name: str) -> str | None:
+    """The bookmark's value, or None."""
+    found: str | None = connection.execute(sa.select(table.c.value).where(table.c.name == name)).scalar_one_or_none()
+    return found
+
+
+def save(connection: Connection, name: str, value: str, *, now: datetime) -> None:
+    """Write a bookmark."""
+    written = connection.execute(sa.update(table).where(table.c.name == name).values(value=value, updated_at=now))
+    if written.rowcount == 0:
+        connection.execute(sa.insert(table).values(name=name, value=value, updated_at=now))
+
+
+def delete(connection: Connection, name: str) -> None:
+    """Remove a bookmark, if it is there."""
+    connection.execute(sa.delete(table).where(table.c.name == name))
