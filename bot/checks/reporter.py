@@ -173,9 +173,10 @@ async def _create_or_update(repository: Repository, claimed: check.Check, wanted
     github_id = claimed.github_id
     if github_id is None and claimed.attempts > 1:
         # An earlier attempt may have reached GitHub although its answer never reached us.
-        github_id = await repository.find_check_run(
+        found = await repository.find_check_run(
             head_sha=wanted.head_sha, name=wanted.name, external_id=wanted.external_id
         )
+        github_id = found.id if found is not None else None
     return await repository.put_check_run(wanted, github_id=github_id)
 
 

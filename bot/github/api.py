@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from bot import telemetry
-from bot.github import app_auth, client, contents, installations, tokens, urls
-from bot.github.calls import Calls
+from bot.github import app_auth, client, contents, deliveries, installations, repositories, tokens, urls
+from bot.github.calls import Calls, InstallationCalls
 from bot.github.clock import Clock
 from bot.github.repository import Repository
 from bot.model import build
@@ -92,3 +92,29 @@ class GitHub:
         :raises errors.GitHubError: for all else that GitHub may answer.
         """
         return await installations.get_installation(self._app, installation_id)
+
+    async def list_installations(self) -> tuple[build.Installation, ...]:
+        """See `installations.list_installations`: all of this App's, the suspended ones as well."""
+        return await installations.list_installations(self._app)
+
+    async def list_repositories(self, installation_id: int) -> tuple[repositories.RepositoryRef, ...]:
+        """See `repositories.list_repositories`: those that the installation gives us."""
+        calls = InstallationCalls(
+            transport=self._client, installation_tokens=self._tokens, installation_id=installation_id
+        )
+        return await repositories.list_repositories(calls)
+
+    async def list_deliveries(self, *, cursor: str | None = None, per_page: int = 100) -> deliveries.DeliveryPage:
+        """See `deliveries.list_deliveries`: attempts to deliver to our webhook, newest first."""
+        return await deliveries.list_deliveries(self._app, cursor=cursor, per_page=per_page)
+
+    async def get_delivery(self, delivery_id: int) -> deliveries.FullDelivery:
+        """See `deliveries.get_delivery`: an attempt with what it sent."""
+        return await deliveries.get_delivery(self._app, delivery_id)
+
+    async def redeliver(self, delivery_id: int) -> None:
+        """See `deliveries.redeliver`: have GitHub send that event again.
+
+        :raises errors.Invalid: if it is too old.
+        """
+        await deliveries.redeliver(self._app, delivery_id)

@@ -5,6 +5,7 @@ https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-githu
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot import errors, telemetry
-from bot.github import client
+from bot.github import classify, client
 from bot.github.clock import Clock
 
 T = TypeVar("T")
@@ -92,18 +93,29 @@ class AppCalls:
         return self._clock.now() + timedelta(seconds=self._transport.ahead_seconds)
 
     async def call(self, method: str, path: str, shape: type[T], *, body: object = None) -> T:
-        """Make the call with a JWT; once more where our clock was the reason for a 401.
+        """The answer as a value of this shape.
 
-        What the App does as itself (asking, taking tokens) may be done twice.
+        What the App does as itself (asking, taking tokens, having an event sent again) may be done twice.
 
         :raises errors.GitHubError: if GitHub did not do it; the class says why.
         """
+        return await self._with_jwt(lambda: self._transport.call(self._made(method, path, body), shape))
+
+    async def fetch(self, method: str, path: str, *, body: object = None) -> classify.Answer:
+        """The answer as it came, a success.
+
+        :raises errors.GitHubError: if GitHub did not do it; the class says why.
+        """
+        return await self._with_jwt(lambda: self._transport.fetch(self._made(method, path, body)))
+
+    async def _with_jwt(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Send it; once more where our clock was the reason for a 401."""
         try:
-            return await self._transport.call(self._made(method, path, body), shape)
+            return await send()
         except errors.Unauthorized:
             if not self._auth.correct(self._transport.ahead_seconds):
                 raise
-        return await self._transport.call(self._made(method, path, body), shape)
+        return await send()
 
     def _made(self, method: str, path: str, body: object) -> client.Call:
         return client.Call(

@@ -1,13 +1,16 @@
-"""Calls about one repository, with a token for it alone; a token that ended early is renewed once on the way."""
+"""Calls about one repository, with a token for it alone, or about an installation, with a token that can only list.
+
+A token that ended early is renewed once on the way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot import errors
-from bot.github import classify, client, tokens, urls
+from bot.github import classify, client, pages, tokens, urls
 
 T = TypeVar("T")
 
@@ -17,7 +20,7 @@ class Ask:
     """What is asked of a repository."""
 
     method: str = "GET"
-    #: The path's parts below `/repos/{owner}/{name}`.
+    #: The path's parts below `/repos/{owner}/{name}`; none for the repository itself.
     parts: tuple[str | int, ...]
     query: Mapping[str, str | int] | None = None
     body: object = None
@@ -59,6 +62,18 @@ class Calls:
         """
         return await self._with_token(lambda token: self._transport.fetch(self._made(ask, token)))
 
+    async def walk(self, ask: Ask, read: Callable[[classify.Answer], Sequence[T]], *, most_pages: int) -> list[T]:
+        """See `pages.walk`: the entries of all pages of what is asked.
+
+        :raises errors.GitHubError: if GitHub does not say; the class says why.
+        """
+        return await pages.walk(
+            lambda page: self.fetch(replace(ask, query={**(ask.query or {}), **page})),
+            read,
+            most_pages=most_pages,
+            what=f"{'/'.join(map(str, ask.parts))} of {self.full_name}",
+        )
+
     async def prove(self) -> None:
         """Do nothing where this installation gives a token for this repository.
 
@@ -74,14 +89,7 @@ class Calls:
         return (await self._token(self._key(tokens.Purpose.GIT))).value
 
     async def _with_token(self, send: Callable[[tokens.Token], Awaitable[T]]) -> T:
-        key = self._key(tokens.Purpose.REPORT)
-        token = await self._token(key)
-        try:
-            return await send(token)
-        except errors.Unauthorized:
-            # Refused before anything was done, so this holds for writes as well.
-            self._tokens.drop(key, token)
-        return await send(await self._token(key))
+        return await _renewing(self._tokens, self._key(tokens.Purpose.REPORT), send, full_name=self.full_name)
 
     async def _token(self, key: tokens.Key) -> tokens.Token:
         return await self._tokens.get(key, full_name=self.full_name)
@@ -102,3 +110,45 @@ class Calls:
             accept=ask.accept,
             max_bytes=ask.max_bytes,
         )
+
+
+class InstallationCalls:
+    """Calls about one installation as a whole."""
+
+    def __init__(self, *, transport: client.Client, installation_tokens: tokens.Tokens, installation_id: int) -> None:
+        self.installation_id = installation_id
+        self._transport = transport
+        self._tokens = installation_tokens
+
+    async def fetch(self, path: str) -> classify.Answer:
+        """The answer to a question, as it came, a success. `path` is from `urls.path`.
+
+        :raises errors.GitHubError: if GitHub did not answer it; the class says why.
+        """
+        key = tokens.Key(installation_id=self.installation_id, repository_id=None, purpose=tokens.Purpose.LIST)
+        return await _renewing(self._tokens, key, lambda token: self._transport.fetch(self._made(path, token)))
+
+    def _made(self, path: str, token: tokens.Token) -> client.Call:
+        return client.Call(
+            method="GET",
+            path=path,
+            credential=token.value,
+            account=f"installation {self.installation_id}",
+            scope=f"{self.installation_id}/{tokens.Purpose.LIST}",
+        )
+
+
+async def _renewing(
+    kept: tokens.Tokens,
+    key: tokens.Key,
+    send: Callable[[tokens.Token], Awaitable[T]],
+    *,
+    full_name: str | None = None,
+) -> T:
+    token = await kept.get(key, full_name=full_name)
+    try:
+        return await send(token)
+    except errors.Unauthorized:
+        # Refused before anything was done, so this holds for writes as well.
+        kept.drop(key, token)
+    return await send(await kept.get(key, full_name=full_name))

@@ -6,19 +6,38 @@ https://docs.github.com/en/rest/checks/runs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from bot import errors, telemetry
+from bot.github import classify
 from bot.github.calls import Ask, Calls
 from bot.model import check
 
-_PER_PAGE = 100
 #: GitHub keeps at most 1,000 runs of one name.
 _PAGES = 10
 
 _log = telemetry.log("github")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A check run as GitHub has it."""
+
+    #: GitHub's.
+    id: int
+    name: str
+    #: Ours, as we gave it.
+    external_id: str | None
+    #: `queued`, `in_progress` or `completed`.
+    status: str
+    #: None before it is completed; `stale` where GitHub gave up waiting.
+    conclusion: str | None
+    #: How many were ever sent: an update adds to them.
+    annotations_count: int
 
 
 class _App(msgspec.Struct):
@@ -33,8 +52,25 @@ class _Run(msgspec.Struct):
     app: _App | None = None
 
 
+class _Output(msgspec.Struct):
+    annotations_count: int
+
+
+class _Shown(msgspec.Struct):
+    """A run that was asked for, not written: all that counts is there."""
+
+    id: int
+    name: str
+    head_sha: str
+    status: str
+    conclusion: str | None
+    output: _Output
+    external_id: str | None = None
+    app: _App | None = None
+
+
 class _Runs(msgspec.Struct):
-    check_runs: list[_Run]
+    check_runs: list[_Shown]
 
 
 async def create(calls: Calls, check_run: check.CheckRun) -> int:
@@ -62,29 +98,70 @@ async def update(calls: Calls, github_id: int, check_run: check.CheckRun) -> Non
         raise errors.AnswerLost(f"GitHub answered an update of check run {github_id} with another check run.")
 
 
-async def find(calls: Calls, *, external_id: str, name: str, head_sha: str, app_id: int) -> int | None:
-    """GitHub's id of our check run, or None if there is none.
+async def find(calls: Calls, *, external_id: str, name: str, head_sha: str, app_id: int) -> Found | None:
+    """Our check run with these marks, or None if there is none.
 
     :raises errors.GitHubError: if GitHub does not say.
     """
-    found: list[int] = []
-    for page in range(1, _PAGES + 1):
-        query: dict[str, str | int] = {"check_name": name, "app_id": app_id, "filter": "all"}
-        query |= {"per_page": _PER_PAGE, "page": page}
-        ask = Ask(parts=("commits", head_sha, "check-runs"), query=query)
-        runs = (await calls.call(ask, _Runs)).check_runs
-        # The filters are GitHub's word; what is written to must be ours by every mark.
-        found += [
-            run.id
-            for run in runs
-            if (run.external_id, run.name, run.head_sha) == (external_id, name, head_sha)
-            and (run.app is None or run.app.id == app_id)
-        ]
-        if len(runs) < _PER_PAGE:
-            break
+    ours = await _list(calls, head_sha, app_id, query={"check_name": name})
+    found = [run for run in ours if (run.external_id, run.name) == (external_id, name)]
     if len(found) > 1:
-        _log.warning("A check run is there twice; the newest counts.", action="check_run_twice", ids=sorted(found))
-    return max(found, default=None)
+        ids = sorted(run.id for run in found)
+        _log.warning("A check run is there twice; the newest counts.", action="check_run_twice", ids=ids)
+    return found[0] if found else None
+
+
+async def list_ours(calls: Calls, head_sha: str, app_id: int) -> tuple[Found, ...]:
+    """The check runs that our App made for the commit, newest first; at most 1,000.
+
+    :raises errors.GitHubError: if GitHub does not say.
+    """
+    return await _list(calls, head_sha, app_id)
+
+
+async def get(calls: Calls, github_id: int) -> Found | None:
+    """The check run with GitHub's id, whoever made it, or None if there is none.
+
+    :raises errors.NotReachable: if the repository is not ours to see.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    try:
+        run = await calls.call(Ask(parts=("check-runs", github_id)), _Shown)
+    except errors.NotReachable as error:
+        if error.status != 404:
+            raise
+        # Raises where it was the token that could not be had.
+        await calls.prove()
+        return None
+    if run.id != github_id:
+        raise errors.GitHubUnavailable(f"GitHub answered a question for check run {github_id} with another check run.")
+    return _found(run)
+
+
+async def _list(
+    calls: Calls, head_sha: str, app_id: int, *, query: Mapping[str, str | int] | None = None
+) -> tuple[Found, ...]:
+    def read(answer: classify.Answer) -> list[_Shown]:
+        return classify.decode(answer, _Runs, what=f"GET /repos/{calls.full_name}/commits/…/check-runs").check_runs
+
+    ask = Ask(parts=("commits", head_sha, "check-runs"), query={**(query or {}), "app_id": app_id, "filter": "all"})
+    runs = await calls.walk(ask, read, most_pages=_PAGES)
+    # The filters are GitHub's word; what is written to must be ours by every mark.
+    ours = {
+        run.id: _found(run) for run in runs if run.head_sha == head_sha and (run.app is None or run.app.id == app_id)
+    }
+    return tuple(ours[github_id] for github_id in sorted(ours, reverse=True))
+
+
+def _found(run: _Shown) -> Found:
+    return Found(
+        id=run.id,
+        name=run.name,
+        external_id=run.external_id,
+        status=run.status,
+        conclusion=run.conclusion,
+        annotations_count=run.output.annotations_count,
+    )
 
 
 def _proved(run: _Run, wanted: check.CheckRun) -> int:

@@ -1,6 +1,7 @@
 """Installations of the App, asked for as the App itself.
 
 https://docs.github.com/en/rest/apps/apps#get-an-installation-for-the-authenticated-app
+https://docs.github.com/en/rest/apps/apps#list-installations-for-the-authenticated-app
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from datetime import datetime
 
 import msgspec
 
-from bot.github import urls
+from bot.github import classify, pages, urls
 from bot.github.app_auth import AppCalls
 from bot.model import build
+
+_PAGES = 100
 
 
 class _Account(msgspec.Struct):
@@ -34,7 +37,28 @@ async def get_installation(calls: AppCalls, installation_id: int) -> build.Insta
     :raises errors.NotReachable: if it is not one of this App's, or was deleted.
     :raises errors.GitHubError: for all else that GitHub may answer.
     """
-    found = await calls.call("GET", urls.path("app", "installations", installation_id), _Installation)
+    return _installation(await calls.call("GET", urls.path("app", "installations", installation_id), _Installation))
+
+
+async def list_installations(calls: AppCalls) -> tuple[build.Installation, ...]:
+    """The installations of this App, the suspended ones as well; at most 10,000.
+
+    :raises errors.GitHubError: if GitHub does not say.
+    """
+
+    def read(answer: classify.Answer) -> list[_Installation]:
+        return classify.decode(answer, list[_Installation], what="GET /app/installations")
+
+    found = await pages.walk(
+        lambda page: calls.fetch("GET", urls.path("app", "installations", query=page)),
+        read,
+        most_pages=_PAGES,
+        what="installations of the App",
+    )
+    return tuple(_installation(one) for one in {one.id: one for one in found}.values())
+
+
+def _installation(found: _Installation) -> build.Installation:
     account = found.account or _Account()
     return build.Installation(
         id=found.id,

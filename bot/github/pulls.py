@@ -5,14 +5,16 @@ https://docs.github.com/en/rest/pulls/pulls
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
+from bot.github import classify
 from bot.github.calls import Ask, Calls
 
 _PER_PAGE = 100
+_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,15 @@ class Pull:
     author_id: int
     is_draft: bool
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPull:
+    """An open pull request, as read and as GitHub describes it in lists."""
+
+    pull: Pull
+    #: An object of JSON.
+    raw: bytes = field(repr=False)
 
 
 class _Id(msgspec.Struct):
@@ -81,6 +92,27 @@ async def list_pulls_of_head(calls: Calls, head_ref: str) -> tuple[Pull, ...]:
     found = [_pull(one) for one in await calls.call(Ask(parts=("pulls",), query=query), list[_Pull])]
     # GitHub leaves a filter out that it does not understand, and a fork of the same owner matches it too.
     return tuple(one for one in found if one.head_ref == head_ref and one.head_repository_id == calls.repository_id)
+
+
+async def list_open_pulls(calls: Calls) -> tuple[OpenPull, ...]:
+    """The open pull requests, the one that changed last first; at most 1,000.
+
+    :raises errors.GitHubError: if GitHub does not say.
+    """
+
+    def read(answer: classify.Answer) -> list[OpenPull]:
+        what = f"GET /repos/{calls.full_name}/pulls"
+        typed = classify.decode(answer, list[_Pull], what=what)
+        raw = classify.decode(answer, list[msgspec.Raw], what=what)
+        return [OpenPull(pull=_pull(one), raw=bytes(its)) for one, its in zip(typed, raw, strict=True)]
+
+    query: dict[str, str | int] = {"state": "open", "sort": "updated", "direction": "desc"}
+    found = await calls.walk(Ask(parts=("pulls",), query=query), read, most_pages=_PAGES)
+    by_number: dict[int, OpenPull] = {}
+    for one in found:
+        # What changes while the pages are read moves others onto the next one, where they are seen again.
+        by_number.setdefault(one.pull.number, one)
+    return tuple(by_number.values())
 
 
 def _pull(found: _Pull) -> Pull:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.github import checks, compare, contents, permissions, pulls
+from bot.github import checks, compare, contents, permissions, pulls, refs, repositories
 from bot.github.calls import Calls
 from bot.model import check
 
@@ -33,6 +33,18 @@ class Repository:
         """`owner/name` as it was given: a label."""
         return self._calls.full_name
 
+    async def get_raw(self) -> bytes:
+        """See `repositories.get_raw`: the repository as an object of JSON."""
+        return await repositories.get_raw(self._calls)
+
+    async def get_branch_head(self, name: str) -> str | None:
+        """See `refs.get_branch_head`: a commit, or None if there is no such branch."""
+        return await refs.get_branch_head(self._calls, name)
+
+    async def list_tags(self) -> tuple[refs.Tag, ...]:
+        """See `refs.list_tags`: at most 1,000, each with its commit."""
+        return await refs.list_tags(self._calls)
+
     async def get_file(self, path: str, *, ref: str) -> bytes | None:
         """See `contents.get_file`: the bytes, or None if there is no such file at that commit."""
         return await contents.get_file(self._calls, path, ref=ref, cache=self._files)
@@ -49,6 +61,10 @@ class Repository:
         """See `pulls.list_pulls_of_head`."""
         return await pulls.list_pulls_of_head(self._calls, head_ref)
 
+    async def list_open_pulls(self) -> tuple[pulls.OpenPull, ...]:
+        """See `pulls.list_open_pulls`: at most 1,000, the one that changed last first."""
+        return await pulls.list_open_pulls(self._calls)
+
     async def is_ahead_only(self, *, base: str, head: str) -> bool:
         """See `compare.is_ahead_only`: whether the head contains the whole base."""
         return await compare.is_ahead_only(self._calls, base=base, head=head)
@@ -64,11 +80,19 @@ class Repository:
         await checks.update(self._calls, github_id, check_run)
         return github_id
 
-    async def find_check_run(self, *, external_id: str, name: str, head_sha: str) -> int | None:
-        """See `checks.find`: GitHub's id of our check run, or None if there is none."""
+    async def find_check_run(self, *, external_id: str, name: str, head_sha: str) -> checks.Found | None:
+        """See `checks.find`: our check run with these marks, or None if there is none."""
         return await checks.find(
             self._calls, external_id=external_id, name=name, head_sha=head_sha, app_id=self._app_id
         )
+
+    async def get_check_run(self, github_id: int) -> checks.Found | None:
+        """See `checks.get`: the check run with this id, or None if there is none."""
+        return await checks.get(self._calls, github_id)
+
+    async def list_check_runs(self, *, head_sha: str) -> tuple[checks.Found, ...]:
+        """See `checks.list_ours`: our check runs of a commit, newest first; at most 1,000."""
+        return await checks.list_ours(self._calls, head_sha, self._app_id)
 
     async def git_token(self) -> str:
         """A token that can only read this repository's code, with at least ten minutes left: for `Source.token`."""

@@ -1,4 +1,6 @@
-"""Installation tokens: each for one repository and one purpose, renewed early, asked for once however many wait.
+"""Installation tokens: each for one purpose in one repository, renewed early, asked for once however many wait.
+
+One purpose is bound to no repository: to list those of an installation, with a token that can only read metadata.
 
 https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 """
@@ -32,12 +34,14 @@ _VISIBLE = re.compile(r"[\x21-\x7e]+\Z")
 
 
 class Purpose(enum.StrEnum):
-    """What a token is for; it can do nothing else, in no other repository."""
+    """What a token is for; it can do nothing else, in no other repository than the one it was made for."""
 
     #: Read the pipeline file, pull requests and permissions, write check runs. Never leaves this process.
     REPORT = "report"
     #: Fetch the code with git.
     GIT = "git"
+    #: List the repositories of the installation: the one purpose that is not bound to a repository.
+    LIST = "list"
 
 
 _READ, _WRITE = "read", "write"
@@ -45,6 +49,7 @@ PERMISSIONS: Mapping[Purpose, Mapping[str, str]] = MappingProxyType(
     {
         Purpose.REPORT: {"checks": _WRITE, "contents": _READ, "metadata": _READ, "pull_requests": _READ},
         Purpose.GIT: {"contents": _READ},
+        Purpose.LIST: {"metadata": _READ},
     }
 )
 
@@ -54,8 +59,13 @@ class Key:
     """Which token."""
 
     installation_id: int
-    repository_id: int
+    #: None for the whole installation, and then for no purpose but to list.
+    repository_id: int | None
     purpose: Purpose
+
+    def __post_init__(self) -> None:
+        if (self.repository_id is None) != (self.purpose is Purpose.LIST):
+            raise ValueError(f"a token to {self.purpose} cannot be for repository {self.repository_id}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +115,7 @@ class Tokens:
         await asyncio.gather(*flights, return_exceptions=True)
         self._kept.clear()
 
-    async def get(self, key: Key, *, full_name: str) -> Token:
+    async def get(self, key: Key, *, full_name: str | None = None) -> Token:
         """A token with enough life left. `full_name` is what the caller takes the repository's name to be.
 
         Who waits for the same token waits for one request; a caller that is cancelled does not end it for the others.
@@ -120,7 +130,7 @@ class Tokens:
             return kept
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._fetch(key), name=f"token for repository {key.repository_id}")
+            flight = asyncio.create_task(self._fetch(key), name=f"token for {_subject(key)}")
             self._flights[key] = flight
             flight.add_done_callback(functools.partial(self._landed, key))
         return await asyncio.shield(flight)
@@ -130,9 +140,9 @@ class Tokens:
         if self._kept.get(key) is token:
             del self._kept[key]
 
-    def _is_doubted(self, token: Token, full_name: str) -> bool:
+    def _is_doubted(self, token: Token, full_name: str | None) -> bool:
         # Renamed since, perhaps with another repository under the old name: the id decides, so ask by it.
-        if token.full_name is None or token.full_name.lower() == full_name.lower():
+        if token.full_name is None or full_name is None or token.full_name.lower() == full_name.lower():
             return False
         return self._clock.monotonic() - token.fetched_at_seconds > _NAME_DOUBTED_SECONDS
 
@@ -144,7 +154,9 @@ class Tokens:
 
     async def _fetch(self, key: Key) -> Token:
         path = urls.path("app", "installations", key.installation_id, "access_tokens")
-        body = {"repository_ids": [key.repository_id], "permissions": dict(PERMISSIONS[key.purpose])}
+        body: dict[str, object] = {"permissions": dict(PERMISSIONS[key.purpose])}
+        if key.repository_id is not None:
+            body["repository_ids"] = [key.repository_id]
         try:
             granted = await self._calls.call("POST", path, _Granted, body=body)
         except errors.Invalid as error:
@@ -159,7 +171,7 @@ class Tokens:
         if not _VISIBLE.match(granted.token):
             raise errors.GitHubUnavailable("GitHub answered a request for a token with something that is none.")
         full_name = None
-        if granted.repositories is not None:
+        if key.repository_id is not None and granted.repositories is not None:
             names = [one.full_name for one in granted.repositories if one.id == key.repository_id]
             if not names:
                 raise errors.NotReachable(
@@ -193,6 +205,10 @@ class Tokens:
 def usable_seconds(life_seconds: float) -> float:
     """For how long a token with so much life may be given away: with a reserve, or half of a life that is short."""
     return min(MAX_AGE_SECONDS, max(life_seconds - _RESERVE_SECONDS, life_seconds / 2, 0.0))
+
+
+def _subject(key: Key) -> str:
+    return f"installation {key.installation_id}" if key.repository_id is None else f"repository {key.repository_id}"
 
 
 def _covers(has: str | None, needs: str) -> bool:

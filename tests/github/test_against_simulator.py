@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
+import msgspec
 import pytest
 
 from bot import errors, telemetry
 from bot.github import GitHub, Patience, Repository
+from bot.github.repositories import RepositoryRef
 from bot.simulator import Simulator
 from tests.github.test_checks import QUEUED, RUN
 
@@ -20,6 +23,8 @@ async def simulator() -> AsyncIterator[Simulator]:
     """The simulated GitHub."""
     async with Simulator() as opened:
         yield opened
+        # Every answer was one that GitHub's own description allows.
+        assert opened.problems == []
 
 
 @pytest.fixture
@@ -73,7 +78,8 @@ async def test_f6_a_run_whose_answer_was_lost_is_found_again(simulator: Simulato
     with pytest.raises(errors.AnswerLost):
         await hello.put_check_run(wanted)
     found = await hello.find_check_run(external_id="01J0", name=wanted.name, head_sha=wanted.head_sha)
-    assert [found] == [run.id for run in simulator.check_runs("octo/hello", wanted.head_sha)]
+    assert found is not None
+    assert [found.id] == [run.id for run in simulator.check_runs("octo/hello", wanted.head_sha)]
 
 
 async def test_f40_a_renamed_repository_is_served_under_its_old_name(simulator: Simulator, hello: Repository) -> None:
@@ -172,3 +178,146 @@ async def test_f34_a_used_up_limit_is_kept(simulator: Simulator, hello: Reposito
         with pytest.raises(errors.RateLimited):
             await hello.get_file("other", ref=sha)
     assert len(simulator.requests) <= 1
+
+
+def _tokens(simulator: Simulator) -> list[object]:
+    return [one.body for one in simulator.requests if one.path.endswith("/access_tokens")]
+
+
+async def test_deliveries_are_read_back_and_sent_again(simulator: Simulator, github: GitHub) -> None:
+    # Nobody listens there.
+    simulator.webhook_url = "http://127.0.0.1:1/webhook"
+    created = await simulator.create_repository("octo/hello", {"a": "ü\n"})
+    await simulator.push_many(created, [f"b{number}" for number in range(60)])
+    await simulator.hooks.settle()
+    page = await github.list_deliveries()
+    attempts = list(page.attempts)
+    assert len(attempts) == 100
+    while page.next_cursor is not None:
+        page = await github.list_deliveries(cursor=page.next_cursor)
+        attempts += page.attempts
+    assert [one.id for one in attempts] == [one.id for one in reversed(simulator.deliveries)]
+    assert {(one.is_ok, one.is_redelivery, one.status_code) for one in attempts} == {(False, False, 502)}
+    assert (attempts[0].repository_id, attempts[0].action) == (created.id, simulator.deliveries[-1].action)
+
+    failed = next(one for one in attempts if one.event == "push")
+    sent = next(one for one in simulator.deliveries if one.id == failed.id)
+    shown = await github.get_delivery(failed.id)
+    assert shown.attempt == failed
+    assert msgspec.json.decode(shown.payload_json) == msgspec.json.decode(sent.body)
+    assert shown.request_headers["x-hub-signature-256"] == simulator.sign(sent.body)
+
+    await github.redeliver(failed.id)
+    await simulator.hooks.settle()
+    again = (await github.list_deliveries(per_page=1)).attempts[0]
+    assert (again.guid, again.is_redelivery) == (failed.guid, True)
+    assert again.id != failed.id
+
+
+async def test_a_delivery_that_is_too_old_is_not_sent_again(simulator: Simulator, github: GitHub) -> None:
+    simulator.webhook_url = "http://127.0.0.1:1/webhook"
+    await simulator.create_repository("octo/hello")
+    await simulator.hooks.settle()
+    (sent,) = simulator.deliveries
+    sent.created_at -= timedelta(days=3, seconds=1)
+    with pytest.raises(errors.Invalid, match="too old"):
+        await github.redeliver(sent.id)
+    with pytest.raises(errors.NotReachable):
+        await github.redeliver(1)
+    with pytest.raises(errors.NotReachable):
+        await github.get_delivery(1)
+    with pytest.raises(errors.Invalid):
+        await github.list_deliveries(cursor="nonsense")
+    assert len(simulator.deliveries) == 1
+
+
+async def test_installations_and_their_repositories_are_listed(
+    simulator: Simulator, github: GitHub, hello: Repository
+) -> None:
+    for number in range(101):
+        simulator.create_user(f"user{number}")
+        simulator.install(f"user{number}")
+    simulator.suspend("user7")
+    listed = await github.list_installations()
+    assert {one.id for one in listed} == set(simulator.installations)
+    assert [one.account for one in listed if one.state == "suspended"] == ["user7"]
+    ours, suspended = simulator.installation_of("octo"), simulator.installation_of("user7")
+    assert ours is not None
+    assert suspended is not None
+    archived = await simulator.create_repository("octo/old", default_branch="trunk")
+    archived.is_archived = True
+    await simulator.create_repository("mona/other")
+    simulator.requests.clear()
+    assert await github.list_repositories(ours.id) == (
+        RepositoryRef(id=hello.id, full_name="octo/hello", default_branch="main", is_archived=False),
+        RepositoryRef(id=archived.id, full_name="octo/old", default_branch="trunk", is_archived=True),
+    )
+    assert _tokens(simulator) == [{"permissions": {"metadata": "read"}}]
+    with pytest.raises(errors.Suspended):
+        await github.list_repositories(suspended.id)
+    with pytest.raises(errors.NotReachable):
+        await github.list_repositories(1)
+
+
+async def test_what_a_repository_has_now_is_read(simulator: Simulator, hello: Repository) -> None:
+    described = msgspec.json.decode(await hello.get_raw())
+    assert (described["id"], described["full_name"]) == (hello.id, "octo/hello")
+    base = _head(simulator)
+    head = await simulator.push("octo/hello", "feature/ü#1", {"a": "1\n"}, start="main")
+    assert await hello.get_branch_head("feature/ü#1") == head
+    assert await hello.get_branch_head("main") == base
+    assert await hello.get_branch_head("feature") is None
+    simulator.rename("octo/hello", "renamed")
+    assert await hello.get_branch_head("main") == base
+    await simulator.push_tags("octo/renamed", [f"v{number}" for number in range(101)])
+    await simulator.push_tags("octo/renamed", ["annotated"], head, message="an object of its own")
+    tags = {tag.name: tag.sha for tag in await hello.list_tags()}
+    assert len(tags) == 102
+    assert (tags["v100"], tags["annotated"]) == (base, head)
+    await simulator.delete_repository("octo/renamed")
+    for gone in (hello.get_branch_head("main"), hello.list_tags(), hello.get_raw(), hello.list_open_pulls()):
+        with pytest.raises(errors.NotReachable):
+            await gone
+
+
+async def test_all_open_pull_requests_are_read(simulator: Simulator, hello: Repository) -> None:
+    await simulator.push_many("octo/hello", ["topic", "closed"])
+    first = await simulator.open_pull_request("octo/hello", "topic", base="main")
+    await simulator.close(await simulator.open_pull_request("octo/hello", "closed", base="main"))
+    # A hundred more in a moment, each like the first one.
+    for number in range(3, 103):
+        simulator.pulls[hello.id, number] = dataclasses.replace(first, id=first.id + number, number=number)
+    newest = simulator.pulls[hello.id, 7]
+    newest.updated_at += timedelta(seconds=60)
+    listed = await hello.list_open_pulls()
+    assert len(listed) == 101
+    assert {one.pull.number for one in listed} == {1, *range(3, 103)}
+    assert listed[0].pull.number == 7
+    raw = msgspec.json.decode(listed[0].raw)
+    assert (raw["number"], raw["title"], raw["head"]["sha"]) == (7, first.title, first.head_sha)
+    assert await hello.get_pull(7) == listed[0].pull
+
+
+async def test_our_check_runs_of_a_commit_are_read(simulator: Simulator, hello: Repository) -> None:
+    sha = _head(simulator)
+    foreign = await simulator.create_foreign_check_run("octo/hello", sha, name=RUN.name)
+    ids = [
+        await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha, name=f"buildhook / {number}"))
+        for number in range(101)
+    ]
+    listed = await hello.list_check_runs(head_sha=sha)
+    assert [one.id for one in listed] == ids[::-1]
+    told = listed[0]
+    assert (told.name, told.external_id, told.annotations_count) == ("buildhook / 100", "01J0", 2)
+    assert (told.status, told.conclusion) == ("completed", "failure")
+    assert await hello.get_check_run(told.id) == told
+    await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha, name=told.name), github_id=told.id)
+    again = await hello.find_check_run(external_id="01J0", name=told.name, head_sha=sha)
+    assert again == dataclasses.replace(told, annotations_count=4)
+    assert (await hello.get_check_run(foreign.id)) is not None
+    assert await hello.get_check_run(1) is None
+    with pytest.raises(errors.GitHubError):
+        await hello.list_check_runs(head_sha="1" * 40)
+    simulator.suspend("octo")
+    with pytest.raises(errors.Suspended):
+        await hello.list_check_runs(head_sha=sha)

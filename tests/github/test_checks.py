@@ -9,6 +9,7 @@ import pytest
 
 from bot import errors
 from bot.github import Repository
+from bot.github.checks import Found
 from bot.model import check
 from tests.github.conftest import APP_ID, REPOSITORY_ID, SHA, TOKEN_PATH, Reply, Server, granted
 
@@ -59,9 +60,24 @@ def run(github_id: int = 4, **changes: object) -> dict[str, object]:
         "head_sha": SHA,
         "external_id": RUN.external_id,
         "status": "queued",
+        "conclusion": None,
+        "output": {"title": None, "summary": None, "text": None, "annotations_count": 0, "annotations_url": "x"},
         "app": {"id": APP_ID, "slug": "buildhook"},
     }
     return shown | changes
+
+
+def found(github_id: int = 4, **changes: object) -> Found:
+    """That check run as it is told."""
+    told = Found(
+        id=github_id,
+        name=RUN.name,
+        external_id=RUN.external_id,
+        status="queued",
+        conclusion=None,
+        annotations_count=0,
+    )
+    return dataclasses.replace(told, **changes)  # type: ignore[arg-type]
 
 
 async def test_a_check_run_is_made_with_all_that_it_has(repository: Repository, server: Server) -> None:
@@ -165,7 +181,7 @@ async def test_f6_a_run_whose_answer_was_lost_is_found_by_our_marks(repository: 
         run(6, external_id=None),
     ]
     server.on("GET", OF_COMMIT, Reply(data={"total_count": 6, "check_runs": [*strangers, run(4)]}))
-    assert await repository.find_check_run(external_id="01J0", name=RUN.name, head_sha=SHA) == 4
+    assert await repository.find_check_run(external_id="01J0", name=RUN.name, head_sha=SHA) == found(4)
     assert server.asked("GET")[0].query == {
         "check_name": RUN.name,
         "app_id": str(APP_ID),
@@ -186,7 +202,7 @@ async def test_a_run_is_found_on_a_later_page_and_the_newest_counts(repository: 
         Reply(data={"check_runs": [*others[:98], run(201), run(200)]}),
         Reply(data={"check_runs": []}),
     )
-    assert await repository.find_check_run(external_id="01J0", name=RUN.name, head_sha=SHA) == 201
+    assert await repository.find_check_run(external_id="01J0", name=RUN.name, head_sha=SHA) == found(201)
     assert [one.query["page"] for one in server.asked("GET")] == ["1", "2", "3"]
 
 
@@ -226,3 +242,65 @@ async def test_a_push_costs_three_calls_after_the_token(repository: Repository, 
     await repository.put_check_run(RUN, github_id=github_id)
     assert [one.method for one in server.seen if one.path != TOKEN_PATH] == ["GET", "POST", "PATCH"]
     assert len(server.seen) == 4
+
+
+async def test_what_a_run_says_of_itself_is_told(repository: Repository, server: Server) -> None:
+    shown = run(status="completed", conclusion="failure", output={"annotations_count": 51})
+    told = found(status="completed", conclusion="failure", annotations_count=51)
+    server.on("GET", OF_COMMIT, Reply(data={"check_runs": [shown]}))
+    server.on("GET", f"{RUNS}/4", Reply(data=shown))
+    assert await repository.find_check_run(external_id="01J0", name=RUN.name, head_sha=SHA) == told
+    assert await repository.get_check_run(4) == told
+
+
+async def test_the_runs_of_a_commit_are_all_of_our_app(repository: Repository, server: Server) -> None:
+    first = [run(number) for number in range(100, 200)]
+    second = [run(number, name="other", external_id=None) for number in range(199, 230)]
+    strangers = [run(1, app={"id": 1}), run(2, head_sha="b" * 40)]
+    more = {"link": f'<{server.url}/repositories/1/x?page=1>; rel="prev", <{server.url}/y?page=2>; rel="next"'}
+    last = {"link": f'<{server.url}/y?page=1>; rel="prev", <{server.url}/y?page=1>; rel="first"'}
+    server.on(
+        "GET",
+        OF_COMMIT,
+        Reply(data={"check_runs": first}, headers=more),
+        Reply(data={"check_runs": [*second, *strangers]}, headers=last),
+    )
+    listed = await repository.list_check_runs(head_sha=SHA)
+    assert [one.id for one in listed] == list(range(229, 99, -1))
+    assert listed[0] == found(229, name="other", external_id=None)
+    assert [one.query for one in server.asked("GET")] == [
+        {"app_id": str(APP_ID), "filter": "all", "per_page": "100", "page": page} for page in ("1", "2")
+    ]
+
+
+async def test_a_run_that_is_not_there_is_none(repository: Repository, server: Server) -> None:
+    assert await repository.get_check_run(4) is None
+    server.on("GET", f"{RUNS}/4", Reply(status=410, data={"message": "Gone"}))
+    with pytest.raises(errors.NotReachable):
+        await repository.get_check_run(4)
+
+
+async def test_f39_a_run_in_a_repository_that_was_taken_away_is_not_missing(
+    repository: Repository, server: Server
+) -> None:
+    server.on("POST", TOKEN_PATH, Reply(status=404, data={"message": "Not Found"}))
+    with pytest.raises(errors.NotReachable):
+        await repository.get_check_run(4)
+
+
+@pytest.mark.parametrize("data", [[], None, {}, run(output=None), run(status=None), run(5)])
+async def test_a_question_that_is_answered_with_no_check_run_has_no_answer(
+    repository: Repository, server: Server, data: object
+) -> None:
+    server.on("GET", f"{RUNS}/4", Reply(data=data))
+    with pytest.raises(errors.GitHubUnavailable):
+        await repository.get_check_run(4)
+
+
+@pytest.mark.parametrize("data", [[], None, {}, {"check_runs": [{}]}, {"check_runs": [run(output={})]}])
+async def test_a_list_of_another_shape_is_no_empty_list(repository: Repository, server: Server, data: object) -> None:
+    server.on("GET", OF_COMMIT, Reply(data=data))
+    with pytest.raises(errors.GitHubUnavailable):
+        await repository.list_check_runs(head_sha=SHA)
+    with pytest.raises(errors.GitHubUnavailable):
+        await repository.find_check_run(external_id="01J0", name=RUN.name, head_sha=SHA)

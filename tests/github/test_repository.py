@@ -178,7 +178,8 @@ async def test_a_bots_login_arrives_as_it_is(repository: Repository, server: Ser
     assert await repository.get_permission("hello[bot]", user_id=USER_ID) == "write"
 
 
-def _pull(number: int = 1, *, head_ref: str = "topic", head_id: int | None = REPOSITORY_ID) -> dict[str, object]:
+def make_pull(number: int = 1, *, head_ref: str = "topic", head_id: int | None = REPOSITORY_ID) -> dict[str, object]:
+    """A pull request as GitHub answers."""
     return {
         "number": number,
         "state": "open",
@@ -191,7 +192,7 @@ def _pull(number: int = 1, *, head_ref: str = "topic", head_id: int | None = REP
 
 
 async def test_a_pull_request_is_read(repository: Repository, server: Server) -> None:
-    server.on("GET", "/repos/octo/hello/pulls/1", Reply(data=_pull(head_id=None) | {"user": None, "draft": None}))
+    server.on("GET", "/repos/octo/hello/pulls/1", Reply(data=make_pull(head_id=None) | {"user": None, "draft": None}))
     assert await repository.get_pull(1) == Pull(
         number=1,
         state="open",
@@ -211,7 +212,7 @@ async def test_a_pull_request_is_read(repository: Repository, server: Server) ->
 
 
 async def test_pull_requests_of_a_branch_are_those_of_this_repository(repository: Repository, server: Server) -> None:
-    listed = [_pull(1), _pull(2, head_ref="other"), _pull(3, head_id=99), _pull(4, head_id=None)]
+    listed = [make_pull(1), make_pull(2, head_ref="other"), make_pull(3, head_id=99), make_pull(4, head_id=None)]
     server.on("GET", "/repos/octo/hello/pulls", Reply(data=listed))
     (found,) = await repository.list_pulls_of_head("topic")
     assert (found.number, found.author, found.is_draft) == (1, "mona", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,22 @@ async def test_lists_are_chosen_by_state_head_and_base(
     assert await numbers("state=all") == [2, 1]
     assert await numbers("state=all&head=octo:topic") == [1]
     assert await numbers("state=all&base=topic") == [other.number]
+
+
+async def test_lists_are_sorted_by_creation_or_update(
+    client: Client, repository: Repository, pull: PullRequest
+) -> None:
+    await client.github.push(repository, "other", {"b.txt": "b"})
+    other = await client.github.open_pull_request(repository, "other", "main")
+    pull.updated_at = other.updated_at + timedelta(seconds=5)
+
+    async def numbers(query: str) -> list[int]:
+        return [one["number"] for one in (await client("GET", f"/repos/octo/hello/pulls?{query}")).body]
+
+    assert await numbers("sort=created") == await numbers("") == [2, 1]
+    assert await numbers("direction=asc") == [1, 2]
+    assert await numbers("sort=updated&direction=desc") == [1, 2]
+    assert await numbers("sort=updated") == [2, 1]
 
 
 async def test_a_push_to_the_head_synchronizes(

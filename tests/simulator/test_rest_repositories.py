@@ -171,6 +171,18 @@ async def test_branches_and_refs(client: Client, repository: Repository) -> None
     assert (await client("GET", "/repos/octo/hello/git/ref/pull/1/head")).body["object"]["sha"] == sha
 
 
+async def test_tags_are_listed_with_the_commits_that_they_stand_for(client: Client, repository: Repository) -> None:
+    first = repository.heads["main"]
+    await client.github.push_tags(repository, ["v1", "release/ü"])
+    second = await client.github.push(repository, "main", {"a.txt": "a"})
+    await client.github.push_tags(repository, ["v2"], message="two")
+    assert repository.tags["v2"] != second
+    listed = (await client("GET", "/repos/octo/hello/tags?per_page=2")).body
+    assert [(one["name"], one["commit"]["sha"]) for one in listed] == [("v2", second), ("v1", first)]
+    listed = (await client("GET", "/repos/octo/hello/tags?per_page=2&page=2")).body
+    assert [one["name"] for one in listed] == ["release/ü"]
+
+
 async def test_a_commit_has_its_files(client: Client, repository: Repository) -> None:
     sha = await client.github.push(
         repository, "main", {"README.md": None, "src/app.py": "print(2)\n", "new.txt": "a\nb\n"}, "Change much"

@@ -16,7 +16,7 @@ def _pull(this: call.Call, name: str = "pull_number") -> values.PullRequest:
 
 
 async def list_pulls(this: call.Call) -> call.Answer:
-    """`state` (open by default), `head` (`owner:branch`), `base`; newest first."""
+    """`state` (open by default), `head` (`owner:branch`), `base`; `sort` (`created`, `updated`) and `direction`."""
     state, head, base = this.query.get("state", "open"), this.query.get("head"), this.query.get("base")
     found = []
     for pull in this.world.pulls.values():
@@ -28,7 +28,13 @@ async def list_pulls(this: call.Call) -> call.Answer:
             and base in (None, pull.base_branch)
         ):
             found.append(pull)
-    items, headers = this.page(found[::-1])
+    is_by_update = this.query.get("sort") == "updated"
+    if is_by_update:
+        found.sort(key=lambda pull: pull.updated_at)
+    # GitHub's default: the newest first, but the one that was longest left alone first.
+    if this.query.get("direction", "asc" if is_by_update else "desc") == "desc":
+        found.reverse()
+    items, headers = this.page(found)
     association = this.world.association
     body = [
         this.world.shapes.pull_request(pull, association=association(pull.repository, pull.author)) for pull in items

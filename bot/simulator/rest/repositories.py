@@ -60,6 +60,14 @@ async def list_matching_refs(this: call.Call) -> call.Answer:
     return call.Answer(body=[await _ref_body(this, name, sha) for name, sha in items], headers=headers)
 
 
+async def list_tags(this: call.Call) -> call.Answer:
+    """The last name first, each with the commit that it stands for, also where the tag is an object of its own."""
+    items, headers = this.page(sorted(this.repository.tags.items(), reverse=True))
+    its_git, shapes = this.world.git_of(this.repository), this.world.shapes
+    body = [shapes.tag(this.repository, name, await its_git.peel(sha)) for name, sha in items]
+    return call.Answer(body=body, headers=headers)
+
+
 async def commit_of(this: call.Call, ref: str) -> values.Commit:
     """:raises ApiError: 422, if there is no such commit"""
     sha = await this.resolve(ref)
@@ -168,6 +176,7 @@ ROUTES = (
         handler=list_matching_refs,
         needs="contents:read",
     ),
+    call.Route(method="GET", template=_REPOSITORY + "/tags", handler=list_tags, needs="contents:read"),
     call.Route(method="GET", template=_REPOSITORY + "/commits", handler=list_commits, needs="contents:read"),
     call.Route(
         method="GET",

@@ -26,6 +26,16 @@ class CommitShapes(repositories.RepositoryShapes):
         url = f"{self.repository_url(repository)}/commits/{sha}"
         return {"name": name, "commit": {"sha": sha, "url": url}, "protected": False}
 
+    def tag(self, repository: values.Repository, name: str, sha: str) -> accounts.Body:
+        url = self.repository_url(repository)
+        return {
+            "name": name,
+            "zipball_url": f"{url}/zipball/refs/tags/{quote(name)}",
+            "tarball_url": f"{url}/tarball/refs/tags/{quote(name)}",
+            "commit": {"sha": sha, "url": f"{url}/commits/{sha}"},
+            "node_id": accounts.node_id("REF", f"refs/tags/{name}"),
+        }
+
     def branch(self, repository: values.Repository, name: str, commit: values.Commit) -> accounts.Body:
         url = f"{self.repository_url(repository)}/branches/{quote(name, safe='')}"
         html = f"{repository.html_url}/tree/{quote(name)}"

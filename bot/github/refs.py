@@ -1,0 +1,69 @@
+"""Branches and tags as they are now.
+
+https://docs.github.com/en/rest/branches/branches#get-a-branch
+https://docs.github.com/en/rest/repos/repos#list-repository-tags
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from bot import errors
+from bot.github import classify
+from bot.github.calls import Ask, Calls
+
+_PAGES = 10
+_NO_BRANCH = "branch not found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """A tag."""
+
+    #: Without `refs/tags/`.
+    name: str
+    #: The commit that it stands for, also where it is annotated and so an object of its own.
+    sha: str
+
+
+class _Commit(msgspec.Struct):
+    sha: str
+
+
+class _Named(msgspec.Struct):
+    """A branch or a tag."""
+
+    name: str
+    commit: _Commit
+
+
+async def get_branch_head(calls: Calls, name: str) -> str | None:
+    """The commit that the branch points at, or None if there is no branch of that name.
+
+    :param name: without `refs/heads/`; slashes belong to it
+    :raises errors.NotReachable: if the repository is not ours to see.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    try:
+        found = await calls.call(Ask(parts=("branches", name)), _Named)
+    except errors.NotReachable as error:
+        if _NO_BRANCH not in str(error).lower():
+            raise
+        return None
+    # GitHub redirects from the name that a branch had before it was renamed.
+    return found.commit.sha if found.name == name else None
+
+
+async def list_tags(calls: Calls) -> tuple[Tag, ...]:
+    """The tags, as GitHub orders them; at most 1,000.
+
+    :raises errors.GitHubError: if GitHub does not say.
+    """
+
+    def read(answer: classify.Answer) -> list[_Named]:
+        return classify.decode(answer, list[_Named], what=f"GET /repos/{calls.full_name}/tags")
+
+    found = await calls.walk(Ask(parts=("tags",)), read, most_pages=_PAGES)
+    return tuple(Tag(name=name, sha=sha) for name, sha in {one.name: one.commit.sha for one in found}.items())

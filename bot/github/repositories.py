@@ -1,0 +1,81 @@
+"""Repositories as GitHub describes them: those of an installation, and one of them whole.
+
+https://docs.github.com/en/rest/apps/installations#list-repositories-accessible-to-the-app-installation
+https://docs.github.com/en/rest/repos/repos#get-a-repository
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from bot import errors
+from bot.github import classify, pages, urls
+from bot.github.calls import Ask, Calls, InstallationCalls
+
+_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryRef:
+    """A repository of an installation."""
+
+    id: int
+    #: `owner/name` at that moment: a label.
+    full_name: str
+    #: Name of a branch, which is not there yet where the repository is empty.
+    default_branch: str
+    is_archived: bool
+
+
+class _Repository(msgspec.Struct):
+    id: int
+    full_name: str
+    default_branch: str
+    archived: bool = False
+
+
+class _Repositories(msgspec.Struct):
+    repositories: list[_Repository]
+
+
+class _Id(msgspec.Struct):
+    id: int
+
+
+async def list_repositories(calls: InstallationCalls) -> tuple[RepositoryRef, ...]:
+    """The repositories that the installation gives us; at most 10,000.
+
+    :raises errors.NotReachable: if the installation is not one of this App's, or was deleted.
+    :raises errors.Suspended: if it is suspended.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+
+    def read(answer: classify.Answer) -> list[_Repository]:
+        return classify.decode(answer, _Repositories, what="GET /installation/repositories").repositories
+
+    found = await pages.walk(
+        lambda page: calls.fetch(urls.path("installation", "repositories", query=page)),
+        read,
+        most_pages=_PAGES,
+        what=f"repositories of installation {calls.installation_id}",
+    )
+    refs = (
+        RepositoryRef(id=one.id, full_name=one.full_name, default_branch=one.default_branch, is_archived=one.archived)
+        for one in found
+    )
+    return tuple({ref.id: ref for ref in refs}.values())
+
+
+async def get_raw(calls: Calls) -> bytes:
+    """The repository as GitHub describes it: an object of JSON.
+
+    :raises errors.NotReachable: if it is not ours to see, or its name belongs to another one by now.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    answer = await calls.fetch(Ask(parts=()))
+    found = classify.decode(answer, _Id, what=f"GET /repos/{calls.full_name}")
+    if found.id != calls.repository_id:
+        raise errors.NotReachable(f"{calls.full_name} is not repository {calls.repository_id} but {found.id}.")
+    return answer.body
