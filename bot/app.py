@@ -28,7 +28,7 @@ from bot.model import build, delivery, job
 from bot.replica import Replica
 from bot.settings import Settings
 from bot.store import Store, builds, checks, deliveries, hints
-from bot.webhooks import door, inbox
+from bot.webhooks import door, inbox, intake, recovery
 
 #: How often committed pages are moved into the database file, out of the way of the answers.
 CHECKPOINT_SECONDS = 1.0
@@ -164,6 +164,7 @@ class Service:
             replica=self._replica,
             new_id=self._new_id,
             details_url=self._details_url,
+            taking=self._inbox,
         )
 
     async def _open_work(self, work: _Work | None) -> None:
@@ -261,6 +262,7 @@ class _Work:
         replica: Replica,
         new_id: Callable[[], str],
         details_url: Callable[[str, str], str],
+        taking: inbox.Inbox,
     ) -> None:
         assert settings.app_id is not None
         assert settings.private_key is not None
@@ -311,8 +313,16 @@ class _Work:
             now=replica.now,
         )
         self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
-        self._sweeper = sweeper.Sweeper(
-            store, engine=self._engine, logs=logs, retention=timedelta(days=settings.retention_days), now=replica.now
+        retention = timedelta(days=settings.retention_days)
+        self._sweeper = sweeper.Sweeper(store, engine=self._engine, logs=logs, retention=retention, now=replica.now)
+        self._recovery = recovery.Recovery(
+            store,
+            github=self._github,
+            intake=intake.Intake(taking, app_id=settings.app_id, now=replica.now),
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
+            retention=retention,
         )
 
     async def open(self) -> None:
@@ -333,6 +343,7 @@ class _Work:
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._overdue.run(), name="overdue")
             group.create_task(self._sweeper.run(), name="sweeper")
+            group.create_task(self._recovery.run(), name="recovery")
 
     def take_hint(self, word: str) -> None:
         """Another replica made work of this kind, or of any (`*`)."""

@@ -121,6 +121,10 @@ class Metrics:
         self.conflicts = self._counter("webhook_conflicts_total", "Known delivery ids that came with another body.")
         self.secret_used = self._counter("webhook_secret_used_total", "Proved signatures, by secret.", "secret")
         self.answer_seconds = self._histogram("webhook_ack_duration_seconds", "Request to answer.", seconds)
+        self.recovered = self._counter(
+            "webhook_recovered_total", "Deliveries that GitHub could not deliver.", "outcome"
+        )
+        self.missed = self._gauge("webhook_missed", "Deliveries known to be missing in the inbox.")
         self.inbox_depth = self._gauge("inbox_depth", "Deliveries still to be handled.")
         self.inbox_bytes = self._gauge("inbox_bytes", "Bytes of the deliveries still to be handled.")
         self.handled = self._counter("deliveries_finished_total", "Deliveries by how they ended.", "event", "state")

@@ -37,7 +37,7 @@ UNFINISHED = frozenset({State.RECEIVED, State.HANDLING, State.RETRYING})
 class VerifiedDelivery:
     """A request whose signature was proved and whose body parsed: the only thing that the inbox takes.
 
-    Only `bot.webhooks.parse.delivery` makes one.
+    Only `bot.webhooks.parse` makes one: `delivery` of a request, `recovered` of what GitHub's API told the App itself.
     """
 
     #: `X-GitHub-Delivery`, 1 to 72 characters of `[A-Za-z0-9-]`.
@@ -59,7 +59,7 @@ class VerifiedDelivery:
     received_at: datetime
     #: All request headers as received; names in lower case.
     headers: Mapping[str, str]
-    #: The raw bytes that were signed.
+    #: The raw bytes that were signed, or as GitHub's API gave them.
     body: bytes
 
 

@@ -1,4 +1,7 @@
-"""Reads a proved request into a delivery: pure; every request becomes a delivery or one of a closed set of refusals."""
+"""Reads a proved request into a delivery: pure; every request becomes a delivery or one of a closed set of refusals.
+
+Besides, it reads what GitHub's API told the App itself, where a request never came.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ _GUID = re.compile(r"[A-Za-z0-9-]{1,72}", re.ASCII)
 _EVENT = re.compile(r"[A-Za-z0-9_]{1,100}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _UNPROVED = "The request does not prove that it comes from GitHub."
+#: Bears where a delivery came from that was no request; in a request it says nothing.
+SOURCE = "x-buildhook-source"
+#: What GitHub's API told of a request is kept by these headers; the others were about its bytes.
+_KEPT = re.compile(r"x-github-[a-z-]+|user-agent", re.ASCII)
 
 
 def refuse_early(headers: Mapping[str, str]) -> None:
@@ -51,13 +58,35 @@ def delivery(
     secrets: Sequence[bytes],
     app_id: int,
 ) -> tuple[model.VerifiedDelivery, int]:
-    """Prove the request, then look inside: the only maker of a `VerifiedDelivery`.
+    """Prove the request, then look inside.
 
     :param headers: names in lower case.
     :return: the delivery, and the position of the secret that proved it.
     :raises errors.DeliveryRefused: 400, 401 or 403.
     """
     secret = _prove(headers, body=body, secrets=secrets)
+    named = {name: value for name, value in headers.items() if name != SOURCE} if SOURCE in headers else headers
+    return _read(named, body=body, received_at=received_at, app_id=app_id), secret
+
+
+def recovered(
+    headers: Mapping[str, str], *, body: bytes, received_at: datetime, app_id: int, source: str
+) -> model.VerifiedDelivery:
+    """Read what GitHub's API gave to the App itself, which is the proof; all else is checked as at the door.
+
+    :param headers: of the request that GitHub made or would have made; names in lower case.
+    :param body: the payload as JSON.
+    :param source: how we came by it; `x-buildhook-source` bears it.
+    :raises errors.DeliveryRefused: 400, 403 or 413.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise too_large()
+    kept = {name: value for name, value in headers.items() if _KEPT.fullmatch(name)}
+    marked = {**kept, "content-type": model.JSON, SOURCE: source}
+    return _read(marked, body=body, received_at=received_at, app_id=app_id)
+
+
+def _read(headers: Mapping[str, str], *, body: bytes, received_at: datetime, app_id: int) -> model.VerifiedDelivery:
     _refuse_other_app(headers, app_id=app_id)
     guid = _required(headers, "x-github-delivery", _GUID)
     event = _required(headers, "x-github-event", _EVENT)
@@ -69,21 +98,18 @@ def delivery(
     except ValueError as error:
         raise errors.DeliveryRefused(str(error), status=400, label="body") from error
     hook_id = int(hook)
-    return (
-        model.VerifiedDelivery(
-            guid=guid,
-            hook_id=hook_id,
-            event=event,
-            action=head.action,
-            installation_id=head.installation_id,
-            repository_id=head.repository_id,
-            repository=head.repository,
-            ordering_key=ordering.key(event, head=head, hook_id=hook_id, guid=guid),
-            received_at=received_at,
-            headers=headers,
-            body=body,
-        ),
-        secret,
+    return model.VerifiedDelivery(
+        guid=guid,
+        hook_id=hook_id,
+        event=event,
+        action=head.action,
+        installation_id=head.installation_id,
+        repository_id=head.repository_id,
+        repository=head.repository,
+        ordering_key=ordering.key(event, head=head, hook_id=hook_id, guid=guid),
+        received_at=received_at,
+        headers=headers,
+        body=body,
     )
 
 

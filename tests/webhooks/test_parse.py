@@ -7,6 +7,7 @@ import copy
 import json
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -332,3 +333,58 @@ def test_percent_encoding_of_every_kind_is_undone() -> None:
     form = b"payload=" + quote(body, safe="").encode()
     headers, _ = _with(content_type=delivery.FORM, x_hub_signature_256=recorded.sign(form))
     assert _read(headers, form).repository_id == 5
+
+
+def _told(**changes: str) -> dict[str, str]:
+    return {**recorded.load("push").lower_headers, **changes}
+
+
+def test_what_githubs_api_told_is_read_like_a_request_and_says_where_it_came_from() -> None:
+    push = recorded.load("push")
+    at = datetime(2026, 5, 15, tzinfo=UTC)
+    given = {"content-type": "application/x-www-form-urlencoded", "content-length": "7", "host": "example.org"}
+    read = parse.recovered(_told(**given), body=push.body, received_at=at, app_id=recorded.APP_ID, source="api")
+    sent, _ = parse.delivery(
+        push.lower_headers, body=push.body, received_at=at, secrets=[recorded.SECRET], app_id=recorded.APP_ID
+    )
+    assert replace(read, headers=sent.headers) == sent
+    assert read.headers["x-buildhook-source"] == "api"
+    assert read.headers["content-type"] == "application/json"
+    # What was about the bytes that were signed says nothing about these.
+    assert {name for name in read.headers if not name.startswith("x-github-")} == {
+        "content-type",
+        "user-agent",
+        "x-buildhook-source",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "body", "status"),
+    [
+        ({"x-github-hook-installation-target-id": "1"}, b"{}", 403),
+        ({"x-github-delivery": "no id"}, b"{}", 400),
+        ({"x-github-event": ""}, b"{}", 400),
+        ({"x-github-hook-id": "x"}, b"{}", 400),
+        ({}, b"[]", 400),
+        ({}, b'{"a":' * 101 + b"1" + b"}" * 101, 400),
+        ({}, b'"' + b"a" * parse.MAX_BODY_BYTES + b'"', 413),
+    ],
+)
+def test_what_githubs_api_told_is_refused_like_a_request(changes: dict[str, str], body: bytes, status: int) -> None:
+    with pytest.raises(errors.DeliveryRefused) as refused:
+        parse.recovered(
+            _told(**changes), body=body, received_at=datetime.now(UTC), app_id=recorded.APP_ID, source="api"
+        )
+    assert refused.value.status == status
+
+
+def test_a_request_cannot_claim_to_come_from_the_api() -> None:
+    push = recorded.load("push")
+    read, _ = parse.delivery(
+        {**push.lower_headers, "x-buildhook-source": "state"},
+        body=push.body,
+        received_at=datetime.now(UTC),
+        secrets=[recorded.SECRET],
+        app_id=recorded.APP_ID,
+    )
+    assert read.headers == push.lower_headers

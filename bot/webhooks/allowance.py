@@ -1,0 +1,28 @@
+"""How many writes may be made now: a few at once, then so many in a minute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Allowance:
+    """Fills with time, up to its size; what is spent is gone."""
+
+    def __init__(self, *, burst: int, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._burst = burst
+        self._per_second = per_minute / 60
+        self._clock = clock
+        self._left = float(burst)
+        self._looked_at = clock()
+
+    def left(self) -> int:
+        """How many writes may be made now."""
+        now = self._clock()
+        self._left = min(float(self._burst), self._left + (now - self._looked_at) * self._per_second)
+        self._looked_at = now
+        return int(self._left)
+
+    def spend(self, count: int) -> None:
+        """Count writes that are made."""
+        self._left -= count
