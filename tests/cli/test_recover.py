@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,32 +29,32 @@ def _environment(github: Simulator, data: Path) -> dict[str, str]:
     )
 
 
-async def test_beside_a_service_it_is_sent_again_and_without_one_fetched(github: Simulator, tmp_path: Path) -> None:
-    environment = _environment(github, tmp_path / "data")
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
-        # What happened until the first look is the service's own to find.
+async def test_beside_a_service_it_is_sent_again(github: Simulator, tmp_path: Path) -> None:
+    async with process.serving(_environment(github, tmp_path / "data"), log=tmp_path / "service.log") as service:
+        # What happened until its first look is the service's own to find.
         await github.wait_until(lambda: any("/hook/deliveries" in one.path for one in github.requests))
-        repository = await github.create_repository("octo/hello", {"a.txt": "a"})
+        await github.create_repository("octo/hello", {"a.txt": "a"})
         await github.hooks.settle()
         missing = {one.guid for one in github.deliveries}
         github.webhook_url = service.webhook_url
         done = await service.command("deliveries", "recover", "--since", "1h")
         assert {one["id"]: one["outcome"] for one in done} == dict.fromkeys(missing, "arrived")
         assert [one.status_code for one in github.deliveries if one.redelivery] == [202] * len(missing)
-        assert await service.stop() == 0
-    github.webhook_url = "http://127.0.0.1:9/webhook"
-    await github.push(repository, "main", {"a.txt": "b"})
+
+
+async def test_without_a_service_it_is_fetched(github: Simulator, tmp_path: Path, empty_database: Path) -> None:
+    (tmp_path / "buildhook.db").write_bytes(empty_database.read_bytes())
+    environment = _environment(github, tmp_path)
+    await github.create_repository("octo/hello", {"a.txt": "a"})
     await github.hooks.settle()
-    status, out, err = await process.run("deliveries", "recover", "--since", "30m", environment=environment)
+    (missing,) = github.deliveries
+    status, out, err = await process.run("deliveries", "recover", "--json", environment=environment)
     assert (status, err) == (0, "")
-    assert "fetched" in out
-    (shown,) = await service.command("deliveries", "list", "--event", "push")
-    assert shown["state"] == "received"
-    headers = (await service.command("deliveries", "show", shown["id"]))["headers"]
-    assert headers["x-buildhook-source"] == "api"
-    _, out, _ = await process.run("deliveries", "show", shown["id"], environment=environment)
-    assert "source" in out
-    assert await service.command("deliveries", "recover", "--since", "2026-03-04T05:06:07Z") == []
+    assert [(one["id"], one["outcome"]) for one in json.loads(out)] == [(missing.guid, "fetched")]
+    status, out, _ = await process.run("deliveries", "show", missing.guid, environment=environment)
+    assert ("received" in out, "source" in out) == (True, True)
+    status, out, _ = await process.run("deliveries", "recover", "--since", "2026-03-04", environment=environment)
+    assert (status, out) == (0, "Nothing is missing.\n")
 
 
 @pytest.mark.parametrize("since", ["yesterday", "3w", "-1h", "2026-13-01"])
