@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -20,7 +21,7 @@ from bot import web as pages
 from bot.builds import commands, follower, overdue, request, scheduler, sweeper
 from bot.checks import reporter
 from bot.engines import contract
-from bot.events import context, dispatcher, retrying
+from bot.events import context, dispatcher, reconciling, retrying
 from bot.github import GitHub, urls
 from bot.listener import Listener
 from bot.logs import LogStore
@@ -315,14 +316,24 @@ class _Work:
         self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
         retention = timedelta(days=settings.retention_days)
         self._sweeper = sweeper.Sweeper(store, engine=self._engine, logs=logs, retention=retention, now=replica.now)
+        other_way = intake.Intake(taking, app_id=settings.app_id, now=replica.now)
         self._recovery = recovery.Recovery(
             store,
             github=self._github,
-            intake=intake.Intake(taking, app_id=settings.app_id, now=replica.now),
+            intake=other_way,
             metrics=metrics,
             owner=replica.id,
             now=replica.now,
             retention=retention,
+        )
+        self._reconciler = reconciling.Reconciler(
+            store,
+            github=self._github,
+            take=partial(other_way.take, source="state"),
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
+            after=self._recovery.settled,
         )
 
     async def open(self) -> None:
@@ -344,6 +355,7 @@ class _Work:
             group.create_task(self._overdue.run(), name="overdue")
             group.create_task(self._sweeper.run(), name="sweeper")
             group.create_task(self._recovery.run(), name="recovery")
+            group.create_task(self._reconciler.run(), name="reconciler")
 
     def take_hint(self, word: str) -> None:
         """Another replica made work of this kind, or of any (`*`)."""

@@ -125,6 +125,7 @@ class Metrics:
             "webhook_recovered_total", "Deliveries that GitHub could not deliver.", "outcome"
         )
         self.missed = self._gauge("webhook_missed", "Deliveries known to be missing in the inbox.")
+        self.reconciled = self._counter("state_reconciled_total", "What GitHub's state had and we had not.", "what")
         self.inbox_depth = self._gauge("inbox_depth", "Deliveries still to be handled.")
         self.inbox_bytes = self._gauge("inbox_bytes", "Bytes of the deliveries still to be handled.")
         self.handled = self._counter("deliveries_finished_total", "Deliveries by how they ended.", "event", "state")

@@ -38,6 +38,8 @@ class Found:
     conclusion: str | None
     #: How many were ever sent: an update adds to them.
     annotations_count: int
+    #: When it was made, if we did not say otherwise.
+    started_at: datetime | None = None
 
 
 class _App(msgspec.Struct):
@@ -67,6 +69,7 @@ class _Shown(msgspec.Struct):
     output: _Output
     external_id: str | None = None
     app: _App | None = None
+    started_at: datetime | None = None
 
 
 class _Runs(msgspec.Struct):
@@ -161,6 +164,7 @@ def _found(run: _Shown) -> Found:
         status=run.status,
         conclusion=run.conclusion,
         annotations_count=run.output.annotations_count,
+        started_at=run.started_at,
     )
 
 

@@ -193,6 +193,32 @@ def list_of_build(connection: Connection, build_id: str) -> list[check.Check]:
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def list_of_head(connection: Connection, *, repository_id: int, head_sha: str) -> list[check.Check]:
+    """The checks of a commit, of all generations, oldest first."""
+    query = sa.select(table).where(table.c.repository_id == repository_id, table.c.head_sha == head_sha)
+    return [_from_row(row) for row in connection.execute(query.order_by(table.c.id))]
+
+
+def send_again(connection: Connection, seen: check.Check, *, is_gone: bool, now: datetime) -> bool:
+    """Say that GitHub does not show what it acknowledged; False if the check changed since it was seen.
+
+    :param is_gone: GitHub has no such check run any more; another one is made, unless it is found after all.
+    """
+    unknown = {"github_id": None, "attempts": 1, "create_begun_at": now} if is_gone else {}
+    written = connection.execute(
+        sa.update(table)
+        .where(
+            table.c.id == seen.id,
+            table.c.epoch == seen.epoch,
+            table.c.desired_version == seen.desired_version,
+            table.c.reported_version == seen.reported_version,
+        )
+        .values(desired_version=table.c.desired_version + 1, next_attempt_at=None, is_conclusion=True, **unknown)
+    )
+    hints.give(connection, hints.Word.CHECKS)
+    return written.rowcount == 1
+
+
 def next_due_at(connection: Connection) -> datetime | None:
     """When the next check that waits will be due."""
     found: datetime | None = connection.execute(_NEXT_DUE_AT).scalar_one()

@@ -23,7 +23,7 @@ class Intake:
         self._app_id = app_id
         self._now = now
 
-    async def take(self, headers: Mapping[str, str], *, body: bytes, source: str) -> deliveries.Put:
+    async def take(self, headers: Mapping[str, str], body: bytes, *, source: str) -> deliveries.Put:
         """Read it and store it durably; see `parse.recovered`.
 
         :raises errors.DeliveryRefused: if the door would refuse it, whoever sends it.

@@ -112,6 +112,8 @@ class Recovery:
         self._read_at: float | None = None
         #: How many deliveries are known to be missing.
         self.missing = 0
+        #: Set when it was looked once, and nothing was missing any more or another replica looks after it.
+        self.settled = asyncio.Event()
         self._is_soon = False
 
     async def run(self) -> None:
@@ -139,6 +141,7 @@ class Recovery:
         """
         self._is_soon = False
         if not await self._store.write(leases.take, NAME, owner=self._owner, now=self._now(), lease=LEASE):
+            self.settled.set()
             return None
         try:
             return await self._recover(reads_list=reads_list, since=since)
@@ -252,7 +255,7 @@ class Recovery:
         try:
             found = await self._github.get_delivery(one.attempt_id)
             headers = {**found.request_headers, "x-github-delivery": one.guid, "x-github-event": one.event}
-            put = await self._intake.take(headers, body=found.payload_json, source=SOURCE)
+            put = await self._intake.take(headers, found.payload_json, source=SOURCE)
         except errors.NotReachable as error:
             this.progress = missed.closed(this.progress, one)
             this.note(one, "gone", str(error))
@@ -277,6 +280,8 @@ class Recovery:
     async def _keep(self, this: _Pass) -> None:
         await self._save(this)
         self.missing = len(this.progress.missed)
+        if not self.missing:
+            self.settled.set()
         self._is_soon = any(one.fetches == 0 for one in this.progress.missed)
         self._metrics.missed.set(self.missing)
         counts = Counter(one.outcome for one in this.done)
