@@ -78,10 +78,11 @@ class Service:
         :raises errors.SettingsError: if a setting cannot be used.
         :raises errors.StoreUnavailable: if the database cannot be opened.
         """
+        data_dir = self._settings.data_dir
         urls.derive(self._settings.github_api_url, github_url=self._settings.github_url)
         try:
-            self._stack.enter_context(_only_one(self._settings.data_dir))
-            await self._store.open()
+            self._stack.enter_context(_only_one(data_dir))
+            await self._open_store()
             self._stack.push_async_callback(self._store.close)
             await self._replica.start()
             self._stack.push_async_callback(self._replica.stop)
@@ -91,17 +92,42 @@ class Service:
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
             await self._listener.open()
             self._stack.push_async_callback(self._listener.close)
-        except BaseException:
+        except BaseException as error:
             await self._stack.aclose()
+            if isinstance(error, OSError):
+                raise errors.SettingsError(
+                    f"BUILDHOOK_DATA_DIR: cannot use {error.filename or data_dir}: {error.strerror};"
+                    " give it a folder that this user may write to, with space left"
+                ) from error
             raise
         return self
 
+    async def _open_store(self) -> None:
+        path = self._store.name
+        try:
+            await self._store.open()
+        except errors.StoreUnavailable as error:
+            if path in str(error):
+                raise
+            text = f"{error} ({path}). See that its disk has space, and that this user may write there."
+            raise errors.StoreUnavailable(text) from error
+
     async def __aexit__(self, *_: object) -> None:
-        self._readiness.drain()
+        await self.drain()
         await self._stack.aclose()
 
+    async def drain(self) -> None:
+        """Take nothing more, and answer what is under way; the loops have to run until it is answered."""
+        self._readiness.drain()
+        if self._listener is not None:
+            await self._listener.close()
+
+    async def broken(self) -> errors.StoreBroken:
+        """Wait until the database cannot be trusted any more; gives why."""
+        return await asyncio.shield(asyncio.wrap_future(self._store.broken))
+
     async def run(self) -> None:
-        """Run all loops until cancelled."""
+        """Run all loops until cancelled; `drain` comes first, so that no answer is lost."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._inbox.run(), name="inbox")
             group.create_task(self._measure(), name="measure")
@@ -401,6 +427,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         try:
             yield service
         finally:
+            await service.drain()
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

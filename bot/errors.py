@@ -40,6 +40,10 @@ class StoreUnavailable(BuildhookError):
     """The database cannot be written right now."""
 
 
+class StoreBroken(StoreUnavailable):
+    """The database cannot be trusted any more: what was written may be lost. The service has to stop."""
+
+
 class NotFound(BuildhookError):
     """There is no such thing."""
 

@@ -35,7 +35,9 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise errors.SettingsError(f"BUILDHOOK_DATA_DIR: cannot write {path}: {error.strerror}") from error
+        raise errors.SettingsError(
+            f"BUILDHOOK_DATA_DIR: cannot write {path}: {error.strerror}; give it a folder that this user may write to"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

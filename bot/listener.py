@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -18,8 +19,15 @@ HEADER_TIMEOUT_SECONDS = 5.0
 KEEPALIVE_SECONDS = 75.0
 #: Far more than GitHub and a proxy need, far fewer than the process may open.
 MAX_CONNECTIONS = 2_000
+#: How long connections are still accepted when the service stops, while there is any to do: what stands in front learns
+#: meanwhile that this one is not ready any more.
+GRACE_SECONDS = 2.0
 #: How long requests under way may take when the service stops.
 SHUTDOWN_SECONDS = 10.0
+#: A connection this young is about to send its first request: it is not closed as idle.
+FIRST_REQUEST_SECONDS = 1.0
+#: How long what is left then may take to end on its own, twice.
+_CUT_SECONDS = 1.0
 #: How long the rest of a refused body is read away, so that its sender gets to see the answer.
 LINGERING_SECONDS = 2.0
 _BACKLOG = 1024
@@ -48,13 +56,20 @@ class Listener:
         self._port = port
         self._max_connections = max_connections
         self._header_timeout_seconds = header_timeout_seconds
-        self._silent: set[object] = set()
+        #: Connections that sent no request yet, and when they were made.
+        self._silent: dict[Any, float] = {}
+        #: Connections with a request under way; those of them whose answer has not begun.
+        self._under_way: set[Any] = set()
+        self._unanswered: set[Any] = set()
+        self._is_closing = False
+        self._changed = asyncio.Event()
         app.middlewares.insert(0, self._note)
+        app.on_response_prepare.append(self._begin_answer)
         self._runner = web.AppRunner(
             app,
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=SHUTDOWN_SECONDS,
+            shutdown_timeout=_CUT_SECONDS,
             lingering_time=LINGERING_SECONDS,
             # A compressed body is refused, never unpacked.
             auto_decompress=False,
@@ -87,10 +102,46 @@ class Listener:
             ) from error
 
     async def close(self) -> None:
-        """Stop listening, and let requests under way end."""
+        """Stop in order: accept nothing more, end idle connections and live streams, answer what is under way.
+
+        Takes as long as what is under way, and no time where there is nothing; closing again changes nothing.
+        """
+        if self._is_closing:
+            return
+        self._is_closing = True
         if self._server is not None:
+            asyncio.get_running_loop().call_later(FIRST_REQUEST_SECONDS, self._changed.set)
+            await self._until(self._is_quiet, seconds=GRACE_SECONDS)
+            # What the system has accepted for us already comes in first.
+            await asyncio.sleep(0)
             self._server.close()
+            # Its hooks end the live streams; that the runner calls them again in the end changes nothing.
+            await self._runner.shutdown()
+            await self._until(self._has_closed_all, seconds=SHUTDOWN_SECONDS)
         await self._runner.cleanup()
+
+    async def _until(self, is_so: Callable[[], bool], *, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not is_so():
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    def _is_quiet(self) -> bool:
+        return not self._unanswered and not any(self._is_young(one) for one in self._silent)
+
+    def _is_young(self, connection: Any) -> bool:
+        made_at = self._silent.get(connection)
+        return made_at is not None and asyncio.get_running_loop().time() - made_at < FIRST_REQUEST_SECONDS
+
+    def _has_closed_all(self) -> bool:
+        """Close what is idle; whether nothing else is left."""
+        assert self._runner.server is not None
+        left = [one for one in self._runner.server.connections if one in self._under_way or self._is_young(one)]
+        for one in set(self._runner.server.connections).difference(left):
+            # What was written before still goes out.
+            one.force_close()
+        return not left
 
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
@@ -98,20 +149,36 @@ class Listener:
         if len(server.connections) >= self._max_connections:
             return _Refusal()
         inner = server()
-        self._silent.add(inner)
-        asyncio.get_running_loop().call_later(self._header_timeout_seconds, self._close_if_silent, inner)
+        loop = asyncio.get_running_loop()
+        self._silent[inner] = loop.time()
+        loop.call_later(self._header_timeout_seconds, self._close_if_silent, inner)
+        if self._is_closing:
+            loop.call_later(FIRST_REQUEST_SECONDS, self._changed.set)
         return inner
 
     def _close_if_silent(self, inner: Any) -> None:
-        if inner in self._silent:
-            self._silent.discard(inner)
-            if inner.transport is not None:
-                inner.transport.abort()
+        if self._silent.pop(inner, None) is not None and inner.transport is not None:
+            inner.transport.abort()
 
     @web.middleware
     async def _note(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        self._silent.discard(request.protocol)
-        return await handler(request)
+        connection = request.protocol
+        self._silent.pop(connection, None)
+        self._under_way.add(connection)
+        self._unanswered.add(connection)
+        try:
+            return await handler(request)
+        finally:
+            self._under_way.discard(connection)
+            self._unanswered.discard(connection)
+            self._changed.set()
+
+    async def _begin_answer(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        self._unanswered.discard(request.protocol)
+        self._changed.set()
+        if self._is_closing:
+            response.headers["Connection"] = "close"
+            response.force_close()
 
 
 class _Refusal(asyncio.Protocol):

@@ -17,7 +17,7 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import errors
+from bot import errors, failpoint
 
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         int, Field(description="How many days deliveries, builds and logs are kept.", ge=1, le=36_500)
     ] = 90
     log_level: Annotated[LogLevel, Field(description="`debug`, `info`, `warning` or `error`.")] = LogLevel.INFO
+    failpoint: Annotated[
+        str | None, Field(description="For tests of crashes: where the service ends, fails or waits; see below.")
+    ] = None
 
     @classmethod
     def settings_customise_sources(
@@ -133,6 +136,12 @@ class Settings(BaseSettings):
         if value is None or not value.get_secret_value().strip():
             return None
         return value
+
+    @field_validator("failpoint")
+    @classmethod
+    def _is_failpoint(cls, value: str | None) -> str | None:
+        failpoint.parse(value or "")
+        return value or None
 
     @field_validator("private_key")
     @classmethod

@@ -14,6 +14,7 @@ import grimp
 import typer.main
 from typer.core import TyperGroup
 
+from bot import failpoint
 from bot.cli import make
 from bot.settings import PREFIX, SECRETS, Settings
 
@@ -36,7 +37,7 @@ ROOMS = {
     "simulator": "simulator",
 }
 #: Everybody may import these; drawing them would hide the rest.
-FLOOR = ("model", "errors", "telemetry", "settings", "clock", "hint", "identity")
+FLOOR = ("model", "errors", "telemetry", "settings", "clock", "hint", "failpoint", "identity")
 BEGIN, END = "<!-- generated: {name} -->", "<!-- end of generated: {name} -->"
 
 
@@ -114,7 +115,16 @@ def settings() -> str:
             shown = "the number of cores, at least 2"
         lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {_cell(field.description or '')} |")
     secrets = ", ".join(f"`{PREFIX}{name}_FILE`" for name in SECRETS)
-    lines += ["", f"Secrets may also come from files: {secrets}."]
+    lines += ["", f"Secrets may also come from files: {secrets}.", "", "## Failpoints", ""]
+    lines += [
+        "`BUILDHOOK_FAILPOINT=name:action[:nth]`, several with commas between, is for tests of crashes: at the nth",
+        "time that the service gets there, from 1, it ends at once (`kill`), raises an error (`exception`) or waits",
+        f"{failpoint.DELAY_SECONDS:.0f} s (`delay`, or `delay=SECONDS`). It happens once, and the log says so before.",
+        "",
+        "| name | where |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | {_cell(where)} |" for name, where in failpoint.POINTS.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -75,6 +75,8 @@ OPERATIONS = (
 EVENTS = (
     "ping",
     "push",
+    "create",
+    "delete",
     "pull-request-opened",
     "pull-request-synchronize",
     "pull-request-closed",
@@ -101,6 +103,7 @@ EVENTS = (
     "installation-repositories-removed",
     "repository-deleted",
     "repository-renamed",
+    "repository-transferred",
 )
 
 #: Where the description itself is wrong. This list wants an account to be a user and an enterprise at once, although

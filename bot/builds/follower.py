@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, telemetry
+from bot import errors, failpoint, telemetry
 from bot.builds import lifecycle, transitions
 from bot.engines import contract
 from bot.logs import LogStore, failure
@@ -71,6 +71,7 @@ class Follower:
         if one.state not in job.FINAL:
             raise RuntimeError("the engine stopped telling before the job had ended")
         await self._save(one)
+        await failpoint.pause("result.after_commit")
         # What is left over when this fails is freed at the next start.
         with contextlib.suppress(errors.EngineError):
             await self._engine.remove(one.id)
@@ -82,11 +83,13 @@ class Follower:
             await self._save(one)
         else:
             await self._store.write(jobs.save_progress, one)
+        await failpoint.pause("engine.after_record")
 
     async def _take(self, one: job.Job, event: contract.Event) -> job.Job:
         match event:
             case contract.Output():
                 await self._logs.append(one.id, offset_bytes=event.log_offset_bytes, data=event.data)
+                await failpoint.pause("log.after_append_before_offset")
                 self._metrics.log_bytes.inc(len(event.data))
                 size_bytes = max(one.log_size_bytes, event.log_offset_bytes + len(event.data))
                 return replace(one, engine_offset=event.offset, log_size_bytes=size_bytes)
@@ -141,6 +144,8 @@ def _save(connection: Connection, one: job.Job, *, now: datetime, tail: bytes | 
     of = transitions.save(connection, one, now=now)
     if tail is not None:
         jobs.save_log_tail(connection, one.id, tail)
+    if one.state in job.FINAL:
+        failpoint.reach("result.before_commit")
     return of
 
 

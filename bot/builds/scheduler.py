@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, hint, telemetry
+from bot import errors, failpoint, hint, telemetry
 from bot.builds import follower, lifecycle, transitions
 from bot.engines import contract
 from bot.model import build, job
@@ -79,6 +79,10 @@ class Scheduler:
                     self._on_change()
                 except errors.StoreUnavailable as error:
                     _log.error("Jobs cannot be claimed.", action="claim_jobs", error=str(error))
+                except Exception as error:
+                    # Jobs that run are followed on; what could not be done now is found again.
+                    _log.error("Scheduling failed.", action="schedule", exc_info=error)
+                    await asyncio.sleep(_STORE_PAUSE_SECONDS)
                 await self._hint.wait(LOOK_SECONDS)
 
     async def adopt(self, group: asyncio.TaskGroup) -> None:
@@ -108,6 +112,7 @@ class Scheduler:
                 case lifecycle.CancelEffect.AT_ONCE:
                     await self._cancel_at_once(one, reason)
                 case lifecycle.CancelEffect.ASK_ENGINE if one.id not in self._told_to_cancel:
+                    await failpoint.pause("cancel.after_mark")
                     await self._engine.cancel(one.id, reason=reason)
                     self._told_to_cancel.add(one.id)
 
@@ -161,7 +166,9 @@ class Scheduler:
     async def _start_and_follow(self, current: job.Job, of: build.Build) -> job.Job:
         try:
             if current.state == job.State.STARTING:
+                await failpoint.pause("engine.before_submit")
                 await self._engine.start(self._request(current, of))
+                await failpoint.pause("engine.after_submit_before_record")
             return await self._follower.follow(current)
         except errors.EngineError as error:
             return await self._put_back(current, error)

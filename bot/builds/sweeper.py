@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ulid import ULID
 
-from bot import errors, telemetry
+from bot import errors, failpoint, telemetry
 from bot.engines import contract
 from bot.logs import LogStore
 from bot.store import Store, builds, deliveries, jobs
@@ -46,6 +46,8 @@ class Sweeper:
                 await self.sweep()
             except errors.StoreUnavailable as error:
                 _log.error("Old entries cannot be deleted.", action="sweep", error=str(error))
+            except Exception as error:
+                _log.error("Sweeping failed.", action="sweep", exc_info=error)
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def free_ended(self) -> None:
@@ -62,6 +64,8 @@ class Sweeper:
             deleted += gone
         while True:
             builds_gone, jobs_gone = await self._store.write(builds.delete_finished, before=before, limit=_BATCH)
+            if jobs_gone:
+                await failpoint.pause("gc.mid_delete")
             for job_id in jobs_gone:
                 await self._logs.delete(job_id)
                 await self._free(job_id)

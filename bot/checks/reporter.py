@@ -13,18 +13,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, hint, telemetry
+from bot import errors, failpoint, hint, telemetry
 from bot.checks import render, sending
 from bot.github import GitHub, Repository
 from bot.logs import LogStore, failure
 from bot.model import build, check, job
-from bot.store import Store, builds, checks, jobs
+from bot.store import Store, builds, checks, jobs, patience
 
 #: How many checks are sent side by side.
 MAX_SIDE_BY_SIDE = 16
 LEASE = timedelta(minutes=5)
 #: How often the reporter looks, should a wake-up be lost.
 LOOK_SECONDS = 2.0
+#: How long requests under way may take when the reporter is stopped: an answer that is lost has to be searched for.
+FINISH_SECONDS = 3.0
 _log = telemetry.log("checks")
 
 
@@ -68,15 +70,22 @@ class Reporter:
         self._hint.give()
 
     async def run(self) -> None:
-        """Report for ever. When stopped, a request under way is given up and its check looked up at the next start."""
+        """Report for ever. When stopped, requests under way may end; a lost answer is looked up at the next start."""
         async with asyncio.TaskGroup() as group:
-            while True:
-                due_at = None
-                try:
-                    due_at = await self._report_stale(group)
-                except errors.StoreUnavailable as error:
-                    _log.error("Checks cannot be claimed.", action="claim_checks", error=str(error))
-                await self._hint.wait(self._pause_seconds(due_at))
+            try:
+                await self._report_for_ever(group)
+            finally:
+                if self._under_way:
+                    await asyncio.wait(self._under_way, timeout=FINISH_SECONDS)
+
+    async def _report_for_ever(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            due_at = None
+            try:
+                due_at = await self._report_stale(group)
+            except errors.StoreUnavailable as error:
+                _log.error("Checks cannot be claimed.", action="claim_checks", error=str(error))
+            await self._hint.wait(self._pause_seconds(due_at))
 
     def _pause_seconds(self, due_at: datetime | None) -> float:
         if due_at is None:
@@ -106,16 +115,23 @@ class Reporter:
                 # The lease runs out; then the check run is looked up before anything is sent.
                 _log.error("An acknowledged check could not be written.", action="save_check", error=str(error))
                 outcome = "not_written"
+            except Exception as error:
+                _log.error("What became of a check could not be written.", action="save_check", exc_info=error)
+                outcome = "not_written"
             self._metrics.check_attempts.labels(outcome).inc()
 
     async def _send(self, claimed: check.Check) -> str:
         subject = await self._store.read(_subject, claimed)
         try:
+            await failpoint.pause("outbox.after_claim")
             wanted = await self._render(claimed, subject)
+            await failpoint.pause("outbox.before_http")
             github_id = await self._put(claimed, wanted)
+            await failpoint.pause("outbox.after_http_before_mark")
         except Exception as error:
             return await self._after(claimed, error)
-        await self._store.write(
+        await patience.write(
+            self._store,
             checks.acknowledge,
             claimed,
             version=claimed.desired_version,
@@ -123,6 +139,7 @@ class Reporter:
             status=wanted.status,
             now=self._now(),
         )
+        await failpoint.pause("outbox.after_mark")
         return "sent"
 
     async def _put(self, claimed: check.Check, wanted: check.CheckRun) -> int:
@@ -163,9 +180,9 @@ class Reporter:
         else:
             _log.warning("A check could not be sent.", action="send_check", error=verdict.text)
         if verdict.again_at is None:
-            await self._store.write(checks.give_up, claimed, error=verdict.text)
+            await patience.write(self._store, checks.give_up, claimed, error=verdict.text)
             return "given_up"
-        await self._store.write(checks.fail, claimed, error=verdict.text, next_attempt_at=verdict.again_at)
+        await patience.write(self._store, checks.fail, claimed, error=verdict.text, next_attempt_at=verdict.again_at)
         return "failed"
 
 

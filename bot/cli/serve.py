@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from bot import errors, settings, telemetry
+from bot import errors, failpoint, settings, telemetry
 from bot.app import Service
 from bot.cli import output
 
@@ -33,6 +34,7 @@ def serve(
     telemetry.configure_logs(level=loaded.log_level, is_terminal=False if as_json else None)
     for name in settings.unknown_names():
         _log.warning(f"{name} is no setting: perhaps it is misspelt.", action="read_settings")
+    failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(loaded, given=given, as_json=as_json))
 
@@ -54,14 +56,31 @@ async def _serve(loaded: settings.Settings, *, given: Mapping[str, object], as_j
         running = asyncio.create_task(service.run())
         _say_ready(service.url, loaded, as_json=as_json)
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        broken = asyncio.create_task(service.broken())
+        await asyncio.wait({running, stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if running.done():
             # A loop that ends by itself has failed; whoever watches the process starts it anew.
             await running
+        # The loops go on meanwhile: what is under way waits for them.
+        await service.drain()
         running.cancel()
-        await asyncio.wait({running})
-        _log.info("The service has stopped; builds that run go on.", action="stop")
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        if broken.done():
+            _give_up(broken.result())
+        broken.cancel()
+    _log.info("The service has stopped; builds that run go on.", action="stop")
+
+
+def _give_up(broken: errors.StoreBroken) -> None:
+    output.fail(str(broken))
+    # Closing the database would sync it once more, and that may succeed without what was lost.
+    os._exit(1)
+
+
+def _say_failpoint(fired: failpoint.Failpoint) -> None:
+    _log.warning("A failpoint is reached.", action="failpoint", name=fired.name, does=fired.action, nth=fired.nth)
 
 
 def _reload(service: Service, given: Mapping[str, object]) -> None:

@@ -14,12 +14,12 @@ import msgspec
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
-from bot import errors, hint, telemetry
+from bot import errors, failpoint, hint, telemetry
 from bot.events import retrying
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.model import delivery, outcome
-from bot.store import Store, deliveries, outcomes
+from bot.store import Store, deliveries, outcomes, patience
 
 #: How many deliveries are handled side by side.
 MAX_SIDE_BY_SIDE = 32
@@ -131,6 +131,7 @@ class Dispatcher:
         if claimed.attempts > retrying.MAX_ATTEMPTS:
             return await self._fail(claimed, error=retrying.never_ended(claimed), again_at=None)
         try:
+            await failpoint.pause("dispatch.after_claim")
             async with asyncio.timeout(HANDLER_TIMEOUT_SECONDS):
                 decided = await self._decide(claimed)
             return await self._apply(claimed, decided)
@@ -144,10 +145,12 @@ class Dispatcher:
         handlers = self._router.handlers(event)
         if not handlers:
             return outcome.ignored(retrying.no_handler(claimed))
-        return outcome.joined([await handler(event, self._context(claimed)) for handler in handlers])
+        decided = [await handler(event, self._context(claimed)) for handler in handlers]
+        await failpoint.pause("dispatch.mid_handler")
+        return outcome.joined(decided)
 
     async def _apply(self, claimed: delivery.Delivery, decided: outcome.Outcome) -> str:
-        made = await self._store.write(outcomes.apply, claimed, decided, now=self._now())
+        made = await patience.write(self._store, outcomes.apply, claimed, decided, now=self._now())
         if decided.look_again_at is not None:
             return "retrying"
         _log.info(
@@ -169,7 +172,8 @@ class Dispatcher:
         if verdict.is_counted:
             return await self._fail(claimed, error=verdict.text, again_at=verdict.again_at)
         assert verdict.again_at is not None
-        await self._store.write(
+        await patience.write(
+            self._store,
             deliveries.look_again,
             claimed,
             at=verdict.again_at,
@@ -179,7 +183,7 @@ class Dispatcher:
         return str(delivery.State.RETRYING)
 
     async def _fail(self, claimed: delivery.Delivery, *, error: str, again_at: datetime | None) -> str:
-        await self._store.write(deliveries.fail, claimed, error=error, next_attempt_at=again_at)
+        await patience.write(self._store, deliveries.fail, claimed, error=error, next_attempt_at=again_at)
         state = delivery.State.RETRYING if again_at is not None else delivery.State.PARKED
         _log.warning("A delivery could not be handled.", action="fail_delivery", state=state, error=error)
         return str(state)

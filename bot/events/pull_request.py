@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
-from bot import trust
+from bot import failpoint, trust
 from bot.events import payloads, planning
 from bot.events.context import Context
 from bot.events.push import told
@@ -126,6 +126,7 @@ async def _decide(
             return _no_file()
         return maker.waiting(verdict.reason)
     content = await repository.get_file(planning.PIPELINE_PATH, ref=pull.head.sha)
+    await failpoint.pause("plan.after_config_fetch")
     if content is None:
         return maker.deleted() if await _has_file(repository, pull.base.sha) else _no_file()
     parsed = parse.parse(content, path=planning.PIPELINE_PATH)

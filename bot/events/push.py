@@ -10,7 +10,7 @@ from datetime import timedelta
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
-from bot import trust
+from bot import failpoint, trust
 from bot.events import payloads, planning
 from bot.events.context import Context
 from bot.events.router import Router
@@ -73,6 +73,7 @@ async def _build(push: payloads.Push, context: Context, *, installation_id: int)
         installation_id=installation_id, repository_id=push.repository.id, full_name=push.repository.full_name
     )
     content = await repository.get_file(planning.PIPELINE_PATH, ref=push.after)
+    await failpoint.pause("plan.after_config_fetch")
     maker = _maker(push, context, installation_id=installation_id)
     if content is None:
         had_file = set(push.before) != _NO_COMMIT and await repository.get_file(planning.PIPELINE_PATH, ref=push.before)

@@ -19,7 +19,7 @@ from types import MappingProxyType
 import cachetools
 import msgspec
 
-from bot import errors
+from bot import errors, failpoint
 from bot.github import app_auth, urls
 from bot.github.clock import Clock
 
@@ -164,6 +164,7 @@ class Tokens:
                 raise
             raise await self._not_granted(key) from None
         token = self._checked(key, granted)
+        await failpoint.pause("token.mid_refresh")
         self._kept[key] = token
         return token
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bot import errors
+from bot import errors, failpoint
 
 #: How far back `tail` looks for lines.
 TAIL_BYTES = 64 * 1024
@@ -108,6 +108,7 @@ def seal(path: Path) -> None:
     """Mark the log as whole, durably."""
     with _locked(path) as file:
         _seal_of(path).touch(mode=0o600)
+        failpoint.reach("artifact.mid_write")
         _sync(path, file)
 
 
@@ -157,6 +158,9 @@ def _write(file: int, begin: int, data: bytes) -> None:
     try:
         os.ftruncate(file, begin)
         written = 0
+        if failpoint.is_awaited("log.mid_chunk"):
+            written = os.pwrite(file, data[: len(data) // 2], begin)
+            failpoint.reach("log.mid_chunk")
         while written < len(data):
             written += os.pwrite(file, data[written:], begin + written)
     except OSError:

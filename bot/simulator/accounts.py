@@ -1,4 +1,4 @@
-"""What happens to accounts, installations and repositories as a whole: made, installed, renamed, forked."""
+"""What happens to accounts, installations and repositories as a whole: made, installed, renamed, given away, forked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Accounts(world.World):
         if found is not None:
             self._add_to(found, added)
             return found
-        at = values.now()
+        at = self.clock.now()
         installation = values.Installation(
             id=self.new_id("installation"),
             account=account,
@@ -64,14 +64,14 @@ class Accounts(world.World):
     def suspend(self, login: str) -> None:
         """Suspends the App in an account: its tokens are refused and it hears of nothing there."""
         installation = self._installation(login)
-        installation.suspended_at = installation.updated_at = values.now()
+        installation.suspended_at = installation.updated_at = self.clock.now()
         installation.suspended_by = self.user(world.SOMEONE)
         self._tell_installation("suspend", installation)
 
     def unsuspend(self, login: str) -> None:
         installation = self._installation(login)
         installation.suspended_at = installation.suspended_by = None
-        installation.updated_at = values.now()
+        installation.updated_at = self.clock.now()
         self._tell_installation("unsuspend", installation)
 
     def remove_from_installation(self, repo: values.Repository | str) -> None:
@@ -165,7 +165,7 @@ class Accounts(world.World):
     def _new_repository(
         self, owner: values.User, name: str, private: bool, default_branch: str, description: str | None
     ) -> values.Repository:
-        at = values.now()
+        at = self.clock.now()
         return values.Repository(
             id=self.new_id("repository"),
             owner=owner,
@@ -219,11 +219,39 @@ class Accounts(world.World):
         repository = self.repository(repo)
         self._check_name(f"{repository.owner.login}/{new_name}")
         old_name, repository.name = repository.name, new_name
-        repository.html_url = f"{self.shapes.origin}/{repository.full_name}"
-        repository.updated_at = values.now()
-        self.name_repository(repository)
+        self._moved(repository)
         payload = {"action": "renamed", "changes": {"repository": {"name": {"from": old_name}}}}
         self.emit("repository", payload, repository=repository, sender=self.user(world.SOMEONE))
+
+    def transfer(self, repo: values.Repository | str, new_owner: str) -> None:
+        """Gives a repository to another account; the API and git redirect from the old name.
+
+        The installation of the old owner loses it. Where the new owner has the App, that installation gets it and
+        hears `repository.transferred`; else nobody does.
+
+        :raises SimulatorError: if the new owner has one of that name
+        """
+        repository = self.repository(repo)
+        owner, old_owner = self._check_name(f"{new_owner}/{repository.name}"), repository.owner
+        if self.installation_for(repository) is not None:
+            self.remove_from_installation(repository)
+        repository.owner = owner
+        if old_owner.type == "User":
+            repository.permissions.setdefault(old_owner.login.lower(), "admin")
+        self._moved(repository)
+        installation = self.installation_of(owner.login)
+        if installation is not None:
+            self._add_to(installation, [repository])
+        was = {"organization": self.shapes.organization(old_owner)}
+        if old_owner.type != "Organization":
+            was = {"user": self.shapes.user(old_owner)}
+        payload = {"action": "transferred", "changes": {"owner": {"from": was}}}
+        self.emit("repository", payload, repository=repository, sender=self.user(world.SOMEONE))
+
+    def _moved(self, repository: values.Repository) -> None:
+        repository.html_url = f"{self.shapes.origin}/{repository.full_name}"
+        repository.updated_at = self.clock.now()
+        self.name_repository(repository)
 
     def set_permission(self, repo: values.Repository | str, login: str, level: str) -> None:
         """Gives an account `admin`, `maintain`, `write`, `triage`, `read` or `none` in a repository."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,7 +81,7 @@ class Tokens:
         repository_ids: frozenset[int] | None = None,
     ) -> tuple[str, Token]:
         """A new installation token of the long form, `ghs_<app id>_<JWT>`."""
-        now = values.now()
+        now = self._world.clock.now()
         expires_at = now + self._lifetime
         claims = {
             "iss": "simulator",
@@ -95,7 +94,7 @@ class Tokens:
         granted = {**permissions, "metadata": "read"} if permissions is not None else dict(installation.permissions)
         principal = Principal(
             kind="installation",
-            label=f"installation {installation.id}",
+            label=label(installation),
             installation=installation,
             permissions=granted,
             repository_ids=repository_ids,
@@ -131,7 +130,7 @@ class Tokens:
         if text.count(".") == 2 and not text.startswith(("ghs_", "ghp_")):
             return self._app(text)
         token = self._tokens.get(text)
-        if token is None or (token.expires_at is not None and token.expires_at <= values.now()):
+        if token is None or (token.expires_at is not None and token.expires_at <= self._world.clock.now()):
             raise Refused(401, "Bad credentials")
         installation = token.principal.installation
         if installation is not None:
@@ -152,7 +151,7 @@ class Tokens:
             )
         except jwt.PyJWTError:
             raise Refused(401, "A JSON web token could not be decoded") from None
-        now = time.time()
+        now = self._world.clock.seconds()
         issued, expires = claims.get("iat"), claims.get("exp")
         if not isinstance(issued, int) or issued > now + CLOCK_DRIFT_SECONDS:
             raise Refused(
@@ -171,6 +170,11 @@ class Tokens:
         if str(claims.get("iss")) not in (str(app.id), app.client_id):
             raise Refused(404, "Integration not found")
         return Principal(kind="app", label=f"app {app.id}")
+
+
+def label(installation: values.Installation) -> str:
+    """What the calls of an installation are counted by."""
+    return f"installation {installation.id}"
 
 
 def credential(authorization: str | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.simulator import talking, values, world
+from bot.simulator import lagging, talking, values, world
 
 #: A suite's conclusion is the first of these that one of its runs has.
 PRIORITY = ("action_required", "timed_out", "cancelled", "failure", "stale", "neutral", "success", "skipped")
@@ -17,6 +17,11 @@ MOST_RUNS_OF_ONE_NAME = 1000
 
 class Checking(talking.Talking):
     """Checks, on top of what people say."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        #: What reads of check runs do not show yet.
+        self.lag = lagging.Lag(self.clock)
 
     # Suites
 
@@ -29,7 +34,7 @@ class Checking(talking.Talking):
     def new_suite(
         self, repository: values.Repository, app: values.App, commit: values.Commit, *, before: str | None = None
     ) -> values.CheckSuite:
-        at = values.now()
+        at = self.clock.now()
         suite = values.CheckSuite(
             id=self.new_id("check_suite"),
             repository=repository,
@@ -67,13 +72,13 @@ class Checking(talking.Talking):
         self._tell_suite("rerequested", suite, self.user(sender or world.SOMEONE))
 
     def _reset(self, suite: values.CheckSuite) -> None:
-        suite.status, suite.conclusion, suite.updated_at = "queued", None, values.now()
+        suite.status, suite.conclusion, suite.updated_at = "queued", None, self.clock.now()
 
     def _settle(self, suite: values.CheckSuite, sender: values.User) -> None:
         """Brings a suite up to date with its runs; the newest of each name counts."""
         newest = {run.name: run for run in suite.runs}.values()
         was = suite.status
-        suite.updated_at = values.now()
+        suite.updated_at = self.clock.now()
         if all(run.status == "completed" for run in newest):
             conclusions = {run.conclusion for run in newest}
             suite.status = "completed"
@@ -92,6 +97,10 @@ class Checking(talking.Talking):
         self.emit("check_suite", payload, repository=suite.repository, sender=sender)
 
     # Runs
+
+    def lag_reads(self, seconds: float) -> None:
+        """From now on the API's reads of check runs are so far behind; what was read or written here is not."""
+        self.lag.seconds = seconds
 
     def check_runs(self, repo: values.Repository | str, sha: str | None = None) -> list[values.CheckRun]:
         """All check runs of a repository or of one commit of it, oldest first."""
@@ -122,10 +131,11 @@ class Checking(talking.Talking):
             conclusion=None,
             external_id="",
             details_url=f"{self.shapes.origin}/apps/{app.slug}",
-            started_at=values.now(),
+            started_at=self.clock.now(),
             completed_at=None,
         )
         self.check_runs_by_id[run.id] = run
+        self.lag.note(run.id, None)
         suite.runs.append(run)
         same = [other for other in suite.runs if other.name == run.name]
         for oldest in same[:-MOST_RUNS_OF_ONE_NAME]:
@@ -141,6 +151,7 @@ class Checking(talking.Talking):
     def update_check_run(self, run: values.CheckRun, body: Mapping[str, Any]) -> None:
         """Changes what `PATCH .../check-runs/{id}` names; annotations are added to those that are there."""
         was_completed = run.status == "completed"
+        self.lag.note(run.id, run)
         self._write_run(run, body)
         if run.status == "completed" and not was_completed:
             self._tell_run("completed", run, run.app.bot)
@@ -158,7 +169,7 @@ class Checking(talking.Talking):
         if run.status == "completed":
             run.conclusion = body.get("conclusion", run.conclusion)
             run.completed_at = _instant(body["completed_at"]) if "completed_at" in body else run.completed_at
-            run.completed_at = run.completed_at or values.now()
+            run.completed_at = run.completed_at or self.clock.now()
         else:
             run.conclusion = run.completed_at = None
         output = body.get("output", {})

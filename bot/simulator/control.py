@@ -12,8 +12,10 @@
 | `push_many` | `repo`, `branches` | `deliveries` |
 | `push_tags` | `repo`, `tags`, `target`, `message` | |
 | `delete_branch` | `repo`, `branch` | |
+| `delete_tag` | `repo`, `tag` | |
 | `fork` | `repo`, `owner` | the repository |
 | `rename` | `repo`, `new_name` | |
+| `transfer` | `repo`, `new_owner` | |
 | `delete_repository` | `repo` | |
 | `set_permission` | `repo`, `login`, `level` | |
 | `install`, `uninstall`, `suspend`, `unsuspend` | `login` | |
@@ -29,8 +31,18 @@
 | `requests` | | every call of the API |
 | `deliveries` | | every attempt to deliver an event |
 | `redeliver` | `delivery_id` | the new attempt |
+| `age_deliveries` | `days` | |
+| `hooks` | of `is_down`, `timeout_seconds`, `unsigned_redeliveries` those that change | |
 | `add_fault` | as `Faults.add` | |
 | `clear_faults` | | |
+| `seed_faults` | `number` | |
+| `lag_reads` | `seconds` | |
+| `rates` | of `limit`, `window_seconds` those that change | |
+| `use_up_rate` | `login` | |
+| `secondary_limit` | as `Secondary`: what is not given is as on GitHub | |
+| `no_secondary_limit` | | |
+| `calls_inside_waits` | | every call that came although its account had been told to wait |
+| `advance_clock` | `seconds` | |
 | `user_token` | `login` | `token` |
 """
 
@@ -45,7 +57,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from bot.simulator import git, github, origin, values, world
+from bot.simulator import git, github, limits, origin, values, world
 
 Operation = Callable[[github.GitHub, dict[str, Any]], Awaitable[Any] | Any]
 
@@ -214,6 +226,56 @@ async def _redeliver(its: github.GitHub, arguments: dict[str, Any]) -> dict[str,
     return _delivery(delivery)
 
 
+def _change(target: object, arguments: dict[str, Any], *names: str) -> None:
+    """Sets the attributes that are given.
+
+    :raises TypeError: if there is another, or one of another type
+    """
+    for name, value in arguments.items():
+        if name not in names:
+            raise TypeError(f"there is no {name}; there are {', '.join(names)}")
+        setattr(target, name, msgspec.convert(value, type(getattr(target, name))))
+
+
+def _hooks(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    _change(its.hooks, arguments, "is_down", "timeout_seconds", "unsigned_redeliveries")
+
+
+def _age_deliveries(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    its.hooks.age(**arguments)
+
+
+def _rates(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    _change(its.rates, arguments, "limit", "window_seconds")
+
+
+def _use_up_rate(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    found = its.installation_of(arguments["login"])
+    if found is None:
+        raise world.SimulatorError(f"the App is not installed in {arguments['login']!r}; install does that")
+    its.rates.use_up(found)
+
+
+def _secondary_limit(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    its.rates.secondary = limits.Secondary(**arguments)
+
+
+def _no_secondary_limit(its: github.GitHub, _: dict[str, Any]) -> None:
+    its.rates.secondary = None
+
+
+def _calls_inside_waits(its: github.GitHub, _: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(one) for one in its.calls_inside_waits]
+
+
+def _advance_clock(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    its.clock.advance(**arguments)
+
+
+def _seed_faults(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    its.faults.seed(**arguments)
+
+
 def _add_fault(its: github.GitHub, arguments: dict[str, Any]) -> None:
     its.faults.add(**arguments)
 
@@ -241,7 +303,16 @@ OPERATIONS: dict[str, Operation] = {
     "requests": _requests,
     "deliveries": _deliveries,
     "redeliver": _redeliver,
+    "age_deliveries": _age_deliveries,
+    "hooks": _hooks,
     "add_fault": _add_fault,
+    "seed_faults": _seed_faults,
+    "rates": _rates,
+    "use_up_rate": _use_up_rate,
+    "secondary_limit": _secondary_limit,
+    "no_secondary_limit": _no_secondary_limit,
+    "calls_inside_waits": _calls_inside_waits,
+    "advance_clock": _advance_clock,
     "clear_faults": _clear_faults,
     "user_token": _user_token,
     **{
@@ -249,8 +320,11 @@ OPERATIONS: dict[str, Operation] = {
         for name in (
             "push_tags",
             "delete_branch",
+            "delete_tag",
             "delete_repository",
             "rename",
+            "transfer",
+            "lag_reads",
             "set_permission",
             "install",
             "uninstall",

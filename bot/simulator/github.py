@@ -8,7 +8,7 @@ from typing import Any
 
 import multidict
 
-from bot.simulator import auth, faults, limits, pushing, values, world
+from bot.simulator import auth, faults, limits, pushing, values, waits, world
 
 
 class GitHub(pushing.Pushing):
@@ -19,7 +19,9 @@ class GitHub(pushing.Pushing):
         self.tokens = auth.Tokens(self, lifetime=timedelta(seconds=token_lifetime_seconds))
         #: Faults for the API and for git.
         self.faults = faults.Faults()
-        self.rates = limits.Rates(rate_limit)
+        self.rates = limits.Rates(rate_limit, self.clock)
+        #: Who was told to wait.
+        self.waits = waits.Waits(self.clock)
         #: Every call of the API, oldest first.
         self.requests: list[values.RecordedRequest] = []
         #: What GitHub's own description finds wrong with our answers: a fault of this simulator, if there is any.
@@ -59,6 +61,11 @@ class GitHub(pushing.Pushing):
         self.hooks.secret = secret
 
     # What was said
+
+    @property
+    def calls_inside_waits(self) -> list[values.CallInsideWait]:
+        """Every call that came while its account had been told to wait, oldest first."""
+        return self.waits.broken
 
     @property
     def deliveries(self) -> list[values.Delivery]:

@@ -13,16 +13,14 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import msgspec
 
 from bot.simulator import bell, values
-
-#: GitHub cuts the connection after this.
-TIMEOUT_SECONDS = 10.0
+from bot.simulator.clock import Clock
 
 #: An event with a larger payload is never sent.
 LARGEST_PAYLOAD_BYTES = 25 * 1024 * 1024
@@ -37,14 +35,21 @@ _KEPT_ANSWER_CHARACTERS = 65_536
 class Hooks:
     """The webhook of one App: its address, its secret and everything that was sent."""
 
-    def __init__(self, *, url: str | None, secret: str | None, app_id: int, changes: bell.Bell) -> None:
+    def __init__(self, *, url: str | None, secret: str | None, app_id: int, changes: bell.Bell, clock: Clock) -> None:
         #: Where deliveries go. None: events are recorded and not sent.
         self.url = url
         self.secret = secret
+        #: GitHub cuts the connection after this.
+        self.timeout_seconds = 10.0
+        #: While it is set no delivery reaches its receiver, as if nobody listened there.
+        self.is_down = False
+        #: Redeliveries go out without `X-Hub-Signature-256`, as GitHub's did in January 2026.
+        self.unsigned_redeliveries = False
         #: Every attempt, oldest first.
         self.deliveries: list[values.Delivery] = []
         self._app_id = app_id
         self._changes = changes
+        self._clock = clock
         self._next_id = 60_000_000_001
         self._session: aiohttp.ClientSession | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -91,7 +96,7 @@ class Hooks:
             repository_id=repository_id,
             headers=self.headers(body, event=event, guid=guid),
             body=body,
-            created_at=datetime.now(UTC),
+            created_at=self._clock.instant(),
         )
 
     def send(self, delivery: values.Delivery) -> None:
@@ -111,6 +116,9 @@ class Hooks:
 
     def again(self, delivery: values.Delivery) -> values.Delivery:
         """Sends a delivery again, in the background: the same bytes and GUID, as an attempt of its own."""
+        headers = self.headers(delivery.body, event=delivery.event, guid=delivery.guid)
+        if self.unsigned_redeliveries:
+            headers.pop("X-Hub-Signature-256", None)
         repeated = values.Delivery(
             id=self._new_id(),
             guid=delivery.guid,
@@ -118,9 +126,9 @@ class Hooks:
             action=delivery.action,
             installation_id=delivery.installation_id,
             repository_id=delivery.repository_id,
-            headers=self.headers(delivery.body, event=delivery.event, guid=delivery.guid),
+            headers=headers,
             body=delivery.body,
-            created_at=datetime.now(UTC),
+            created_at=self._clock.instant(),
             redelivery=True,
         )
         self.send(repeated)
@@ -130,6 +138,11 @@ class Hooks:
         """The attempt of that id."""
         return next((delivery for delivery in self.deliveries if delivery.id == delivery_id), None)
 
+    def age(self, days: float) -> None:
+        """Makes every attempt older by so many days."""
+        for delivery in self.deliveries:
+            delivery.created_at -= timedelta(days=days)
+
     async def post(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         """Posts any bytes with any headers to the webhook address; gives status and text.
 
@@ -137,7 +150,9 @@ class Hooks:
         :raises TimeoutError: if it does not come in time
         """
         assert self.url is not None, "there is no webhook URL"
-        async with self._client().post(self.url, data=_sent(body), headers=headers, allow_redirects=False) as answer:
+        async with self._client().post(
+            self.url, data=_sent(body), headers=headers, allow_redirects=False, timeout=self._timeout()
+        ) as answer:
             return answer.status, await answer.text(errors="replace")
 
     async def settle(self) -> None:
@@ -161,17 +176,25 @@ class Hooks:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers={"Accept-Encoding"},
             )
         return self._session
 
+    def _timeout(self) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=self.timeout_seconds)
+
     async def _attempt(self, delivery: values.Delivery, url: str) -> None:
         started = time.monotonic()
         try:
+            if self.is_down:
+                raise ConnectionRefusedError("the webhook is down")
             async with self._client().post(
-                url, data=_sent(delivery.body), headers=delivery.headers, allow_redirects=False
+                url,
+                data=_sent(delivery.body),
+                headers=delivery.headers,
+                allow_redirects=False,
+                timeout=self._timeout(),
             ) as answer:
                 text = await answer.text(errors="replace")
             delivery.status_code = answer.status

@@ -1,46 +1,117 @@
-"""Primary rate limits, counted for each installation, App and person, and told in each answer.
+"""Rate limits, primary and secondary, counted for each installation, App and person; the primary one is told each time.
 
 See https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
 """
 
 from __future__ import annotations
 
-import time
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from bot.simulator import auth
+from bot.simulator import auth, clock, values
 
-_WINDOW_SECONDS = 3600
+#: What GitHub says of its secondary limits.
+SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secondary:
+    """How much one account may do in a while, and what it hears when it does more."""
+
+    #: A read costs 1, a write 5.
+    points: int = 900
+    #: Requests that create content: every write here.
+    writes: int = 80
+    #: Points and writes are counted for so long; after that, whoever was refused may go on.
+    window_seconds: float = 60.0
+    #: 403 or 429.
+    status: int = 403
+    #: Whether `Retry-After` tells how long to wait; without it GitHub's documents ask for a minute.
+    tells_when: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A call that is over a limit, as GitHub answers it."""
+
+    status: int
+    message: str
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Window:
+    """What one account has done since its window began."""
+
+    ends_at: float
+    points: int = 0
+    writes: int = 0
+    is_over: bool = False
 
 
 class Rates:
-    """How many requests each caller has left in its hour."""
+    """How much each account has left."""
 
-    def __init__(self, limit: int) -> None:
-        #: Requests in an hour; may be changed while it runs.
+    def __init__(self, limit: int, its_clock: clock.Clock) -> None:
+        #: Requests in a window; may be changed while it runs.
         self.limit = limit
+        #: How long a window is: an hour on GitHub. One that has begun keeps its end.
+        self.window_seconds = 3600.0
+        #: None: there are no secondary limits.
+        self.secondary: Secondary | None = None
+        self._clock = its_clock
         self._used: dict[str, tuple[int, int]] = {}
+        self._windows: dict[str, _Window] = {}
 
-    def take(self, principal: auth.Principal) -> bool:
-        """Counts one request; false if the limit is reached."""
-        reset, used = self._window(principal)
+    def take(self, principal: auth.Principal, method: str) -> Refusal | None:
+        """Counts one request, or gives what it is refused with."""
+        if (refusal := self._secondary(principal.label, method)) is not None:
+            return refusal
+        reset, used = self._window(principal.label)
         if used >= self.limit:
-            return False
+            return Refusal(status=403, message=f"API rate limit exceeded for {principal.label}.", headers={})
         self._used[principal.label] = (reset, used + 1)
-        return True
+        return None
 
     def give_back(self, principal: auth.Principal) -> None:
         """A request that counts nothing after all, as one that was answered 304."""
-        reset, used = self._window(principal)
+        reset, used = self._window(principal.label)
         self._used[principal.label] = (reset, max(used - 1, 0))
 
-    def _window(self, principal: auth.Principal) -> tuple[int, int]:
-        now = int(time.time())
-        reset, used = self._used.get(principal.label, (0, 0))
-        return (reset, used) if reset > now else (now + _WINDOW_SECONDS, 0)
+    def use_up(self, account: values.Installation | str) -> None:
+        """Leaves an account nothing until its window ends: an installation, or a label such as `app 1001`."""
+        label = account if isinstance(account, str) else auth.label(account)
+        reset, _ = self._window(label)
+        self._used[label] = (reset, self.limit)
+
+    def _secondary(self, label: str, method: str) -> Refusal | None:
+        rule, now = self.secondary, self._clock.seconds()
+        if rule is None:
+            return None
+        window = self._windows.get(label)
+        if window is None or window.ends_at <= now:
+            window = self._windows[label] = _Window(now + rule.window_seconds)
+        is_write = method not in _READS
+        window.points += 5 if is_write else 1
+        window.writes += is_write
+        if not window.is_over and (window.points > rule.points or window.writes > rule.writes):
+            window.is_over, window.ends_at = True, now + rule.window_seconds
+        if not window.is_over:
+            return None
+        headers = {"Retry-After": str(math.ceil(window.ends_at - now))} if rule.tells_when else {}
+        return Refusal(status=rule.status, message=SECONDARY, headers=headers)
+
+    def _window(self, label: str) -> tuple[int, int]:
+        now = self._clock.seconds()
+        reset, used = self._used.get(label, (0, 0))
+        return (reset, used) if reset > now else (math.ceil(now + self.window_seconds), 0)
 
     def state(self, principal: auth.Principal) -> dict[str, int]:
         """As `GET /rate_limit` tells it."""
-        reset, used = self._window(principal)
+        reset, used = self._window(principal.label)
         return {"limit": self.limit, "used": used, "remaining": max(self.limit - used, 0), "reset": reset}
 
     def headers(self, principal: auth.Principal) -> dict[str, str]:

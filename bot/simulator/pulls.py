@@ -45,7 +45,7 @@ class Pulls(accounts.Accounts):
         await self._take_over(head_repository, repository, head_sha, number)
         if (await its_git.count(base_sha, head_sha))[1] == 0:
             raise world.SimulatorError(f"there are no commits between {base_branch} and {head_branch}")
-        at = values.now()
+        at = self.clock.now()
         person = author or (head_repository.owner.login if from_fork is not None else world.SOMEONE)
         pull = values.PullRequest(
             id=self.new_id("pull"),
@@ -84,7 +84,7 @@ class Pulls(accounts.Accounts):
         """Closes a pull request without merging it."""
         self._check(pull, "open")
         pull.state = "closed"
-        pull.closed_at = values.now()
+        pull.closed_at = self.clock.now()
         await self.changed("closed", pull, sender)
 
     async def reopen(self, pull: values.PullRequest, *, sender: str | None = None) -> None:
@@ -174,7 +174,7 @@ class Pulls(accounts.Accounts):
 
     def mark_merged(self, pull: values.PullRequest, merge_commit_sha: str, sender: values.User) -> None:
         pull.state = "closed"
-        pull.closed_at = pull.merged_at = values.now()
+        pull.closed_at = pull.merged_at = self.clock.now()
         pull.merged_by = sender
         pull.merge_commit_sha = merge_commit_sha
 
@@ -233,7 +233,7 @@ class Pulls(accounts.Accounts):
         return self.shapes.full_pull_request(pull, association=association, counts=counts, is_settled=is_settled)
 
     async def changed(self, action: str, pull: values.PullRequest, sender: str | None, **extra: Any) -> None:
-        pull.updated_at = values.now()
+        pull.updated_at = self.clock.now()
         await self._tell_pull(action, pull, self.user(sender) if sender else pull.author, **extra)
 
     async def _tell_pull(self, action: str, pull: values.PullRequest, sender: values.User, **extra: Any) -> None:

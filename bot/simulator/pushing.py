@@ -10,7 +10,7 @@ from typing import Any
 from bot.simulator import checking, values, world
 from bot.simulator.shapes import pushes
 
-#: A push of more tags than this causes no push event for them.
+#: A push of more tags than this causes no push event for them, and no create or delete either.
 MOST_TAGS = 3
 
 #: A push of more branches than this causes none for those.
@@ -192,7 +192,7 @@ class Pushing(checking.Checking):
         async with self._moving[repository.id]:
             shas = await self.git_of(repository).write(commits)
             repository.heads.update(zip(branches, shas, strict=True))
-        repository.pushed_at = values.now()
+        repository.pushed_at = self.clock.now()
         deliveries = []
         for branch, commit in zip(branches, await self.git_of(repository).commits(shas), strict=True):
             payload = self.shapes.push(
@@ -256,12 +256,16 @@ class Pushing(checking.Checking):
     ) -> None:
         """Sets off what follows a moved ref. `known` are the commits that it brings, where they are known."""
         person = self.user(author or world.SOMEONE)
-        repository.pushed_at = values.now()
+        repository.pushed_at = self.clock.now()
         if before == after:
             return
         push = await self._push(repository, ref, before, after, person, known)
         if is_told:
             self.emit("push", self.shapes.push(push), repository=repository, sender=person)
+            if before == values.ZERO_SHA:
+                self.emit("create", self.shapes.created(push), repository=repository, sender=person)
+            if after == values.ZERO_SHA:
+                self.emit("delete", self.shapes.deleted(push), repository=repository, sender=person)
         if ref.startswith("refs/heads/"):
             if push.head_commit is not None and is_told:
                 self.request_suite(repository, push.head_commit, before, sender=person.login)

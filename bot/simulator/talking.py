@@ -23,7 +23,7 @@ class Talking(pulls.Pulls):
             description=body.get("description"),
             target_url=body.get("target_url"),
             creator=creator,
-            created_at=values.now(),
+            created_at=self.clock.now(),
         )
         self.statuses.append(status)
         self.changes.ring()
@@ -33,7 +33,7 @@ class Talking(pulls.Pulls):
         self, pull: values.PullRequest, body: str, *, author: str | None = None, via_app: values.App | None = None
     ) -> values.Comment:
         """Writes a comment on a pull request; sends `issue_comment.created`."""
-        at = values.now()
+        at = self.clock.now()
         comment = values.Comment(
             id=self.new_id("comment"),
             repository=pull.repository,
@@ -51,7 +51,7 @@ class Talking(pulls.Pulls):
     def edit_comment(self, comment: values.Comment, body: str) -> None:
         """Changes a comment; sends `issue_comment.edited`."""
         changes = {"body": {"from": comment.body}}
-        comment.body, comment.updated_at = body, values.now()
+        comment.body, comment.updated_at = body, self.clock.now()
         self._tell_comment("edited", comment, self.pulls[comment.repository.id, comment.number], changes=changes)
 
     def _tell_comment(self, action: str, comment: values.Comment, pull: values.PullRequest, **extra: Any) -> None:
@@ -79,7 +79,7 @@ class Talking(pulls.Pulls):
         for reaction in comment.reactions:
             if reaction.user is user and reaction.content == content:
                 return reaction, False
-        reaction = values.Reaction(id=self.new_id("reaction"), user=user, content=content, created_at=values.now())
+        reaction = values.Reaction(id=self.new_id("reaction"), user=user, content=content, created_at=self.clock.now())
         comment.reactions.append(reaction)
         self.changes.ring()
         return reaction, True

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 #: Any JSON value that crosses the border of the simulator.
@@ -16,11 +16,6 @@ Json = Any
 ZERO_SHA = "0" * 40
 
 SECOND = timedelta(seconds=1)
-
-
-def now() -> datetime:
-    """The time in whole seconds, as GitHub's API tells it."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def stamp(at: datetime) -> str:
@@ -284,6 +279,21 @@ class RecordedRequest:
     authenticated_as: str
     #: The parsed JSON body, or None.
     body: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallInsideWait:
+    """A call of the API that came although its account had been told to wait."""
+
+    #: e.g. `installation 5000001`.
+    account: str
+    method: str
+    #: With the query, without the `/api/v3` of an Enterprise-like URL.
+    path: str
+    #: How long after the answer that told it.
+    seconds_after: float
+    #: How long before the wait was over.
+    seconds_early: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bot.simulator import bell, git, hooks, shapes, values
+from bot.simulator import bell, clock, git, hooks, shapes, values
 
 Result = TypeVar("Result")
 
@@ -43,7 +43,9 @@ PERMISSIONS = {
 }
 
 #: What the App subscribed to; `installation` and `installation_repositories` come without a subscription.
-EVENTS = frozenset({"check_run", "check_suite", "issue_comment", "pull_request", "push", "repository"})
+EVENTS = frozenset(
+    {"check_run", "check_suite", "create", "delete", "issue_comment", "pull_request", "push", "repository"}
+)
 
 #: Owners that would hide other pages of this server.
 RESERVED = frozenset(
@@ -82,6 +84,8 @@ class World:
         self.folder = folder
         #: Rings whenever something changed.
         self.changes = bell.Bell()
+        #: The time, here.
+        self.clock = clock.Clock()
         self.shapes = shapes.Shapes()
         #: The App's private key, PEM.
         self.private_key = private_key
@@ -113,7 +117,9 @@ class World:
         self._last_commit_at = datetime.fromtimestamp(0, tz=UTC)
         #: The App under test.
         self.app = self._new_app(app_id, "buildhook", permissions=permissions, events=events)
-        self.hooks = hooks.Hooks(url=webhook_url, secret=webhook_secret, app_id=app_id, changes=self.changes)
+        self.hooks = hooks.Hooks(
+            url=webhook_url, secret=webhook_secret, app_id=app_id, changes=self.changes, clock=self.clock
+        )
         self.user(SOMEONE)
 
     def new_id(self, noun: str) -> int:
@@ -130,7 +136,7 @@ class World:
             bot=self.user(f"{slug}[bot]", type_="Bot"),
             permissions=dict(permissions),
             events=set(events),
-            created_at=values.now(),
+            created_at=self.clock.now(),
         )
 
     @functools.cached_property
@@ -273,7 +279,7 @@ class World:
 
     def commit_time(self) -> datetime:
         """When the next commit is made: no two at the same second, so that no two commits are equal by chance."""
-        self._last_commit_at = max(values.now(), self._last_commit_at + values.SECOND)
+        self._last_commit_at = max(self.clock.now(), self._last_commit_at + values.SECOND)
         return self._last_commit_at
 
     def signature(self, user: values.User) -> values.Signature:

@@ -13,7 +13,7 @@ import lz4.frame
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from bot import errors
+from bot import errors, failpoint
 from bot.model import delivery
 from bot.store import hints, owners
 from bot.store.columns import Instant
@@ -65,6 +65,7 @@ def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]
     if rows:
         connection.execute(sa.insert(table), rows)
         hints.give(connection, hints.Word.DELIVERIES)
+    failpoint.reach("inbox.before_commit")
     return answers
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from bot import failpoint
 from bot.model import build, delivery, outcome
 from bot.store import builds, checks, deliveries, installations, jobs, locks, pulls
 
@@ -44,6 +45,7 @@ def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> b
     older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
     _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
     stored = builds.insert(connection, new.build)
+    failpoint.reach("build.after_row")
     jobs.insert_many(connection, new.jobs)
     checks.insert_for_build(connection, stored, new.jobs)
     return stored

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import asyncpg
@@ -51,6 +52,8 @@ class Postgresql:
         self._url = url.set(drivername="postgresql+asyncpg")
         self._engine: AsyncEngine | None = None
         self._under_way: set[asyncio.Future[Any]] = set()
+        #: Never done: a server that cannot trust its disk ends by itself, and is away then.
+        self.broken: Future[errors.StoreBroken] = Future()
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
 from bot import errors
+from bot.store import trouble
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ class Sqlite:
         self._read_threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._checkpoint_thread = ThreadPoolExecutor(1, thread_name_prefix="store-checkpoint")
         self._writes_since_checkpoint = 0
+        #: Done, with the error, once the file cannot be trusted any more: from then on nothing is tried again.
+        self.broken: Future[errors.StoreBroken] = Future()
 
     @property
     def path(self) -> Path:
@@ -89,7 +92,7 @@ class Sqlite:
         )
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "begin", _on_begin)
-        with _translated():
+        with self._guarded():
             if upgrade:
                 from bot.store import upgrade as upgrading
 
@@ -104,25 +107,39 @@ class Sqlite:
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         assert self._writer is not None, "the store is not open"
-        with _translated(), self._writer.begin():
+        with self._guarded(), self._writer.begin():
             result = work(self._writer)
         self._writes_since_checkpoint += 1
         return result
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         assert self._engine is not None, "the store is not open"
-        with _translated(), self._engine.connect() as connection:
+        with self._guarded(), self._engine.connect() as connection:
             return work(connection)
 
     def _checkpoint(self) -> None:
         assert self._engine is not None, "the store is not open"
         self._writes_since_checkpoint = 0
-        with _translated():
+        with self._guarded():
             connection = self._engine.raw_connection()
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             finally:
                 connection.close()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        if self.broken.done():
+            raise errors.StoreBroken(str(self.broken.result()))
+        try:
+            with _translated():
+                yield
+        except errors.StoreBroken as error:
+            told = errors.StoreBroken(f"{error} ({self.path}). Look after its disk, then start again.")
+            # Two threads may find it at once.
+            with contextlib.suppress(InvalidStateError):
+                self.broken.set_result(told)
+            raise told from error
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -150,19 +167,12 @@ def _on_begin(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """The driver's errors become the one word that callers act on; a broken rule of ours stays what it is."""
+    """The driver's errors become the words that callers act on; a broken rule of ours stays what it is."""
     try:
         yield
-    except sa.exc.DatabaseError as error:
-        if not _is_unavailable(error.orig):
+    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+        kind = trouble.classify(cause)
+        if kind is None:
             raise
-        raise errors.StoreUnavailable(f"The database cannot be used: {error.orig}") from error
-    except sqlite3.DatabaseError as error:
-        if not _is_unavailable(error):
-            raise
-        raise errors.StoreUnavailable(f"The database cannot be used: {error}") from error
-
-
-def _is_unavailable(error: BaseException | None) -> bool:
-    # A file that is broken, or no database, is told by the plain class; its subclasses are mistakes of a statement.
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+        raise kind(f"The database cannot be used: {cause}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -50,6 +51,11 @@ class Store:
         return str(self._backend.path) if isinstance(self._backend, Sqlite) else self._backend.name
 
     @property
+    def broken(self) -> Future[errors.StoreBroken]:
+        """Done, with the error, once the database cannot be trusted any more: from then on nothing is tried again."""
+        return self._backend.broken
+
+    @property
     def writes_since_checkpoint(self) -> int:
         """How many transactions `checkpoint` would move into the file."""
         return self._backend.writes_since_checkpoint if isinstance(self._backend, Sqlite) else 0
@@ -72,7 +78,8 @@ class Store:
         Not stopped half-way when the caller is cancelled: either all of it is committed or nothing. On PostgreSQL the
         work may be run more than once; only what its last run did counts.
 
-        :raises errors.StoreUnavailable: if the database is locked, full, broken or away.
+        :raises errors.StoreUnavailable: if the database is locked, full or away.
+        :raises errors.StoreBroken: if it cannot be trusted any more.
         """
         return await self._backend.write(partial(_call, work, args, kwargs))
 

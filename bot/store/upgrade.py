@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from bot import errors
+from bot import errors, failpoint
 
 #: The newest migration in `bot/store/migrations/versions`; a test holds the two together.
 HEAD = "0002"
@@ -94,4 +94,12 @@ def _run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    sa.event.listen(connection, "after_cursor_execute", _reach)
+    try:
+        command.upgrade(config, HEAD)
+    finally:
+        sa.event.remove(connection, "after_cursor_execute", _reach)
+
+
+def _reach(*_: object) -> None:
+    failpoint.reach("migrate.each_step")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from bot import errors, telemetry
+from bot import errors, failpoint, telemetry
 from bot.model import delivery
 from bot.store import deliveries
 from bot.webhooks import parse
@@ -22,6 +22,8 @@ from bot.webhooks.inbox import Inbox
 
 #: GitHub cuts the connection after 10 s; an answer that cannot come in time is better not begun.
 BODY_TIMEOUT_SECONDS = 8.0
+#: From the first byte to the answer, so that GitHub gets to see it: a database that is locked holds each commit up.
+ANSWER_TIMEOUT_SECONDS = 9.0
 #: All bodies that are being read together may hold this much memory.
 MAX_BYTES_IN_FLIGHT = 256 * 1024**2
 #: Nearly all deliveries are smaller than this; a quarter of the memory is kept for them, so that a few senders of large
@@ -76,6 +78,7 @@ class Door:
         try:
             headers = _headers(request)
             guid, put = await self._take(request, headers)
+            await failpoint.pause("inbox.before_200")
         except errors.DeliveryRefused as refusal:
             self._metrics.rejected.labels(refusal.label).inc()
             self._refusals.note(refusal)
@@ -91,15 +94,22 @@ class Door:
         if credentials is None:
             raise _try_later("The App's credentials are not set up yet.", label="no_credentials")
         parse.refuse_early(headers)
+        answer_by = asyncio.get_running_loop().time() + ANSWER_TIMEOUT_SECONDS
+        await failpoint.pause("recv.after_headers")
         body = await self._read(request)
         try:
             proved, secret = await self._parse(headers, body, credentials)
+            await failpoint.pause("recv.after_verify")
             self._metrics.secret_used.labels("current" if secret == 0 else "previous").inc()
-            return proved.guid, await self._inbox.put(proved)
+            async with asyncio.timeout_at(answer_by):
+                return proved.guid, await self._inbox.put(proved)
         except errors.InboxFull:
             raise _try_later("Too many deliveries wait to be handled.", label="inbox_full") from None
         except errors.StoreUnavailable:
             raise _try_later("The delivery cannot be stored right now.", label="store_unavailable") from None
+        except TimeoutError:
+            # It may be stored all the same: then GitHub's next attempt finds it there.
+            raise _try_later("The delivery could not be stored in time.", label="store_unavailable") from None
         finally:
             self._bytes_in_flight -= len(body)
 
@@ -133,6 +143,7 @@ class Door:
                     if self._bytes_in_flight > self._allowed_in_flight(size_bytes):
                         raise _try_later("Too much is being received at once.", label="too_many_bytes")
                     chunks.append(chunk)
+                    await failpoint.pause("recv.mid_body")
         except BaseException as error:
             self._bytes_in_flight -= size_bytes
             if isinstance(error, TimeoutError):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot import errors, telemetry
+from bot import errors, failpoint, telemetry
 from bot.model import delivery
 from bot.store import Store, deliveries
 
@@ -110,6 +110,7 @@ class Inbox:
         self._waiting_bytes = sum(len(one.delivery.body) for one in self._waiting)
         try:
             answers = await self._store.write(deliveries.insert_many, [one.delivery for one in batch])
+            await failpoint.pause("inbox.after_commit")
         except Exception as error:
             self._refuse(batch, error)
             return

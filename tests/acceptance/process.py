@@ -8,11 +8,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 READY_SECONDS = 20.0
+#: Kubernetes kills after this: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+STOP_SECONDS = 30.0
+#: `buildhook`, as arguments of Python.
+PROGRAM = ("-m", "bot")
 
 
 class Process:
@@ -42,7 +46,11 @@ class Process:
         """SIGTERM; gives the exit status."""
         if self.process.returncode is None:
             self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await self.end()
+
+    async def end(self) -> int:
+        """Wait for the end, which has to come within the time that supervisors of services give; gives the status."""
+        return await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
 
     async def command(self, *arguments: str) -> Any:
         """Run another `buildhook` command beside it; gives its JSON."""
@@ -55,8 +63,7 @@ async def run(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str
     """Run one `buildhook` command to its end; gives status, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "bot",
+        *PROGRAM,
         *arguments,
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
@@ -75,13 +82,14 @@ def environment(data_dir: Path, **given: object) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def serving(environment: Mapping[str, str], *, log: Path) -> AsyncIterator[Process]:
+async def serving(
+    environment: Mapping[str, str], *, log: Path, program: Sequence[str] = PROGRAM
+) -> AsyncIterator[Process]:
     """A running service; its log goes to a file, so that a failing test can show it."""
     with log.open("ab") as err:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "bot",
+            *program,
             "serve",
             "--json",
             env=environment,

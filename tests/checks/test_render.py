@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,10 @@ from markdown_it import MarkdownIt
 
 from bot.builds import lifecycle
 from bot.checks import render, titles
+from bot.github import checks
 from bot.model import build, check, job
+from bot.simulator import openapi
+from bot.simulator.rest import check_rules
 from tests import factories
 
 URL = "https://ci.example/jobs/01J"
@@ -366,6 +370,7 @@ def test_f41_a_build_at_its_largest_is_accepted(sign: str) -> None:
     for own in (None, jobs[0]):
         found = rendered(made, jobs if own is None else [own], own, f"{much}\n" * 20)
         assert_is_accepted(found)
+        assert_github_takes(found)
         assert "buildhook builds retry" in found.summary
     assert_is_accepted(rendered(replace(made, state=build.State.SKIPPED, problems=())))
     assert_is_accepted(of_job(ended(job.State.CANCELLED, reason=much)))
@@ -402,6 +407,18 @@ def assert_is_accepted(found: check.CheckRun) -> None:
         assert one.level in check.Level
 
 
+def assert_github_takes(found: check.CheckRun) -> None:
+    """What is sent, judged by GitHub's own description of its API and by the limits that it tells in words."""
+    update = checks._body(found)
+    for method, template, body in (
+        ("POST", "/repos/{owner}/{repo}/check-runs", {"head_sha": found.head_sha, **update}),
+        ("PATCH", "/repos/{owner}/{repo}/check-runs/{check_run_id}", update),
+    ):
+        sent = msgspec.json.decode(msgspec.json.encode(body))
+        assert openapi.request_problems(method, template, sent) == []
+        assert list(check_rules.problems(sent)) == []
+
+
 def _assert_text(text: str, limit_bytes: int) -> None:
     assert 0 < len(text.encode("utf-8")) <= limit_bytes
     assert "\0" not in text
@@ -418,6 +435,7 @@ _texts = st.text(st.characters(), max_size=30) | st.sampled_from(
         "x" * 70_000,
     ]
 )
+_levels = st.sampled_from(["error", "warning", "note", "fatal error"])
 _instants = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 2), timezones=st.just(UTC))
 _steps = st.builds(job.Step, name=_texts, run=_texts, line=st.integers(1, 9999))
 _results = st.builds(
@@ -481,8 +499,29 @@ def test_f41_any_build_result_is_accepted(
 ) -> None:
     own = jobs[0] if jobs and is_own else None
     found = rendered(made, jobs, own, log_tail)
+    for one in (found, render.minimal(found)):
+        assert_is_accepted(one)
+        assert_github_takes(one)
+
+
+_places = st.sampled_from(
+    ["a.c", "/workspace/src/a.py", "../x", "-", "dir with space/é.c", "x" * 300, "\u202e.c", "C:\\a.c"]
+)
+_log_lines = st.one_of(
+    st.builds("{}:{}:{}: {}: {}".format, _places, st.integers(0, 10**7), st.integers(0, 99), _levels, _texts),
+    st.builds("E   {}\n{}:{}: AssertionError".format, _texts, _places, st.integers(0, 10**7)),
+    st.builds("FAILED {}::test_it - {}".format, _places, _texts),
+    st.builds('  File "{}", line {}, in f\n    x\nError: {}'.format, _places, st.integers(0, 10**7), _texts),
+    _texts,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=150)
+@given(st.lists(_log_lines, max_size=70).map("\n".join), st.sampled_from(render._FAILURES))
+def test_f41_the_annotations_of_any_log_are_accepted(log_tail: str, state: job.State) -> None:
+    found = of_job(replace(failed(), state=state), log_tail)
     assert_is_accepted(found)
-    assert_is_accepted(render.minimal(found))
+    assert_github_takes(found)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=100)

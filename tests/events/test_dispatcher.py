@@ -287,3 +287,52 @@ async def test_t12_t14_every_event_that_github_documents_is_taken_and_none_is_pa
             wrong[one.name] = (done.state, done.error)
     assert wrong == {}
     assert await house.builds() == []
+
+
+async def test_f91_a_handler_that_never_ends_is_stopped_and_parked_and_others_flow(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router, begun = Router(), list[str]()
+
+    @router.register("push")
+    async def wait_for_ever(_event: sansio.Event, one: context.Context) -> outcome.Outcome:
+        begun.append(one.delivery.id)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    @router.register("create")
+    async def turn_for_ever(_event: sansio.Event, one: context.Context) -> outcome.Outcome:
+        begun.append(one.delivery.id)
+        while True:
+            await asyncio.sleep(0)
+
+    @router.register("ping")
+    async def fall_over(_event: sansio.Event, one: context.Context) -> outcome.Outcome:
+        begun.append(one.delivery.id)
+        raise RecursionError
+
+    @router.register("star")
+    async def do_well(_event: sansio.Event, _one: context.Context) -> outcome.Outcome:
+        return outcome.Outcome(trail=("It went well.",))
+
+    monkeypatch.setattr(dispatcher, "HANDLER_TIMEOUT_SECONDS", 0.05)
+    bad = [factories.make_verified_delivery(event=event, ordering_key=event) for event in ("push", "create", "ping")]
+    good = [factories.make_verified_delivery(event="star", ordering_key=f"star-{number}") for number in range(40)]
+    await put(store, *bad, *good)
+    made = make(router)
+    for _ in range(retrying.MAX_ATTEMPTS):
+        later = clock.now() + retrying.OUTAGE_PATIENCE
+        claimed = await store.write(
+            deliveries.claim_next, now=later, owner="test", lease=dispatcher.LEASE, limit=len(bad) + len(good)
+        )
+        await asyncio.gather(*(made.dispatch(one) for one in claimed))
+        assert {(await find(store, one.guid)).state for one in good} == {delivery.State.HANDLED}
+    for one in bad:
+        parked = await find(store, one.guid)
+        assert parked.state == delivery.State.PARKED
+        assert begun.count(one.guid) == retrying.MAX_ATTEMPTS
+        assert parked.error == (
+            "Handling it took too long and was stopped."
+            if one.event != "ping"
+            else "An unexpected RecursionError: the service's log has it under this delivery's id."
+        )

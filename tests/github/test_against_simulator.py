@@ -12,7 +12,7 @@ import pytest
 from bot import errors, telemetry
 from bot.github import GitHub, Patience, Repository
 from bot.github.repositories import RepositoryRef
-from bot.simulator import Simulator
+from bot.simulator import Simulator, limits
 from tests.github.test_checks import QUEUED, RUN
 
 PIPELINE = b"on: push\n"
@@ -88,6 +88,36 @@ async def test_f40_a_renamed_repository_is_served_under_its_old_name(simulator: 
     simulator.rename("octo/hello", "renamed")
     assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
     assert await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert len(simulator.check_runs("octo/renamed", sha)) == 1
+
+
+async def test_f40_a_transferred_repository_is_served_to_its_new_installation(
+    simulator: Simulator, github: GitHub, hello: Repository
+) -> None:
+    sha = _head(simulator)
+    await simulator.create_repository("cats/other")
+    assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
+    simulator.transfer("octo/hello", "cats")
+    with pytest.raises(errors.NotReachable):
+        await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    installation = simulator.installation_of("cats")
+    assert installation is not None
+    # By the name that an older delivery had.
+    moved = github.repository(installation_id=installation.id, repository_id=hello.id, full_name="octo/hello")
+    assert await moved.get_file(".buildhook.yml", ref=sha) == PIPELINE
+    assert await moved.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert [run.name for run in simulator.check_runs("cats/hello", sha)] == [RUN.name]
+
+
+async def test_f40_another_repository_under_the_old_name_gets_nothing_of_ours(
+    simulator: Simulator, hello: Repository
+) -> None:
+    sha = _head(simulator)
+    simulator.rename("octo/hello", "renamed")
+    await simulator.create_repository("octo/hello", {".buildhook.yml": "on: pull_request\n"})
+    assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
+    assert await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert simulator.check_runs("octo/hello") == []
     assert len(simulator.check_runs("octo/renamed", sha)) == 1
 
 
@@ -167,6 +197,38 @@ async def test_t76_the_token_for_git_can_only_read(simulator: Simulator, hello: 
     assert (await hello.git_token()).startswith("ghs_")
     (asked,) = [one for one in simulator.requests if one.path.endswith("/access_tokens")]
     assert asked.body == {"repository_ids": [hello.id], "permissions": {"contents": "read"}}
+
+
+@pytest.mark.parametrize("status", [200, 404, 429, 502])
+async def test_f54_a_page_for_people_is_no_answer(simulator: Simulator, hello: Repository, status: int) -> None:
+    sha = _head(simulator)
+    await hello.get_file(".buildhook.yml", ref=sha)
+    simulator.faults.add(times=None, status=status, html=True)
+    with pytest.raises(errors.GitHubUnavailable, match="HTML page") as read:
+        await hello.get_file("other", ref=sha)
+    assert not isinstance(read.value, errors.AnswerLost)
+    with pytest.raises(errors.GitHubUnavailable, match="HTML page") as written:
+        await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    # Below 500 and not a success: it was not done.
+    assert isinstance(written.value, errors.AnswerLost) == (status in {200, 502})
+
+
+@pytest.mark.parametrize("status", [403, 429])
+async def test_f35_no_call_comes_inside_the_wait_of_a_secondary_limit(
+    simulator: Simulator, hello: Repository, status: int
+) -> None:
+    sha = _head(simulator)
+    await hello.get_file(".buildhook.yml", ref=sha)
+    simulator.waits.grace_seconds = 0.0
+    simulator.rates.secondary = limits.Secondary(writes=1, status=status)
+    await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    simulator.requests.clear()
+    for _ in range(5):
+        with pytest.raises(errors.RateLimited) as caught:
+            await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha), github_id=1)
+        assert caught.value.is_secondary
+    assert [one.status for one in simulator.requests] == [status]
+    assert simulator.calls_inside_waits == []
 
 
 async def test_f34_a_used_up_limit_is_kept(simulator: Simulator, hello: Repository) -> None:

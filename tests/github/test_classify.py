@@ -57,6 +57,7 @@ def _limit(remaining: int, *, reset_in_seconds: int) -> dict[str, str]:
 
 RECORDED = {
     "created": Case(201, None, {"id": 1}),
+    "accepted": Case(202, None, {}),
     "no content": Case(204, None, b""),
     "401 token": Case(401, errors.Unauthorized, "Bad credentials", text="Bad credentials"),
     "401 jwt": Case(
@@ -66,6 +67,9 @@ RECORDED = {
         text="this machine's clock",
     ),
     "401 key": Case(401, errors.Unauthorized, "A JSON web token could not be decoded", text="private key"),
+    "401 anonymous": Case(401, errors.Unauthorized, "Requires authentication"),
+    "401 cut off": Case(401, errors.Unauthorized, b'{"message": "Bad cred'),
+    "401 of a proxy": Case(401, errors.GitHubUnavailable, b"<html>Sign in", content_type="text/html"),
     "403 primary": Case(
         403,
         errors.RateLimited,
@@ -92,6 +96,39 @@ RECORDED = {
     "403 primary, reset long ago": Case(
         403, errors.RateLimited, "API rate limit exceeded", _limit(0, reset_in_seconds=-9000), waits_seconds=1
     ),
+    "403 primary, cut off": Case(
+        403,
+        errors.RateLimited,
+        b'{"message": "API rate limit exc',
+        _limit(0, reset_in_seconds=1200),
+        waits_seconds=1200,
+        is_secondary=False,
+    ),
+    "403 primary without reset": Case(
+        403, errors.RateLimited, "API rate limit exceeded", {"x-ratelimit-remaining": "0"}, waits_seconds=60
+    ),
+    "403 primary, reset malformed": Case(
+        403,
+        errors.RateLimited,
+        "API rate limit exceeded",
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1e9"},
+        waits_seconds=60,
+        is_secondary=False,
+    ),
+    "403 primary for a week": Case(
+        403, errors.RateLimited, "API rate limit exceeded", _limit(0, reset_in_seconds=604_800), waits_seconds=86_400
+    ),
+    "403 retry-after and nothing else": Case(
+        403, errors.RateLimited, b"", {"retry-after": "30"}, waits_seconds=30, is_secondary=True
+    ),
+    "403 retry-after of zero": Case(403, errors.RateLimited, SECONDARY, {"retry-after": "0"}, waits_seconds=1),
+    "403 negative retry-after": Case(
+        403, errors.RateLimited, SECONDARY, {"retry-after": "-5"}, waits_seconds=60, is_secondary=True
+    ),
+    "403 retry-after that is over": Case(
+        403, errors.RateLimited, SECONDARY, {"retry-after": "Mon, 04 May 2026 11:00:00 GMT"}, waits_seconds=1
+    ),
+    "403 secondary, cut off": Case(403, errors.Forbidden, b'{"message": "You have exceeded a second'),
     "403 secondary with retry-after": Case(
         403,
         errors.RateLimited,
@@ -138,6 +175,37 @@ RECORDED = {
         "list enabled, and your IP address is not permitted to access this resource.",
         text="IP allow list",
     ),
+    "403 single sign-on": Case(
+        403,
+        errors.Forbidden,
+        "Resource protected by organization SAML enforcement. You must grant your OAuth token access to this "
+        "organization.",
+        text="SAML",
+    ),
+    "403 archived": Case(403, errors.Forbidden, "Repository was archived so is read-only.", text="read-only."),
+    "403 blocked": Case(
+        403, errors.Forbidden, {"message": "Repository access blocked", "block": {"reason": "tos"}}, text="blocked"
+    ),
+    "403 no user agent": Case(
+        403,
+        errors.Forbidden,
+        "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
+    ),
+    "403 hostile permissions": Case(
+        403,
+        errors.Forbidden,
+        "Resource not accessible by integration",
+        {"x-accepted-github-permissions": "`\x1b[31m"},
+        text="lacks a permission",
+    ),
+    "403 permission, last call": Case(
+        403,
+        errors.RateLimited,
+        "Resource not accessible by integration",
+        _limit(0, reset_in_seconds=900),
+        waits_seconds=900,
+        is_secondary=False,
+    ),
     "403 empty": Case(403, errors.Forbidden),
     "403 suspended": Case(403, errors.Suspended, "This installation has been suspended", text="suspended"),
     "403 cross app": Case(
@@ -148,10 +216,15 @@ RECORDED = {
     ),
     "403 of a proxy": Case(403, errors.GitHubUnavailable, b"<html>blocked", content_type="text/html"),
     "404": Case(404, errors.NotReachable, "Not Found", text="404: Not Found."),
+    "404 App": Case(404, errors.NotReachable, "Integration not found", text="Integration"),
+    "404 empty": Case(404, errors.NotReachable),
     "404 of another web server": Case(404, errors.GitHubUnavailable, b"<html>", content_type="text/html"),
     "404 as text": Case(404, errors.NotReachable, b"404: Not Found", content_type="text/plain"),
     "410": Case(410, errors.NotReachable, "This repository was deleted", text="deleted"),
     "451": Case(451, errors.NotReachable, "Repository access blocked", text="blocked"),
+    "400": Case(400, errors.Invalid, "Problems parsing JSON", text="parsing JSON"),
+    "413": Case(413, errors.Invalid, b"", content_type="text/plain"),
+    "415": Case(415, errors.Invalid, "Unsupported 'Accept' header", text="Accept"),
     "408": Case(408, errors.GitHubUnavailable),
     "409": Case(409, errors.Invalid, "Git Repository is empty.", text="empty."),
     "422 fields": Case(
@@ -163,6 +236,27 @@ RECORDED = {
         },
         text="Validation Failed (CheckRun head_sha missing_field)",
     ),
+    "422 too long": Case(
+        422,
+        errors.Invalid,
+        {
+            "message": "Validation Failed",
+            "errors": [
+                {
+                    "resource": "CheckRun",
+                    "code": "custom",
+                    "field": "base",
+                    "message": "Only 65535 characters are allowed in output summary",
+                }
+            ],
+        },
+        text="Only 65535 characters",
+    ),
+    "422 unknown commit": Case(422, errors.Invalid, f"No commit found for SHA: {'1' * 40}", text="No commit found"),
+    "422 description": Case(
+        422, errors.Invalid, 'Invalid request.\n\n"summary" wasn\'t supplied.', text="wasn't supplied"
+    ),
+    "422 empty": Case(422, errors.Invalid),
     "422 texts": Case(
         422,
         errors.Invalid,
@@ -181,6 +275,18 @@ RECORDED = {
     "429 with retry-after": Case(
         429, errors.RateLimited, SECONDARY, {"retry-after": "7"}, waits_seconds=7, is_secondary=True
     ),
+    "429 primary": Case(
+        429,
+        errors.RateLimited,
+        "API rate limit exceeded for installation ID 7.",
+        _limit(0, reset_in_seconds=300),
+        waits_seconds=300,
+        is_secondary=False,
+    ),
+    "429 secondary without retry-after": Case(
+        429, errors.RateLimited, SECONDARY, _limit(4000, reset_in_seconds=1200), waits_seconds=60, is_secondary=True
+    ),
+    "429 of a proxy": Case(429, errors.GitHubUnavailable, b"<html>slow", content_type="text/html"),
     "429 with reset": Case(
         429, errors.RateLimited, "", _limit(0, reset_in_seconds=300), waits_seconds=300, is_secondary=False
     ),
@@ -193,10 +299,15 @@ RECORDED = {
         waits_seconds=60,
     ),
     "500": Case(500, errors.GitHubUnavailable, "Server Error", text="Server Error"),
+    "500 with retry-after": Case(500, errors.GitHubUnavailable, "Server Error", {"retry-after": "30"}),
+    "502": Case(502, errors.GitHubUnavailable, "Server Error", text="tried again later"),
+    "502 cut off": Case(502, errors.GitHubUnavailable, b'{"message": "Ser'),
+    "503 unicorn": Case(503, errors.GitHubUnavailable, UNICORN, content_type="text/html"),
     "502 unicorn": Case(502, errors.GitHubUnavailable, UNICORN, content_type="text/html; charset=utf-8"),
     "503 empty": Case(503, errors.GitHubUnavailable),
     "504": Case(504, errors.GitHubUnavailable, b"upstream timeout", content_type="text/plain"),
     "200 unicorn": Case(200, errors.GitHubUnavailable, UNICORN, content_type="Text/HTML", text="HTML"),
+    "301 unfollowed": Case(301, errors.GitHubUnavailable, "Moved Permanently"),
     "304 unasked": Case(304, errors.GitHubUnavailable, b""),
     "303": Case(303, errors.GitHubUnavailable, b""),
     "418": Case(418, errors.Invalid, b"teapot", content_type="text/plain"),

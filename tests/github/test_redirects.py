@@ -53,7 +53,7 @@ async def test_t127_a_credential_never_goes_to_another_origin(
         None,
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("method", VERBS)
 async def test_t127_a_redirect_that_leads_away_or_nowhere_fails(
     client: Client, server: Server, method: str, location: str | None
 ) -> None:
@@ -76,6 +76,36 @@ async def test_f97_other_redirects_fail_loudly(client: Client, server: Server, m
     with pytest.raises(errors.GitHubUnavailable):
         await client.call(make_call(method), Thing)
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("method", VERBS)
+@pytest.mark.parametrize("status", FOLLOWED)
+async def test_f97_what_a_redirect_leads_to_is_judged_like_any_answer(
+    client: Client, server: Server, method: str, status: int
+) -> None:
+    server.on(method, "/thing", Reply(status=status, headers={"location": "/moved"}))
+    server.on(method, "/moved", Reply(data=[{"id": 1}]))
+    with pytest.raises(errors.GitHubUnavailable) as listed:
+        await client.call(make_call(method), Thing)
+    assert isinstance(listed.value, errors.AnswerLost) == (method != "GET")
+    server.on(method, "/moved", Reply(status=404, data={"message": "Not Found"}))
+    with pytest.raises(errors.NotReachable):
+        await client.call(make_call(method), Thing)
+    assert {one.method for one in server.seen} == {method}
+
+
+@pytest.mark.parametrize("method", VERBS)
+@pytest.mark.parametrize("first", FOLLOWED)
+@pytest.mark.parametrize("second", FOLLOWED)
+async def test_f97_redirects_of_different_kinds_in_a_row_keep_verb_and_body(
+    client: Client, server: Server, method: str, first: int, second: int
+) -> None:
+    server.on(method, "/thing", Reply(status=first, headers={"location": "/passing"}))
+    server.on(method, "/passing", Reply(status=second, headers={"location": "/moved"}))
+    server.on(method, "/moved", Reply(data={"id": 1}))
+    assert await client.call(make_call(method), Thing) == Thing(1)
+    assert [one.method for one in server.seen] == [method] * 3
+    assert server.seen[0].body == server.seen[1].body == server.seen[2].body
 
 
 @pytest.mark.parametrize("method", VERBS)

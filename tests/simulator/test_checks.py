@@ -298,3 +298,40 @@ async def test_statuses(client: Client, sha: str) -> None:
     assert [(one["context"], one["state"]) for one in listed] == [("default", "success"), ("ci", "pending")]
     assert (await client("POST", path, {"state": "great"})).status == 422
     assert (await client("POST", f"/repos/octo/hello/statuses/{'a' * 40}", body)).status == 422
+
+
+async def test_reads_may_lag_behind_writes(client: Client, repository: Repository) -> None:
+    github = client.github
+    sha = repository.heads["main"]
+    body = {"name": "buildhook", "head_sha": sha, "output": {"title": "First", "summary": "s"}}
+    seen = await client("POST", "/repos/octo/hello/check-runs", body)
+    github.lag_reads(30)
+    made = await client("POST", "/repos/octo/hello/check-runs", body | {"name": "late"})
+    assert (made.status, made.body["name"]) == (201, "late")
+    path = f"/repos/octo/hello/check-runs/{made.body['id']}"
+    listed = f"/repos/octo/hello/commits/{sha}/check-runs"
+    of_suite = f"/repos/octo/hello/check-suites/{made.body['check_suite']['id']}/check-runs"
+    assert (await client("GET", path)).status == 404
+    assert (await client("GET", f"{path}/annotations")).status == 404
+    for each in (listed, of_suite):
+        assert [run["name"] for run in (await client("GET", each)).body["check_runs"]] == ["buildhook"]
+    changed = await client("PATCH", path, {"conclusion": "success"})
+    assert changed.body["conclusion"] == "success"
+    old = f"/repos/octo/hello/check-runs/{seen.body['id']}"
+    note = {"path": "a", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "m"}
+    await client(
+        "PATCH", old, {"conclusion": "failure", "output": {"title": "T", "summary": "s", "annotations": [note]}}
+    )
+    shown = (await client("GET", old)).body
+    assert (shown["status"], shown["conclusion"], shown["output"]["title"]) == ("queued", None, "First")
+    assert (await client("GET", f"{old}/annotations")).body == []
+    assert [run.conclusion for run in github.check_runs(repository, sha)] == ["failure", "success"]
+    github.clock.advance(31)
+    assert (await client("GET", path)).body["conclusion"] == "success"
+    assert (await client("GET", old)).body["conclusion"] == "failure"
+    assert len((await client("GET", f"{old}/annotations")).body) == 1
+    assert (await client("GET", listed)).body["total_count"] == 2
+    await client("PATCH", old, {"conclusion": "neutral"})
+    assert (await client("GET", old)).body["conclusion"] == "failure"
+    github.lag_reads(0)
+    assert (await client("GET", old)).body["conclusion"] == "neutral"

@@ -74,6 +74,46 @@ async def test_faults_can_be_set(client: Client) -> None:
     assert (await client("GET", "/repos/octo/hello")).status == 200
 
 
+async def test_moods_can_be_set(client: Client, receiver: Receiver) -> None:
+    github = client.github
+    await done(client, "create_repository", full_name="octo/hello")
+    await github.hooks.settle()
+    await done(client, "seed_faults", number=7)
+    await done(client, "add_fault", method=["POST", "PATCH"], probability=0.0, once_each=True, times=None, status=500)
+    await done(client, "lag_reads", seconds=30)
+    body = {"name": "buildhook", "head_sha": github.repository("octo/hello").heads["main"]}
+    run_id = (await client("POST", "/repos/octo/hello/check-runs", body)).body["id"]
+    assert (await client("GET", f"/repos/octo/hello/check-runs/{run_id}")).status == 404
+    await done(client, "advance_clock", seconds=31)
+    assert (await client("GET", f"/repos/octo/hello/check-runs/{run_id}")).status == 200
+    await done(client, "hooks", is_down=True, timeout_seconds=1, unsigned_redeliveries=True)
+    assert (github.hooks.is_down, github.hooks.timeout_seconds, github.hooks.unsigned_redeliveries) == (True, 1.0, True)
+    await done(client, "push_tags", repo="octo/hello", tags=["v1"])
+    await done(client, "delete_tag", repo="octo/hello", tag="v1")
+    await github.hooks.settle()
+    assert (await done(client, "deliveries"))[-1]["status_code"] == 502
+    await done(client, "age_deliveries", days=3)
+    assert (await client.as_app("GET", "/app/hook/deliveries")).body == []
+    await done(client, "transfer", repo="octo/hello", new_owner="cats")
+    assert github.repository("cats/hello").owner.login == "cats"
+
+
+async def test_limits_can_be_set(client: Client) -> None:
+    github = client.github
+    github.waits.grace_seconds = 0.0
+    await done(client, "create_repository", full_name="octo/hello")
+    await done(client, "rates", limit=100, window_seconds=60)
+    await done(client, "secondary_limit", writes=0, window_seconds=20, status=429, tells_when=False)
+    assert (await client("POST", "/repos/octo/hello/check-runs", {})).status == 429
+    await done(client, "no_secondary_limit")
+    assert (await client("GET", "/repos/octo/hello")).status == 200
+    assert [one["path"] for one in await done(client, "calls_inside_waits")] == ["/repos/octo/hello"]
+    await done(client, "advance_clock", seconds=60)
+    await done(client, "use_up_rate", login="octo")
+    answer = await client("GET", "/repos/octo/hello")
+    assert (answer.status, answer.headers["X-RateLimit-Limit"]) == (403, "100")
+
+
 async def test_buttons_and_the_address_can_be_used(client: Client, receiver: Receiver) -> None:
     await done(client, "webhook", url=None)
     await done(client, "create_repository", full_name="octo/hello")
@@ -96,6 +136,12 @@ async def test_buttons_and_the_address_can_be_used(client: Client, receiver: Rec
         ("push", {"nonsense": 1}, 400, "wrong arguments"),
         ("merge", {"repo": "octo/hello"}, 400, "wrong arguments"),
         ("add_fault", {"path": "("}, 400, "unterminated"),
+        ("add_fault", {"probability": 2}, 400, "from 0 to 1"),
+        ("hooks", {"is_up": True}, 400, "there is no is_up"),
+        ("hooks", {"is_down": "yes"}, 400, "Expected `bool`"),
+        ("secondary_limit", {"reads": 1}, 400, "reads"),
+        ("use_up_rate", {"login": "nobody"}, 400, "not installed"),
+        ("transfer", {"repo": "octo/made", "new_owner": "octo"}, 400, "already"),
         ("create_repository", {"full_name": "octo/hello", "files": {"../x": ""}}, 400, "does not take the path"),
         ("wait_for_check", {"repo": "octo/made", "sha": "x", "timeout_seconds": 0}, 504, "no check run"),
     ],

@@ -128,13 +128,10 @@ async def test_deliveries_go_out_side_by_side(github: Simulator, repository: Rep
     assert {one.status for one in github.deliveries} == {"OK"}
 
 
-async def test_a_slow_receiver_times_out(
-    github: Simulator, repository: Repository, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_receiver_times_out(github: Simulator, repository: Repository, receiver: Receiver) -> None:
     await github.hooks.settle()
-    await github.hooks.close()
-    monkeypatch.setattr(hooks, "TIMEOUT_SECONDS", 0.05)
-    github.hooks._session = None
+    assert github.hooks.timeout_seconds == 10
+    github.hooks.timeout_seconds = 0.05
     receiver.hold = asyncio.Event()
     await github.push(repository, "main", {"a.txt": "a"})
     await github.hooks.settle()
@@ -202,3 +199,50 @@ async def test_a_redirect_is_not_followed(github: Simulator, receiver: Receiver)
     await github.hooks.settle()
     assert [one.status_code for one in github.deliveries] == [307]
     assert len(receiver.received) == 1
+
+
+async def test_a_redelivery_may_come_unsigned(github: Simulator, repository: Repository, receiver: Receiver) -> None:
+    await github.hooks.settle()
+    github.hooks.unsigned_redeliveries = True
+    await github.redeliver(github.deliveries[0].id).done.wait()
+    first, second = receiver.received
+    assert "X-Hub-Signature-256" in first.headers
+    assert "X-Hub-Signature-256" not in second.headers
+    assert second.headers["X-Hub-Signature"] == first.headers["X-Hub-Signature"]
+    assert second.body == first.body
+
+
+async def test_what_is_older_than_three_days_is_gone(client: Client, repository: Repository) -> None:
+    github = client.github
+    await github.hooks.settle()
+    old = github.deliveries[0].id
+    github.hooks.age(2.9)
+    assert [one["id"] for one in (await client.as_app("GET", "/app/hook/deliveries")).body] == [old]
+    assert (await client.as_app("GET", f"/app/hook/deliveries/{old}")).status == 200
+    github.hooks.age(0.1)
+    await github.push(repository, "main", {"a.txt": "a"})
+    await github.hooks.settle()
+    listed = (await client.as_app("GET", "/app/hook/deliveries")).body
+    assert [one["id"] for one in listed] == [one.id for one in reversed(github.deliveries) if one.id != old]
+    assert (await client.as_app("GET", f"/app/hook/deliveries/{old}")).status == 404
+    assert (await client.as_app("POST", f"/app/hook/deliveries/{old}/attempts")).status == 422
+
+
+async def test_a_receiver_that_is_down_hears_nothing_and_can_be_asked_again(
+    client: Client, repository: Repository, receiver: Receiver
+) -> None:
+    github = client.github
+    await github.hooks.settle()
+    heard = len(receiver.received)
+    github.hooks.is_down = True
+    await github.push(repository, "main", {"a.txt": "a"})
+    await github.hooks.settle()
+    assert len(receiver.received) == heard
+    failed = (await client.as_app("GET", "/app/hook/deliveries?status=failure")).body
+    assert {(one["status"], one["status_code"]) for one in failed} == {("failed to connect to host", 502)}
+    assert sorted(one["event"] for one in failed) == ["check_suite", "push"]
+    github.hooks.is_down = False
+    for one in failed:
+        await client.as_app("POST", f"/app/hook/deliveries/{one['id']}/attempts")
+    await github.hooks.settle()
+    assert len(receiver.received) == heard + 2

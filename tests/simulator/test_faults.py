@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import aiohttp
 import pytest
@@ -97,3 +98,56 @@ async def test_a_body_may_be_anything(client: Client, repository: Repository) ->
 def test_a_pattern_must_be_one(client: Client) -> None:
     with pytest.raises(re.error):
         client.github.faults.add(path="(")
+
+
+async def test_a_part_of_the_calls_is_hit_and_the_seed_says_which(client: Client, repository: Repository) -> None:
+    async def told(seed: int) -> list[int]:
+        client.github.faults.clear()
+        client.github.faults.seed(seed)
+        client.github.faults.add(path="/check-runs", times=None, probability=0.25, status=503)
+        return [await post(client, repository) for _ in range(40)]
+
+    first = await told(1)
+    assert await told(1) == first
+    assert await told(2) != first
+    assert 3 <= first.count(503) <= 20
+    assert first.count(201) + first.count(503) == 40
+
+
+async def test_each_call_fails_once_at_most(client: Client, repository: Repository) -> None:
+    fault = client.github.faults.add(method=["post", "PATCH"], times=None, once_each=True, status=502)
+    assert [await post(client, repository) for _ in range(3)] == [502, 201, 201]
+    body = {"name": "another", "head_sha": repository.heads["main"]}
+    assert [(await client("POST", RUNS, body)).status for _ in range(2)] == [502, 201]
+    assert (await client("GET", "/repos/octo/hello")).status == 200
+    assert (fault.hits, fault.matches) == (2, 2)
+
+
+async def test_half_of_the_calls_fail_once_and_those_that_were_spared_never(
+    client: Client, repository: Repository
+) -> None:
+    fault = client.github.faults.add(times=None, once_each=True, probability=0.5, status=502)
+    paths = [f"/repos/octo/hello?number={number}" for number in range(40)]
+    first = [(await client("GET", path)).status for path in paths]
+    again = [(await client("GET", path)).status for path in paths]
+    assert again == [200] * 40
+    assert first.count(502) == fault.hits
+    assert 10 <= fault.hits <= 30
+
+
+async def test_every_third_call_is_hit(client: Client, repository: Repository) -> None:
+    client.github.faults.add(path="/check-runs", times=None, every=3, status=500)
+    assert [await post(client, repository) for _ in range(6)] == [201, 201, 500] * 2
+
+
+async def test_faults_combine(client: Client, repository: Repository) -> None:
+    rare = client.github.faults.add(path="/check-runs", times=None, every=2, status=500)
+    other = client.github.faults.add(method="POST", times=None, every=2, status=503)
+    assert [await post(client, repository) for _ in range(4)] == [201, 500, 503, 500]
+    assert (rare.hits, other.hits) == (2, 1)
+
+
+@pytest.mark.parametrize("arguments", [{"probability": 1.5}, {"probability": -0.1}, {"every": 0}])
+def test_impossible_dice_are_refused(client: Client, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        client.github.faults.add(**arguments)

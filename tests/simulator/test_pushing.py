@@ -140,6 +140,32 @@ async def test_tags_say_so_and_more_than_three_say_nothing(
     assert receiver.events().count("check_suite.requested") == 0
 
 
+async def test_branches_and_tags_that_come_and_go_are_told(
+    github: Simulator, repository: Repository, receiver: Receiver
+) -> None:
+    await github.push(repository, "topic/a", {"a.txt": "a"})
+    await github.push(repository, "topic/a", {"a.txt": "b"})
+    await github.push_tags(repository, ["v1", "v2", "v3"])
+    await github.hooks.settle()
+    assert receiver.events().count("create") == 4
+    created = [one.payload for one in receiver.received if one.headers["X-GitHub-Event"] == "create"]
+    assert {(one["ref"], one["ref_type"]) for one in created} == {
+        ("topic/a", "branch"),
+        ("v1", "tag"),
+        ("v2", "tag"),
+        ("v3", "tag"),
+    }
+    assert {one["master_branch"] for one in created} == {"main"}
+    await github.delete_branch(repository, "topic/a")
+    await github.delete_tag(repository, "v1")
+    await github.hooks.settle()
+    gone = [one.payload for one in receiver.received if one.headers["X-GitHub-Event"] == "delete"]
+    assert {(one["ref"], one["ref_type"]) for one in gone} == {("topic/a", "branch"), ("v1", "tag")}
+    await github.push_tags(repository, ["w1", "w2", "w3", "w4"])
+    await github.hooks.settle()
+    assert receiver.events().count("create") == 4
+
+
 async def test_many_branches_are_pushed_quickly_and_signed(
     github: Simulator, repository: Repository, receiver: Receiver
 ) -> None:
@@ -236,6 +262,55 @@ async def test_a_rename_is_told(github: Simulator, repository: Repository, recei
     assert payload["repository"]["clone_url"] == repository.clone_url == f"{github.url}/octo/greeter.git"
     with pytest.raises(SimulatorError, match="already"):
         github.rename(repository, "greeter")
+
+
+async def test_a_transfer_moves_the_repository_to_the_installation_of_its_new_owner(
+    github: Simulator, repository: Repository, receiver: Receiver, client: Client
+) -> None:
+    await github.create_repository("cats/other")
+    old, new = github.installation_of("octo"), github.installation_of("cats")
+    assert old is not None
+    assert new is not None
+    github.transfer(repository, "cats")
+    await github.hooks.settle()
+    payload = receiver.payload("repository.transferred")
+    assert payload["changes"]["owner"]["from"]["organization"]["login"] == "octo"
+    assert (payload["repository"]["id"], payload["repository"]["full_name"]) == (repository.id, "cats/hello")
+    assert (payload["installation"]["id"], payload["organization"]["login"]) == (new.id, "cats")
+    removed = receiver.payload("installation_repositories.removed")
+    added = receiver.payload("installation_repositories.added")
+    assert (removed["installation"]["id"], added["installation"]["id"]) == (old.id, new.id)
+    assert added["repositories_added"][0]["full_name"] == "cats/hello"
+    token = github.installation_token("cats")
+    assert (await client("GET", "/repos/cats/hello", token=token)).body["clone_url"] == repository.clone_url
+    assert (await client("GET", "/repos/octo/hello", token=token)).status == 301
+    assert (await client("GET", "/repos/cats/hello")).status == 404
+    await github.push(repository, "main", {"a.txt": "a"})
+    await github.hooks.settle()
+    assert receiver.payload("push")["installation"]["id"] == new.id
+    with pytest.raises(SimulatorError, match="already"):
+        github.transfer("cats/other", "cats")
+
+
+async def test_a_transfer_to_where_the_app_is_not_is_a_loss(
+    github: Simulator, receiver: Receiver, client: Client
+) -> None:
+    github.create_user("mona")
+    repository = await github.create_repository("mona/hello", private=True)
+    github.transfer(repository, "dogs")
+    await github.hooks.settle()
+    assert receiver.events() == ["installation.created", "installation_repositories.removed"]
+    token = github.installation_token("mona")
+    for path in ("/repos/mona/hello", "/repos/dogs/hello", f"/repositories/{repository.id}"):
+        assert (await client("GET", path, token=token)).status == 404
+    assert repository.permissions["mona"] == "admin"
+    github.install("mona", [])
+    github.transfer(repository, "mona")
+    await github.hooks.settle()
+    payload = receiver.payload("repository.transferred")
+    assert payload["changes"]["owner"]["from"]["organization"]["login"] == "dogs"
+    assert (await client("GET", "/repos/mona/hello", token=token)).status == 200
+    assert (await client("GET", "/repos/dogs/hello", token=token)).status == 301
 
 
 @pytest.mark.parametrize(

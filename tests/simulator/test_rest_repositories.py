@@ -50,6 +50,26 @@ async def test_a_renamed_repository_redirects_reads_and_writes_by_its_id(
     assert (await client("GET", "/repos/octo/secret", token="")).status == 404
 
 
+@pytest.mark.parametrize("path", ["", "/check-runs/1?page=2", "/git/refs/heads/a%2Fb", "/nothing"])
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("GET", 301), ("HEAD", 301), ("POST", 307), ("PATCH", 307), ("PUT", 307), ("DELETE", 307)],
+)
+async def test_every_verb_is_redirected_from_every_old_name(
+    client: Client, repository: Repository, method: str, status: int, path: str
+) -> None:
+    client.github.rename(repository, "greeter")
+    await client.github.create_repository("cats/other")
+    client.github.transfer(repository, "cats")
+    token = client.github.installation_token("cats")
+    for name in ("octo/hello", "octo/greeter", "OCTO/Hello"):
+        answer = await client(method, f"/repos/{name}{path}", token=token)
+        assert answer.status == status
+        assert answer.headers["Location"] == f"{client.github.api_url}/repositories/{repository.id}{path}"
+    # Who may not see it is not told where it went.
+    assert (await client(method, f"/repos/octo/nothing{path}", token=token)).status == 404
+
+
 async def test_a_new_repository_takes_an_old_name_over(client: Client, repository: Repository) -> None:
     client.github.rename(repository, "greeter")
     new = await client.github.create_repository("octo/hello")

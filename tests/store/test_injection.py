@@ -334,9 +334,11 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "hints",
         "locks",
         "owners",
+        "patience",
         "postgresql",
         "schema",
         "sqlite",
         "transaction",
+        "trouble",
         "upgrade",
     }

@@ -294,7 +294,7 @@ class Local:
                     break
             if claims and claims[0].is_fresh:
                 await self._preparer.prepare(place, claims[0], request, preparation.cancelled)
-        except errors.BuildhookError as error:
+        except (errors.BuildhookError, OSError) as error:
             _log.warning("a job was not prepared", action="prepare_failed", job=place.job_id, error=str(error))
         finally:
             for claim in claims:

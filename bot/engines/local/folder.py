@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -131,7 +132,7 @@ class Folder:
         try:
             is_ended = False
             if not _lock(looking):
-                is_ended = waits_for_ended and Claim(looking).is_finished
+                is_ended = waits_for_ended and Claim(looking, ballast=self.path / output.BALLAST).is_finished
                 if not is_ended:
                     return None
         finally:
@@ -142,7 +143,7 @@ class Folder:
         elif not _lock(fd):
             os.close(fd)
             return None
-        return Claim(fd)
+        return Claim(fd, ballast=self.path / output.BALLAST)
 
     def _open(self, mode: int) -> int:
         try:
@@ -161,8 +162,9 @@ class Folder:
 class Claim:
     """The lock of a job's stream: as long as it is held, here or by a supervisor, nobody else writes or launches."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, ballast: Path) -> None:
         self.fd = fd
+        self._ballast = ballast
         self._end = 0
         self._log_at = 0
         #: Whether a supervisor had it.
@@ -186,19 +188,34 @@ class Claim:
         os.close(self.fd)
 
     def finish(self, result: contract.Result, reason: str | None, *, log: str = "") -> None:
-        """Write the job's end behind what is whole, durably."""
-        os.ftruncate(self.fd, self._end)
+        """Write the job's end behind what is whole, durably; on a full disk in the room that was kept for it.
+
+        :raises OSError: if it cannot be written all the same.
+        """
         data = log.encode("utf-8", "replace")
-        for start in range(0, len(data), frames.MAX_PAYLOAD_BYTES):
-            self._append(frames.OUTPUT, data[start : start + frames.MAX_PAYLOAD_BYTES])
+        parts = [
+            data[start : start + frames.MAX_PAYLOAD_BYTES] for start in range(0, len(data), frames.MAX_PAYLOAD_BYTES)
+        ]
         values: dict[str, object] = {"at": time.time(), "result": result.value, "reason": reason}
-        self._append(frames.FINISHED, frames.fields(values))
+        ending = [*((frames.OUTPUT, part) for part in parts), (frames.FINISHED, frames.fields(values))]
+        try:
+            self._put(ending)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._ballast.unlink(missing_ok=True)
+            self._put(ending)
         os.fdatasync(self.fd)
         self.is_finished = True
 
-    def _append(self, kind: int, payload: bytes) -> None:
-        os.write(self.fd, frames.head(kind, payload, log_at=self._log_at) + payload)
-        self._log_at += len(payload) if kind == frames.OUTPUT else 0
+    def _put(self, ending: list[tuple[int, bytes]]) -> None:
+        os.ftruncate(self.fd, self._end)
+        log_at = self._log_at
+        for kind, payload in ending:
+            whole = frames.head(kind, payload, log_at=log_at) + payload
+            if os.write(self.fd, whole) < len(whole):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            log_at += len(payload) if kind == frames.OUTPUT else 0
 
     def _look(self) -> None:
         while data := os.pread(self.fd, 8 * frames.MAX_PAYLOAD_BYTES, self._end):

@@ -9,9 +9,9 @@ import re
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import hdrs, web
@@ -26,6 +26,9 @@ _PATTERNS = {"path": ".*", "ref": ".+", "branch": ".+", "basehead": ".+"}
 
 #: Paths that belong to the API, for which an unknown one is answered by JSON and not by a page.
 _API_ROOTS = ("/api/v3", "/app", "/installation", "/repos", "/repositories")
+
+#: The beginning of a path that names a repository.
+_REPOSITORY_PATH = re.compile(r"(?:/api/v3)?/repos/([^/?]+/[^/?]+)")
 
 #: A request's body may be as large as this.
 LARGEST_BODY_BYTES = 30 * 1024 * 1024
@@ -55,17 +58,18 @@ class Api:
 
     async def serve(self, request: web.Request, route: call.Route | None) -> web.StreamResponse:
         """Answers one request, after the fault that is set for it, if one is."""
-        started, at = time.monotonic(), datetime.now(UTC)
+        started, at = time.monotonic(), self._world.clock.instant()
         path = request.path_qs.removeprefix("/api/v3")
-        fault = self._world.faults.take(request.method, path)
-        principal, body = auth.ANONYMOUS, None
+        principal, body = self._who(request), None
+        self._world.waits.came(principal.label, method=request.method, path=path)
+        content = await request.read()
+        fault = self._world.faults.take(request.method, path, content)
         answer: call.Answer | None = None
         if fault is not None and fault.delay_seconds:
             await asyncio.sleep(fault.delay_seconds)
         if fault is not None and fault.status is not None:
             answer = _ordered(fault)
         elif fault is None or not fault.drop_before:
-            content = await request.read()
             try:
                 principal = self._world.tokens.principal(request.headers.get(hdrs.AUTHORIZATION))
                 body = _parsed(content)
@@ -98,6 +102,13 @@ class Api:
             return _cut(request)
         return await self._respond(request, answer, principal, fault)
 
+    def _who(self, request: web.Request) -> auth.Principal:
+        """Whose limits a request counts against, also where it is refused."""
+        try:
+            return self._world.tokens.principal(request.headers.get(hdrs.AUTHORIZATION))
+        except auth.Refused:
+            return auth.ANONYMOUS
+
     async def _answer(
         self, request: web.Request, route: call.Route | None, principal: auth.Principal, body: Any
     ) -> call.Answer:
@@ -105,9 +116,11 @@ class Api:
             raise call.ApiError(
                 403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header"
             )
-        if not self._world.rates.take(principal):
-            raise call.ApiError(403, f"API rate limit exceeded for {principal.label}.")
+        refusal = self._world.rates.take(principal, request.method)
+        if refusal is not None:
+            raise call.ApiError(refusal.status, refusal.message, headers=refusal.headers)
         if route is None:
+            self._redirect(request, principal)
             raise call.ApiError(404, "Not Found")
         repository = self._repository(request, principal) if route.template.startswith("/repos/") else None
         self._check_rights(route, principal, repository)
@@ -140,21 +153,29 @@ class Api:
         if "repository_id" in request.match_info:
             repository = world.repositories.get(int(request.match_info["repository_id"]))
         else:
-            full_name = f"{request.match_info['owner']}/{request.match_info['repo']}"
-            repository = world.find_repository(full_name)
-            renamed = world.find_renamed(full_name)
-            if repository is None and renamed is not None and auth.sees(principal, renamed, world):
-                rest = re.sub(r"^(/api/v3)?/repos/[^/]+/[^/?]+", "", request.raw_path)
-                location = f"{world.shapes.api}/repositories/{renamed.id}{rest}"
-                is_read = request.method in ("GET", "HEAD")
-                raise call.ApiError(
-                    301 if is_read else 307,
-                    "Moved Permanently" if is_read else "Temporary Redirect",
-                    headers={"Location": location},
-                )
+            self._redirect(request, principal)
+            repository = world.find_repository(f"{request.match_info['owner']}/{request.match_info['repo']}")
         if repository is None or not auth.sees(principal, repository, world):
             raise call.ApiError(404, "Not Found")
         return repository
+
+    def _redirect(self, request: web.Request, principal: auth.Principal) -> None:
+        """Sends whoever sees the repository from a name that it had before to its id, whatever the verb.
+
+        :raises ApiError: 301 or 307
+        """
+        match, world = _REPOSITORY_PATH.match(request.raw_path), self._world
+        if match is None or world.find_repository(unquote(match[1])) is not None:
+            return
+        renamed = world.find_renamed(unquote(match[1]))
+        if renamed is None or not auth.sees(principal, renamed, world):
+            return
+        is_read = request.method in ("GET", "HEAD")
+        raise call.ApiError(
+            301 if is_read else 307,
+            "Moved Permanently" if is_read else "Temporary Redirect",
+            headers={"Location": f"{world.shapes.api}/repositories/{renamed.id}{request.raw_path[match.end() :]}"},
+        )
 
     def _check_rights(self, route: call.Route, principal: auth.Principal, repository: values.Repository | None) -> None:
         if route.needs == "app":
@@ -193,7 +214,7 @@ class Api:
         if content is None:
             content = b"" if answer.body is None else msgspec.json.encode(answer.body)
         headers = {
-            "Date": formatdate(usegmt=True),
+            "Date": formatdate(self._world.clock.seconds(), usegmt=True),
             "Cache-Control": "private, max-age=60, s-maxage=60",
             "X-GitHub-Request-Id": uuid.uuid4().hex[:20].upper(),
             "X-GitHub-Media-Type": "github.v3; format=json",
@@ -214,6 +235,7 @@ class Api:
             headers["Content-Type"] = answer.media_type
         if fault is not None and fault.truncate:
             return await _half(request, status, headers, content)
+        self._world.waits.told(principal.label, status=status, headers=headers, body=content)
         return web.Response(status=status, body=content, headers=headers)
 
 

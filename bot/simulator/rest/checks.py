@@ -20,6 +20,14 @@ def _run(this: call.Call) -> values.CheckRun:
     return found
 
 
+def _shown_run(this: call.Call) -> values.CheckRun:
+    """The run as reads show it."""
+    shown = this.world.lag.shown(_run(this))
+    if shown is None:
+        raise call.ApiError(404, "Not Found")
+    return shown
+
+
 def _check(this: call.Call) -> None:
     """:raises ApiError: 422 with each mistake in the body, 403 for who is not an App"""
     if this.principal.kind != "installation":
@@ -47,7 +55,7 @@ async def create_run(this: call.Call) -> call.Answer:
 
 
 async def get_run(this: call.Call) -> call.Answer:
-    return call.Answer(body=_body(this, _run(this)))
+    return call.Answer(body=_body(this, _shown_run(this)))
 
 
 async def update_run(this: call.Call) -> call.Answer:
@@ -62,7 +70,7 @@ async def update_run(this: call.Call) -> call.Answer:
 
 
 async def list_annotations(this: call.Call) -> call.Answer:
-    run = _run(this)
+    run = _shown_run(this)
     items, headers = this.page(run.annotations)
     return call.Answer(body=[this.world.shapes.annotation(run, item) for item in items], headers=headers)
 
@@ -80,8 +88,11 @@ def _chosen(this: call.Call, runs: Iterable[values.CheckRun]) -> list[values.Che
     name, status, app_id = this.query.get("check_name"), this.query.get("status"), this.query.get("app_id")
     chosen = [
         run
-        for run in runs
-        if name in (None, run.name) and status in (None, run.status) and app_id in (None, str(run.app.id))
+        for run in (this.world.lag.shown(one) for one in runs)
+        if run is not None
+        and name in (None, run.name)
+        and status in (None, run.status)
+        and app_id in (None, str(run.app.id))
     ]
     if this.query.get("filter", "latest") == "latest":
         latest = {(run.suite.id, run.name): run for run in chosen}

@@ -7,13 +7,22 @@ import re
 from bot.simulator import values
 from bot.simulator.rest import call
 
-#: A delivery can be asked for again for this long.
+#: For this long a delivery is listed, shown, and sent again for whoever asks.
+#: https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks
 OLDEST_DAYS = 3
+
+
+def _is_old(this: call.Call, delivery: values.Delivery) -> bool:
+    return (this.world.clock.instant() - delivery.created_at).days >= OLDEST_DAYS
 
 
 async def list_deliveries(this: call.Call) -> call.Answer:
     """Newest first, in pages that are linked by `cursor`; only attempts that are over."""
-    done = [item for item in reversed(this.world.hooks.deliveries) if item.url is not None and item.done.is_set()]
+    done = [
+        item
+        for item in reversed(this.world.hooks.deliveries)
+        if item.url is not None and item.done.is_set() and not _is_old(this, item)
+    ]
     status = this.query.get("status")
     if status in ("success", "failure"):
         done = [item for item in done if (200 <= item.status_code < 400) == (status == "success")]
@@ -38,12 +47,15 @@ def _delivery(this: call.Call) -> values.Delivery:
 
 
 async def get_delivery(this: call.Call) -> call.Answer:
-    return call.Answer(body=this.world.shapes.full_delivery(_delivery(this)))
+    found = _delivery(this)
+    if _is_old(this, found):
+        raise call.ApiError(404, "Not Found")
+    return call.Answer(body=this.world.shapes.full_delivery(found))
 
 
 async def redeliver(this: call.Call) -> call.Answer:
     found = _delivery(this)
-    if (values.now() - found.created_at).days >= OLDEST_DAYS:
+    if _is_old(this, found):
         raise call.ApiError(422, "The delivery is too old to be sent again.")
     this.world.hooks.again(found)
     return call.Answer(status=202, body={})

@@ -1,4 +1,4 @@
-"""The payload of a push event: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push."""
+"""The payloads of push, create and delete: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ class PushShapes(checks.CheckShapes):
             "commits": [self._commit(repository, commit, commit.sha in push.distinct) for commit in push.commits],
             "head_commit": self._commit(repository, head, True) if head is not None else None,
         }
+
+    def created(self, push: Push) -> accounts.Body:
+        """What `create` says of a new branch or tag."""
+        repository = push.repository
+        return {
+            **self.deleted(push),
+            "master_branch": repository.default_branch,
+            "description": repository.description,
+        }
+
+    def deleted(self, push: Push) -> accounts.Body:
+        """What `delete` says of a branch or tag that is gone."""
+        _, kind, name = push.ref.split("/", 2)
+        return {"ref": name, "ref_type": "tag" if kind == "tags" else "branch", "pusher_type": "user"}
 
     def _pushed_repository(self, repository: values.Repository) -> accounts.Body:
         """In push events, and only there, two of the times are numbers."""

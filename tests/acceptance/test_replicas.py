@@ -1,0 +1,136 @@
+"""Services that are killed again and again, one alone or two on one database: nothing lost, nothing done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.simulator import Simulator
+from bot.simulator.values import Repository
+from tests.acceptance import cluster, process
+from tests.acceptance.conftest import pipeline
+from tests.databases import on_postgresql
+
+
+def environments(github: Simulator, database_url: str, folder: Path, *, count: int) -> list[dict[str, str]]:
+    """The settings of each replica: a data folder of its own, one database."""
+    return [
+        process.environment(
+            folder / f"data-{number}",
+            github_api_url=github.api_url,
+            app_id=github.app_id,
+            private_key=github.private_key,
+            webhook_secret=github.webhook_secret,
+            database_url=database_url,
+            public_url="http://builds.example",
+            max_jobs=4,
+        )
+        for number in range(count)
+    ]
+
+
+async def judge(github: Simulator, repository: Repository, heads: Sequence[str], replica: process.Process) -> None:
+    """Each head has one build that passed, and one check run that says so."""
+    made = await replica.command("builds", "list", "--limit", "10000")
+    assert collections.Counter(one["head_sha"] for one in made) == dict.fromkeys(heads, 1)
+    assert {one["state"] for one in made} == {"passed"}
+    for head in heads:
+        runs = github.check_runs(repository, head)
+        assert [(one.status, one.conclusion) for one in runs] == [("completed", "success")], head
+    stuck = await replica.command("deliveries", "list", "--limit", "10000")
+    assert {one["state"] for one in stuck} <= {"handled", "ignored"}
+
+
+async def redeliver_failed(github: Simulator) -> None:
+    """What GitHub could not deliver is delivered again, as its owner would."""
+    await github.hooks.settle()
+    answered = {one.guid for one in github.deliveries if one.status_code == 202}
+    for guid, last in {one.guid: one for one in github.deliveries}.items():
+        if guid not in answered:
+            await github.redeliver(last.id).done.wait()
+
+
+async def wait_for_all(github: Simulator, repository: Repository, heads: Sequence[str], *, seconds: float) -> None:
+    """Wait until every head is green; what was not delivered meanwhile is asked for again."""
+
+    def is_green(head: str) -> bool:
+        return any(one.conclusion == "success" for one in github.check_runs(repository, head))
+
+    async with asyncio.timeout(seconds):
+        for head in heads:
+            while not is_green(head):
+                await redeliver_failed(github)
+                try:
+                    await github.wait_for_check(repository, head, conclusion="success", timeout_seconds=2)
+                except TimeoutError:
+                    continue
+
+
+async def push_and_kill(
+    github: Simulator,
+    settings: Sequence[Mapping[str, str]],
+    folder: Path,
+    *,
+    pushes: int,
+    kills: int,
+    every_seconds: float,
+) -> None:
+    repository = await github.create_repository("octo/hello", files=pipeline("echo ok"))
+    began = time.perf_counter()
+    async with cluster.running(settings, folder=folder) as replicas:
+        github.webhook_url = replicas.webhook_url
+
+        async def kill_on() -> None:
+            for number in range(kills):
+                await asyncio.sleep(every_seconds)
+                await replicas.kill(number % len(settings))
+
+        killing = asyncio.create_task(kill_on())
+        heads = []
+        waves = 10
+        for wave in range(waves):
+            branches = [f"topic-{wave}-{number}" for number in range(pushes // waves)]
+            await github.push_many(repository, branches)
+            heads += [repository.heads[branch] for branch in branches]
+            # The next wave comes when half of this one is done, so that each kill meets work of every kind.
+            while sum(bool(github.check_runs(repository, head)) for head in heads) < len(heads) - pushes // waves // 2:
+                await redeliver_failed(github)
+                await asyncio.sleep(0.05)
+        await wait_for_all(github, repository, heads, seconds=pushes)
+        await killing
+        assert replicas.kills == kills
+        await judge(github, repository, heads, replicas.any())
+        for number in range(len(settings)):
+            assert "Traceback" not in replicas.log(number).read_text()
+    seconds = time.perf_counter() - began
+    print(f"{pushes} pushes through {kills} kills: {seconds:.0f} s")  # noqa: T201
+
+
+@pytest.mark.parametrize(
+    ("pushes", "kills"),
+    [(20, 4), pytest.param(100, 20, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
+    ids=["20 pushes", "100 pushes"],
+)
+async def test_f3_pushes_through_kill_9_of_the_service_are_all_built_once(
+    github: Simulator, database_url: str, tmp_path: Path, pushes: int, kills: int
+) -> None:
+    settings = environments(github, database_url, tmp_path, count=1)
+    await push_and_kill(github, settings, tmp_path, pushes=pushes, kills=kills, every_seconds=1.0)
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("pushes", "kills"),
+    [(20, 4), pytest.param(200, 30, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
+    ids=["20 pushes", "200 pushes"],
+)
+async def test_f77_two_replicas_one_killed_every_two_seconds_lose_nothing_and_do_nothing_twice(
+    github: Simulator, database_url: str, tmp_path: Path, pushes: int, kills: int
+) -> None:
+    settings = environments(github, database_url, tmp_path, count=2)
+    await push_and_kill(github, settings, tmp_path, pushes=pushes, kills=kills, every_seconds=2.0)
