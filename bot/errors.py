@@ -105,5 +105,9 @@ class Invalid(GitHubError):
     """GitHub finds the request invalid (422). Repeating it unchanged is pointless."""
 
 
+class CommitUnknown(Invalid):
+    """GitHub does not know the commit: it was pushed a moment ago, or a force-push took it away."""
+
+
 class EngineError(BuildhookError):
     """The engine could not do it; the text says how to mend it."""

@@ -30,8 +30,10 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Bu
     for one in after.values():
         if one != before[one.id]:
             jobs.save(connection, one)
-            if lifecycle.phase(one.state) != lifecycle.phase(before[one.id].state):
-                checks.mark_stale(connection, build_id=one.build_id, job_id=one.id)
+            phase = lifecycle.phase(one.state)
+            if phase != lifecycle.phase(before[one.id].state):
+                is_conclusion = phase == lifecycle.Phase.COMPLETED
+                checks.mark_stale(connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion)
     return _save_build(connection, list(after.values()), now=now)
 
 
@@ -44,6 +46,8 @@ def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetim
     started_at = was.started_at or (now if has_begun else None)
     finished_at = now if state in build.FINAL else None
     builds.save_state(connection, was.id, state=state, started_at=started_at, finished_at=finished_at)
-    if lifecycle.phase(state) != lifecycle.phase(was.state):
-        checks.mark_stale(connection, build_id=was.id, job_id=None)
+    phase = lifecycle.phase(state)
+    if phase != lifecycle.phase(was.state):
+        is_conclusion = phase == lifecycle.Phase.COMPLETED
+        checks.mark_stale(connection, build_id=was.id, job_id=None, is_conclusion=is_conclusion)
     return replace(was, state=state, started_at=started_at, finished_at=finished_at)

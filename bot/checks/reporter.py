@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, telemetry
-from bot.checks import render, sending
-from bot.github import GitHub, Repository
+from bot.checks import render, sending, writing
+from bot.github import GitHub
 from bot.logs import LogStore, failure
 from bot.model import build, check, job
 from bot.store import Store, builds, checks, jobs, patience
@@ -34,6 +34,8 @@ _log = telemetry.log("checks")
 class _Subject:
     """What a check tells about."""
 
+    #: The version of the check that this is.
+    version: int
     of_build: build.Build
     jobs: Sequence[job.Job]
     #: None where the check stands for the whole build.
@@ -53,8 +55,11 @@ class Reporter:
         metrics: telemetry.Metrics,
         owner: str,
         now: Callable[[], datetime],
+        visible_after: timedelta = writing.VISIBLE_AFTER,
     ) -> None:
-        """:param details_url: gives the page of a `jobs` or `builds` id."""
+        """:param details_url: gives the page of a `jobs` or `builds` id.
+        :param visible_after: how long GitHub's reads may lag behind its writes.
+        """
         self._store = store
         self._github = github
         self._logs = logs
@@ -62,6 +67,7 @@ class Reporter:
         self._metrics = metrics
         self._owner = owner
         self._now = now
+        self._visible_after = visible_after
         self._under_way: set[asyncio.Task[None]] = set()
         self._hint = hint.Hint()
 
@@ -96,20 +102,24 @@ class Reporter:
         free = MAX_SIDE_BY_SIDE - len(self._under_way)
         if free <= 0:
             return None
-        claimed, due_at = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
+        now = self._now()
+        claimed, due_at = await self._store.write(_claim, now=now, owner=self._owner, limit=free)
         for one in claimed:
-            task = group.create_task(self.report(one))
+            task = group.create_task(self.report(one, claimed_at=now))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             task.add_done_callback(lambda _task: self.wake())
         return due_at
 
-    async def report(self, claimed: check.Check) -> None:
+    async def report(self, claimed: check.Check, *, claimed_at: datetime) -> None:
         """Send one claimed check and write what GitHub acknowledged."""
+        attempt = writing.Attempt(
+            claimed=claimed, claimed_at=claimed_at, now=self._now, visible_after=self._visible_after
+        )
         with telemetry.bound(build_id=claimed.build_id, check_name=claimed.name):
             try:
-                outcome = await self._send(claimed)
-            except errors.LeaseLost:
+                outcome = await self._send(attempt)
+            except (errors.LeaseLost, errors.NotFound):
                 outcome = "lease_lost"
             except errors.StoreUnavailable as error:
                 # The lease runs out; then the check run is looked up before anything is sent.
@@ -120,13 +130,14 @@ class Reporter:
                 outcome = "not_written"
             self._metrics.check_attempts.labels(outcome).inc()
 
-    async def _send(self, claimed: check.Check) -> str:
+    async def _send(self, attempt: writing.Attempt) -> str:
+        claimed = attempt.claimed
         subject = await self._store.read(_subject, claimed)
         try:
             await failpoint.pause("outbox.after_claim")
             wanted = await self._render(claimed, subject)
             await failpoint.pause("outbox.before_http")
-            github_id = await self._put(claimed, wanted)
+            github_id = await self._put(attempt, wanted)
             await failpoint.pause("outbox.after_http_before_mark")
         except Exception as error:
             return await self._after(claimed, error)
@@ -134,7 +145,7 @@ class Reporter:
             self._store,
             checks.acknowledge,
             claimed,
-            version=claimed.desired_version,
+            version=subject.version,
             github_id=github_id,
             status=wanted.status,
             now=self._now(),
@@ -142,18 +153,20 @@ class Reporter:
         await failpoint.pause("outbox.after_mark")
         return "sent"
 
-    async def _put(self, claimed: check.Check, wanted: check.CheckRun) -> int:
+    async def _put(self, attempt: writing.Attempt, wanted: check.CheckRun) -> int:
         repository = self._github.repository(
-            installation_id=claimed.installation_id,
-            repository_id=claimed.repository_id,
-            full_name=claimed.repository,
+            installation_id=attempt.claimed.installation_id,
+            repository_id=attempt.claimed.repository_id,
+            full_name=attempt.claimed.repository,
         )
         try:
-            return await _create_or_update(repository, claimed, wanted)
+            return await writing.write(repository, attempt, wanted)
+        except errors.CommitUnknown:
+            raise
         except errors.Invalid as error:
             _log.error("GitHub refused a check run.", action="send_check", error=str(error))
             # Something is better than a check that hangs for ever.
-            return await _create_or_update(repository, claimed, render.minimal(wanted))
+            return await writing.write(repository, attempt, render.minimal(wanted))
 
     async def _render(self, claimed: check.Check, subject: _Subject) -> check.CheckRun:
         failed = render.first_failure(subject.jobs if subject.of_job is None else [subject.of_job])
@@ -174,27 +187,31 @@ class Reporter:
         return data.decode("utf-8", "replace")
 
     async def _after(self, claimed: check.Check, error: Exception) -> str:
-        verdict = sending.decide(error, claimed, now=self._now())
+        now = self._now()
+        if isinstance(error, sending.RunGone):
+            _log.warning("A check run is gone.", action="send_check", error=str(error))
+            await patience.write(self._store, checks.forget, claimed, now=now)
+            return "gone"
+        verdict = sending.decide(error, claimed, now=now)
         if verdict.is_unexpected:
             _log.error("A check could not be sent.", action="send_check", exc_info=error)
         else:
             _log.warning("A check could not be sent.", action="send_check", error=verdict.text)
+        # What an earlier attempt may have left behind is still there.
+        begun_at = claimed.create_begun_at if verdict.is_unmade or claimed.github_id is not None else now
         if verdict.again_at is None:
-            await patience.write(self._store, checks.give_up, claimed, error=verdict.text)
+            await patience.write(self._store, checks.give_up, claimed, error=verdict.text, begun_at=begun_at)
             return "given_up"
-        await patience.write(self._store, checks.fail, claimed, error=verdict.text, next_attempt_at=verdict.again_at)
-        return "failed"
-
-
-async def _create_or_update(repository: Repository, claimed: check.Check, wanted: check.CheckRun) -> int:
-    github_id = claimed.github_id
-    if github_id is None and claimed.attempts > 1:
-        # An earlier attempt may have reached GitHub although its answer never reached us.
-        found = await repository.find_check_run(
-            head_sha=wanted.head_sha, name=wanted.name, external_id=wanted.external_id
+        await patience.write(
+            self._store,
+            checks.fail,
+            claimed,
+            error=verdict.text,
+            next_attempt_at=verdict.again_at,
+            begun_at=begun_at,
+            is_counted=verdict.is_counted,
         )
-        github_id = found.id if found is not None else None
-    return await repository.put_check_run(wanted, github_id=github_id)
+        return "failed"
 
 
 def _claim(
@@ -207,4 +224,5 @@ def _claim(
 def _subject(connection: Connection, claimed: check.Check) -> _Subject:
     all_jobs = jobs.list_of_builds(connection, [claimed.build_id])
     own = next((one for one in all_jobs if one.id == claimed.job_id), None)
-    return _Subject(builds.get(connection, claimed.build_id), all_jobs, own)
+    version = checks.get_version(connection, claimed.id)
+    return _Subject(version, builds.get(connection, claimed.build_id), all_jobs, own)

@@ -1,4 +1,4 @@
-"""What follows when a check could not be sent: pure. Tried again later, or given up with its reason."""
+"""What follows when a check could not be sent: pure. Tried again later, made anew, or given up with its reason."""
 
 from __future__ import annotations
 
@@ -9,8 +9,27 @@ from bot import errors
 from bot.model import check
 
 _LONGEST_PAUSE = timedelta(minutes=5)
+#: What only an owner can change is told by an event; this is for when that event is lost.
+_OWNERS_PAUSE = timedelta(hours=1)
 #: An unexpected error of ours is tried this often.
 MAX_ATTEMPTS = 10
+#: What was made a moment ago may not be known everywhere at GitHub; so often it is asked for.
+LOST_ATTEMPTS = 3
+#: Of a pause, at most this part is added, so that what failed together does not come back together.
+_JITTER = 0.25
+
+
+class NotYet(errors.BuildhookError):
+    """A check run may be there that GitHub does not show yet: it is looked for again before one is made."""
+
+    def __init__(self, text: str, *, until: datetime) -> None:
+        super().__init__(text)
+        #: When it would be shown if it were there.
+        self.until = until
+
+
+class RunGone(errors.BuildhookError):
+    """GitHub has the check run no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +39,54 @@ class Verdict:
     text: str
     #: None where it is given up until it changes.
     again_at: datetime | None
+    #: Whether the attempt surely left no check run behind whose id we do not know.
+    is_unmade: bool = True
+    #: Whether it was an attempt; a call that was never made is none.
+    is_counted: bool = True
     #: Whether the log wants the stack trace.
     is_unexpected: bool = False
 
 
 def decide(error: Exception, claimed: check.Check, *, now: datetime) -> Verdict:
     """The verdict on one failed attempt."""
-    pause = min(timedelta(seconds=2 ** min(claimed.attempts - 1, 10)), _LONGEST_PAUSE)
     match error:
+        case NotYet():
+            return Verdict(text=str(error), again_at=min(now + _growing(claimed, _LONGEST_PAUSE), error.until))
         case errors.RateLimited():
-            return Verdict(text=str(error), again_at=max(error.retry_at, now))
-        case errors.GitHubUnavailable() | errors.Unauthorized() | errors.Forbidden():
-            # An administrator may accept a permission meanwhile; our own check run is never another App's.
-            is_foreign = isinstance(error, errors.ForeignCheckRun)
-            return Verdict(text=str(error), again_at=None if is_foreign else now + pause)
-        case errors.NotReachable() | errors.Suspended() | errors.Invalid():
+            return Verdict(text=str(error), again_at=max(error.retry_at, now), is_counted=False)
+        case errors.AnswerLost():
+            return Verdict(text=str(error), again_at=now + _growing(claimed, _LONGEST_PAUSE), is_unmade=False)
+        case errors.GitHubUnavailable() | errors.Unauthorized():
+            return Verdict(text=str(error), again_at=now + _spread(claimed, _LONGEST_PAUSE))
+        case errors.CommitUnknown():
+            return _lost(f"{error} The commit is superseded: nobody sees its result on GitHub any more.", claimed, now)
+        case errors.NotReachable():
+            return _lost(str(error), claimed, now)
+        case errors.Invalid() | errors.ForeignCheckRun():
+            # Our own check run is never another App's.
             return Verdict(text=str(error), again_at=None)
+        case errors.Forbidden():
+            return Verdict(text=str(error), again_at=now + _spread(claimed, _OWNERS_PAUSE))
+        case errors.Suspended():
+            return Verdict(text=str(error), again_at=now + _OWNERS_PAUSE)
         case _:
             is_last = claimed.attempts >= MAX_ATTEMPTS
             text = f"An unexpected {type(error).__name__}: the service's log has it."
-            return Verdict(text=text, again_at=None if is_last else now + pause, is_unexpected=True)
+            again_at = None if is_last else now + _spread(claimed, _LONGEST_PAUSE)
+            return Verdict(text=text, again_at=again_at, is_unmade=False, is_unexpected=True)
+
+
+def _lost(text: str, claimed: check.Check, now: datetime) -> Verdict:
+    is_last = claimed.attempts >= LOST_ATTEMPTS
+    return Verdict(text=text, again_at=None if is_last else now + _growing(claimed, _LONGEST_PAUSE))
+
+
+def _growing(claimed: check.Check, longest: timedelta) -> timedelta:
+    """1, 2, 4, ... seconds with each attempt."""
+    return min(timedelta(seconds=2 ** min(max(claimed.attempts - 1, 0), 20)), longest)
+
+
+def _spread(claimed: check.Check, longest: timedelta) -> timedelta:
+    """The growing pause and a part of it that differs from check to check."""
+    part = (claimed.id * 2_654_435_761 % 2**32) / 2**32
+    return _growing(claimed, longest) * (1 + _JITTER * part)

@@ -46,12 +46,17 @@ class _App(msgspec.Struct):
     id: int
 
 
+class _Written(msgspec.Struct):
+    annotations_count: int | msgspec.UnsetType = msgspec.UNSET
+
+
 class _Run(msgspec.Struct):
     id: int
     name: str | msgspec.UnsetType = msgspec.UNSET
     head_sha: str | msgspec.UnsetType = msgspec.UNSET
     external_id: str | msgspec.UnsetType | None = msgspec.UNSET
     app: _App | None = None
+    output: _Written | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Output(msgspec.Struct):
@@ -89,16 +94,22 @@ async def create(calls: Calls, check_run: check.CheckRun) -> int:
     return _proved(made, check_run)
 
 
-async def update(calls: Calls, github_id: int, check_run: check.CheckRun) -> None:
-    """Bring a check run to this state. Annotations are added to those it has.
+async def update(calls: Calls, github_id: int, check_run: check.CheckRun) -> int | None:
+    """Bring a check run to this state. Annotations are added to those it has; gives how many it has then.
+
+    The answer to a write knows all writes before it, which a read may not. None where a server does not say.
 
     :raises errors.AnswerLost: if it may have been written all the same.
     :raises errors.ForeignCheckRun: if another App made the run.
     :raises errors.GitHubError: if GitHub refuses it; the class says why.
     """
     ask = Ask(method="PATCH", parts=("check-runs", github_id), body=_body(check_run))
-    if _proved(await calls.call(ask, _Run), check_run) != github_id:
+    written = await calls.call(ask, _Run)
+    if _proved(written, check_run) != github_id:
         raise errors.AnswerLost(f"GitHub answered an update of check run {github_id} with another check run.")
+    if isinstance(written.output, msgspec.UnsetType) or isinstance(written.output.annotations_count, msgspec.UnsetType):
+        return None
+    return written.output.annotations_count
 
 
 async def find(calls: Calls, *, external_id: str, name: str, head_sha: str, app_id: int) -> Found | None:

@@ -27,6 +27,7 @@ _MESSAGE_CHARS = 300
 _ERRORS_SHOWN = 5
 _PERMISSIONS = re.compile(r"[a-z_=,; ]{1,200}\Z")
 _FOREIGN = "can only be modified by the github app that created it"
+_NO_COMMIT = "no commit found for sha"
 #: Of 422 on a token request: both mean that our token cannot reach the repository.
 _NOT_OURS = ("not accessible to the parent installation", "no repositories were found")
 
@@ -118,6 +119,8 @@ def _error(answer: Answer, message: str, said: str, *, now: datetime) -> errors.
         return errors.NotReachable(said, status=status)
     if status == 422 and any(text in message for text in _NOT_OURS):
         return errors.NotReachable(said, status=422)
+    if status == 422 and _NO_COMMIT in message:
+        return errors.CommitUnknown(said, status=422)
     if status == 408 or status >= 500:
         return errors.GitHubUnavailable(f"{said} It is tried again later.", status=status)
     if 400 <= status < 500:

@@ -80,6 +80,14 @@ class Repository:
         await checks.update(self._calls, github_id, check_run)
         return github_id
 
+    async def update_check_run(self, check_run: check.CheckRun, *, github_id: int) -> int | None:
+        """See `checks.update`: how many annotations the run has now.
+
+        :raises errors.AnswerLost: if it may have been written all the same.
+        :raises errors.ForeignCheckRun: if another App made the run.
+        """
+        return await checks.update(self._calls, github_id, check_run)
+
     async def find_check_run(self, *, external_id: str, name: str, head_sha: str) -> checks.Found | None:
         """See `checks.find`: our check run with these marks, or None if there is none."""
         return await checks.find(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bot.simulator import git, values, world
 
@@ -73,6 +73,13 @@ class Accounts(world.World):
         installation.suspended_at = installation.suspended_by = None
         installation.updated_at = self.clock.now()
         self._tell_installation("unsuspend", installation)
+
+    def grant(self, login: str, permissions: Mapping[str, str]) -> None:
+        """Gives the App these permissions in an account, as its owner does by accepting what the App asks for."""
+        installation = self._installation(login)
+        installation.permissions = dict(permissions)
+        installation.updated_at = self.clock.now()
+        self._tell_installation("new_permissions_accepted", installation)
 
     def remove_from_installation(self, repo: values.Repository | str) -> None:
         """The App may no longer reach a repository; sends `installation_repositories.removed`."""

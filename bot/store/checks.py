@@ -26,24 +26,33 @@ _IS_STALE = table.c.reported_version < table.c.desired_version
 
 def insert_for_build(connection: Connection, made: build.Build, jobs: Sequence[job.Job]) -> None:
     """Insert a check for each job, and one for the build where no job bears its name."""
-    rows = [_new(made, name=one.check_name, job_id=one.id, external_id=one.id) for one in jobs]
+    rows = [
+        {**_new(made, name=one.check_name), "job_id": one.id, "external_id": one.id, "is_conclusion": _is_over(one)}
+        for one in jobs
+    ]
     if all(one.check_name != AGGREGATE for one in jobs):
-        rows.insert(0, _new(made, name=AGGREGATE, job_id=None, external_id=made.id))
+        own = {"job_id": None, "external_id": made.id, "is_conclusion": _is_over(made)}
+        rows.insert(0, {**_new(made, name=AGGREGATE), **own})
     connection.execute(sa.insert(table), rows)
     hints.give(connection, hints.Word.CHECKS)
 
 
-def _new(made: build.Build, *, name: str, job_id: str | None, external_id: str) -> dict[str, Any]:
+def _is_over(subject: build.Build | job.Job) -> bool:
+    """Whether the first that GitHub hears of it is its end; what waits for approval is one until it is there."""
+    if isinstance(subject, job.Job):
+        return subject.state in job.FINAL
+    return subject.state in build.FINAL or subject.state == build.State.WAITING
+
+
+def _new(made: build.Build, *, name: str) -> dict[str, Any]:
     return {
         "build_id": made.id,
-        "job_id": job_id,
         "repository_id": made.repository_id,
         "installation_id": made.installation_id,
         "repository": made.repository,
         "head_sha": made.head_sha,
         "name": name,
         "generation": made.generation,
-        "external_id": external_id,
         "desired_version": 1,
         "reported_version": 0,
         "attempts": 0,
@@ -52,13 +61,26 @@ def _new(made: build.Build, *, name: str, job_id: str | None, external_id: str) 
     }
 
 
-def mark_stale(connection: Connection, *, build_id: str, job_id: str | None) -> None:
-    """Say that a job's check (or, with None, the build's own) has to be sent again."""
+def mark_stale(connection: Connection, *, build_id: str, job_id: str | None, is_conclusion: bool) -> None:
+    """Say that a job's check (or, with None, the build's own) has to be sent again.
+
+    :param is_conclusion: what has to be sent is the end of it.
+    """
     is_it = table.c.job_id.is_(None) if job_id is None else table.c.job_id == job_id
     connection.execute(
         sa.update(table)
         .where(table.c.build_id == build_id, is_it)
-        .values(desired_version=table.c.desired_version + 1, next_attempt_at=None)
+        .values(desired_version=table.c.desired_version + 1, next_attempt_at=None, is_conclusion=is_conclusion)
+    )
+    hints.give(connection, hints.Word.CHECKS)
+
+
+def resume(connection: Connection, *, installation_id: int) -> None:
+    """Make due at once what an installation kept from being sent: it works again, or gives more than before."""
+    connection.execute(
+        sa.update(table)
+        .where(_IS_STALE, table.c.installation_id == installation_id, table.c.error.is_not(None))
+        .values(next_attempt_at=None)
     )
     hints.give(connection, hints.Word.CHECKS)
 
@@ -71,6 +93,8 @@ _IS_HELD_BACK = sa.exists().where(
     _older.c.head_sha == table.c.head_sha,
     _older.c.name == table.c.name,
     _older.c.generation < table.c.generation,
+    # One that is there already can only be updated, and that leaves the newest run of a name what it is.
+    _older.c.github_id.is_(None),
     sa.or_(_older.c.reported_version < _older.c.desired_version, owners.is_held(_older)),
 )
 _HAS_NEWER = sa.exists().where(
@@ -95,7 +119,7 @@ _CLAIMABLE = (
 )
 _DROP_UNSEEN = (
     sa.update(table)
-    .where(_IS_STALE, table.c.attempts == 0, table.c.github_id.is_(None), _HAS_NEWER)
+    .where(_IS_STALE, table.c.create_begun_at.is_(None), table.c.github_id.is_(None), _HAS_NEWER)
     .values(reported_version=table.c.desired_version)
 )
 _CLAIM = (
@@ -106,6 +130,7 @@ _CLAIM = (
         lease_until=sa.bindparam("until", type_=Instant()),
         epoch=table.c.epoch + 1,
         attempts=table.c.attempts + 1,
+        create_begun_at=sa.case((table.c.github_id.is_(None), _now), else_=table.c.create_begun_at),
     )
 )
 _NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE)
@@ -118,12 +143,15 @@ def claim_stale(
 
     Of one slot (repository id, head SHA, name) the older generation is settled first; one that GitHub never saw is
     dropped as soon as a newer one exists, because a generation is never made after a newer one was.
+
+    From here on GitHub may hold a check run, whatever happens to this process: `create_begun_at` says so. What is
+    returned has it as it was before, which tells whether an earlier attempt may have made one.
     """
     connection.execute(_DROP_UNSEEN)
     found = [_from_row(row) for row in connection.execute(_CLAIMABLE, {"now": now, "most": limit})]
     if found:
         ids = [one.id for one in found]
-        connection.execute(_CLAIM, {"ids": ids, "owner": owner, "until": now + lease})
+        connection.execute(_CLAIM, {"ids": ids, "owner": owner, "until": now + lease, "now": now})
     return [replace(one, epoch=one.epoch + 1, attempts=one.attempts + 1) for one in found]
 
 
@@ -141,26 +169,61 @@ def acknowledge(
         reported_version=version,
         reported_status=status,
         reported_at=now if status == "completed" else None,
+        sent_at=now,
+        create_begun_at=None,
         attempts=0,
         next_attempt_at=None,
         error=None,
     )
 
 
-def give_up(connection: Connection, claimed: check.Check, *, error: str) -> None:
+def give_up(connection: Connection, claimed: check.Check, *, error: str, begun_at: datetime | None = None) -> None:
     """Write that a check cannot be shown, and why: it is not tried again until it changes.
 
+    :param begun_at: see `fail`.
     :raises errors.LeaseLost: if another process took the check over.
     """
-    _fenced(connection, claimed, reported_version=claimed.desired_version, error=error, attempts=0)
+    _fenced(
+        connection,
+        claimed,
+        reported_version=claimed.desired_version,
+        error=error,
+        attempts=0,
+        create_begun_at=begun_at,
+    )
 
 
-def fail(connection: Connection, claimed: check.Check, *, error: str, next_attempt_at: datetime) -> None:
+def fail(
+    connection: Connection,
+    claimed: check.Check,
+    *,
+    error: str,
+    next_attempt_at: datetime,
+    begun_at: datetime | None = None,
+    is_counted: bool = True,
+) -> None:
     """Write a failed attempt and when to try again.
 
+    :param begun_at: since when GitHub may hold a check run whose id we never learnt; None where that cannot be.
+    :param is_counted: whether it was an attempt; a call that was never made is none.
     :raises errors.LeaseLost: if another process took the check over.
     """
-    _fenced(connection, claimed, error=error, next_attempt_at=next_attempt_at)
+    _fenced(
+        connection,
+        claimed,
+        error=error,
+        next_attempt_at=next_attempt_at,
+        create_begun_at=begun_at,
+        attempts=claimed.attempts if is_counted else claimed.attempts - 1,
+    )
+
+
+def forget(connection: Connection, claimed: check.Check, *, now: datetime) -> None:
+    """Write that GitHub has the check run no more: it is made anew, unless a newer generation is there.
+
+    :raises errors.LeaseLost: if another process took the check over.
+    """
+    _fenced(connection, claimed, github_id=None, create_begun_at=None, next_attempt_at=now, attempts=0)
 
 
 def _fenced(connection: Connection, claimed: check.Check, **values: Any) -> None:
@@ -185,6 +248,18 @@ def find_by_github_id(connection: Connection, *, repository_id: int, github_id: 
         sa.select(table).where(table.c.repository_id == repository_id, table.c.github_id == github_id)
     ).first()
     return None if row is None else _from_row(row)
+
+
+def get_version(connection: Connection, check_id: int) -> int:
+    """The version that is wanted now.
+
+    :raises errors.NotFound: if the check was deleted.
+    """
+    query = sa.select(table.c.desired_version).where(table.c.id == check_id)
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise errors.NotFound(f"There is no check {check_id}.")
+    return found
 
 
 def list_of_build(connection: Connection, build_id: str) -> list[check.Check]:

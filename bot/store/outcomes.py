@@ -28,6 +28,8 @@ def apply(
         pulls.save(connection, pull)
     for installation in decided.installations:
         installations.save(connection, installation)
+        if installation.state == "active":
+            checks.resume(connection, installation_id=installation.id)
     for cancellation in decided.cancellations:
         cancel(connection, cancellation, now=now)
     return [create(connection, new, now=now) for new in decided.builds]
@@ -89,4 +91,4 @@ def _request_cancel(connection: Connection, found: list[build.Build], *, now: da
                 finished_at=now,
                 reason=reason,
             )
-            checks.mark_stale(connection, build_id=one.id, job_id=None)
+            checks.mark_stale(connection, build_id=one.id, job_id=None, is_conclusion=True)

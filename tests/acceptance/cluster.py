@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
@@ -117,6 +118,12 @@ class Cluster:
         self.kills += 1
         async with self._is_back:
             await self._is_back.wait_for(lambda: self._running.get(number) not in (None, victim))
+
+    def signal(self, number: int, what: signal.Signals) -> None:
+        """Send a signal to a replica, if it runs."""
+        replica = self._running.get(number)
+        if replica is not None and replica.process.returncode is None:
+            replica.process.send_signal(what)
 
     async def wait_for(self, number: int) -> None:
         """Wait until a replica runs."""

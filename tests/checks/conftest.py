@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,21 @@ class Desk:
     reporter: reporter.Reporter
     logs: LogStore
     head_sha: str
+    #: By how much time was moved on, for the reporter and on GitHub.
+    ahead: timedelta = timedelta(0)
 
-    async def create(self, *plans: job.Plan, created_at: datetime = factories.NOW) -> build.Build:
+    def now(self) -> datetime:
+        """The reporter's time."""
+        return clock.now() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.ahead += timedelta(seconds=seconds)
+        self.simulator.clock.advance(seconds)
+
+    async def create(
+        self, *plans: job.Plan, created_at: datetime = factories.NOW, head_sha: str | None = None
+    ) -> build.Build:
         """A new build of the head, as the next generation."""
         installation = self.simulator.installation_of("octo")
         assert installation is not None
@@ -41,30 +54,42 @@ class Desk:
             repository_id=self.repository.id,
             installation_id=installation.id,
             repository=self.repository.full_name,
-            head_sha=self.head_sha,
+            head_sha=head_sha or self.head_sha,
             created_at=created_at,
         )
         new = factories.make_new_build(made, *(factories.make_job(plan=plan) for plan in plans))
-        return await self.store.write(outcomes.create, new, now=clock.now())
+        return await self.store.write(outcomes.create, new, now=self.now())
 
     async def move(self, of: build.Build, state: job.State, *, reason: str | None = None) -> None:
         """Let the build's first job come to a state."""
         one = (await self.store.read(jobs.list_of_builds, [of.id]))[0]
-        finished_at = clock.now() if state in job.FINAL else None
-        started_at = one.started_at or clock.now()
+        finished_at = self.now() if state in job.FINAL else None
+        started_at = one.started_at or self.now()
         moved = replace(one, state=state, reason=reason, started_at=started_at, finished_at=finished_at)
-        await self.store.write(transitions.save, moved, now=clock.now())
+        await self.store.write(transitions.save, moved, now=self.now())
 
     async def claim(self) -> list[check.Check]:
         """What is stale now."""
-        return await self.store.write(
-            checks.claim_stale, now=clock.now(), owner="test", lease=reporter.LEASE, limit=100
-        )
+        return await self.store.write(checks.claim_stale, now=self.now(), owner="test", lease=reporter.LEASE, limit=100)
 
     async def report(self) -> None:
         """Send what is stale now, once."""
+        claimed_at = self.now()
         for one in await self.claim():
-            await self.reporter.report(one)
+            await self.reporter.report(one, claimed_at=claimed_at)
+
+    async def settle(self, of: build.Build, *, within_seconds: int = 600) -> None:
+        """Send what is stale, and let time pass, until nothing of a build is."""
+        for _ in range(within_seconds):
+            await self.report()
+            if not any(one.is_stale for one in await self.stored(of)):
+                return
+            self.advance(1)
+        raise AssertionError(f"not settled within {within_seconds} seconds: {await self.stored(of)}")
+
+    def calls(self, *, part: str = "check-runs") -> list[str]:
+        """The methods of the calls about check runs, oldest first."""
+        return [one.method for one in self.simulator.requests if part in one.path]
 
     async def stored(self, of: build.Build) -> list[check.Check]:
         """The checks of a build as stored."""
@@ -100,14 +125,15 @@ async def desk(store: Store, metrics: telemetry.Metrics, tmp_path: Path) -> Asyn
         ) as github,
     ):
         repository = await simulator.create_repository("octo/hello")
-        made = reporter.Reporter(
+        reporting = reporter.Reporter(
             store,
             github=github,
             logs=logs,
             details_url=lambda kind, of_id: f"https://builds.example/{kind}/{of_id}",
             metrics=metrics,
             owner="test",
-            now=clock.now,
+            now=lambda: made.now(),
         )
-        yield Desk(store, simulator, repository, made, logs, repository.heads["main"])
+        made = Desk(store, simulator, repository, reporting, logs, repository.heads["main"])
+        yield made
     await logs.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from bot.model import delivery
-from bot.store import installations, jobs
+from datetime import timedelta
+
+from bot import clock
+from bot.model import check, delivery
+from bot.store import checks, installations, jobs
 from tests import recorded
 from tests.events.conftest import PIPELINE, House
 
@@ -33,6 +36,31 @@ async def test_f39_a_repository_that_went_ends_its_builds_only(house: House) -> 
     await house.deliver(house.sent("installation_repositories", "removed"))
     gone = {one.build_id for one in await house.store.read(jobs.list_cancel_requested)}
     assert {one.repository_id for one in await house.builds() if one.id in gone} == {repository.id}
+
+
+async def test_f38_f39_checks_that_an_installation_held_up_are_due_when_it_gives_what_was_missing(house: House) -> None:
+    repository = await house.simulator.create_repository("octo/hello", files=PIPELINE)
+    await house.simulator.push(repository, "main", {"a.txt": "a"})
+    await house.deliver(house.sent("push"))
+    minute = timedelta(minutes=1)
+
+    async def claim() -> list[check.Check]:
+        return await house.store.write(
+            checks.claim_stale, now=clock.now() + minute, owner="test", lease=minute, limit=9
+        )
+
+    for change in ("grant", "unsuspend"):
+        (claimed,) = await claim()
+        again_at = clock.now() + timedelta(hours=1)
+        await house.store.write(checks.fail, claimed, error="It may not.", next_attempt_at=again_at)
+        assert await claim() == []
+        if change == "grant":
+            house.simulator.grant("octo", house.simulator.app.permissions)
+        else:
+            house.simulator.suspend("octo")
+            house.simulator.unsuspend("octo")
+        await house.deliver(house.simulator.deliveries[-1])
+    assert len(await claim()) == 1
 
 
 async def test_ping_is_handled(house: House) -> None:

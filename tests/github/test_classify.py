@@ -252,14 +252,16 @@ RECORDED = {
         },
         text="Only 65535 characters",
     ),
-    "422 unknown commit": Case(422, errors.Invalid, f"No commit found for SHA: {'1' * 40}", text="No commit found"),
+    "422 unknown commit": Case(
+        422, errors.CommitUnknown, f"No commit found for SHA: {'1' * 40}", text="No commit found"
+    ),
     "422 description": Case(
         422, errors.Invalid, 'Invalid request.\n\n"summary" wasn\'t supplied.', text="wasn't supplied"
     ),
     "422 empty": Case(422, errors.Invalid),
     "422 texts": Case(
         422,
-        errors.Invalid,
+        errors.CommitUnknown,
         {"message": "Invalid request.", "errors": ["No commit found for SHA: 123"]},
         text="No commit found for SHA: 123",
     ),

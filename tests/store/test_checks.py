@@ -84,7 +84,7 @@ def test_an_acknowledged_check_is_not_sent_again_until_it_changes(connection: sa
     assert (stored.github_id, stored.reported_version, stored.reported_status) == (1000 + claimed.id, 1, "in_progress")
     assert (stored.is_stale, stored.attempts, stored.reported_at) == (False, 0, None)
     assert (_claim(connection), checks.count_stale(connection)) == ([], 0)
-    checks.mark_stale(connection, build_id=made.id, job_id=None)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
     (again,) = _claim(connection)
     _acknowledge(connection, again)
     (stored,) = checks.list_of_build(connection, made.id)
@@ -94,8 +94,8 @@ def test_an_acknowledged_check_is_not_sent_again_until_it_changes(connection: sa
 def test_a_change_while_it_is_sent_is_sent_next(connection: sa.Connection) -> None:
     made = _insert(connection)
     (claimed,) = _claim(connection)
-    checks.mark_stale(connection, build_id=made.id, job_id=None)
-    checks.mark_stale(connection, build_id=made.id, job_id=None)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
     assert _claim(connection) == []
     _acknowledge(connection, claimed)
     (again,) = _claim(connection)
@@ -105,9 +105,9 @@ def test_a_change_while_it_is_sent_is_sent_next(connection: sa.Connection) -> No
 def test_marking_touches_the_one_check(connection: sa.Connection) -> None:
     made, other = _insert(connection, "test", "lint"), _insert(connection, head_sha="a" * 40)
     job_id = jobs.list_of_builds(connection, [made.id])[1].id
-    checks.mark_stale(connection, build_id=made.id, job_id=job_id)
+    checks.mark_stale(connection, build_id=made.id, job_id=job_id, is_conclusion=False)
     assert [one.desired_version for one in checks.list_of_build(connection, made.id)] == [1, 1, 2]
-    checks.mark_stale(connection, build_id=made.id, job_id=None)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
     assert [one.desired_version for one in checks.list_of_build(connection, made.id)] == [2, 1, 2]
     assert [one.desired_version for one in checks.list_of_build(connection, other.id)] == [1]
 
@@ -121,7 +121,7 @@ def test_a_failed_attempt_is_due_at_its_time_and_a_change_makes_it_due_at_once(c
     (again,) = _claim(connection, now=NOW + MINUTE)
     assert (again.attempts, again.error) == (2, "GitHub is away.")
     checks.fail(connection, again, error="GitHub is away.", next_attempt_at=NOW + 9 * MINUTE)
-    checks.mark_stale(connection, build_id=made.id, job_id=None)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
     assert len(_claim(connection, now=NOW + MINUTE)) == 1
 
 
@@ -132,7 +132,7 @@ def test_one_that_cannot_be_shown_is_left_until_it_changes(connection: sa.Connec
     (stored,) = checks.list_of_build(connection, made.id)
     assert (stored.is_stale, stored.error, stored.github_id) == (False, "The repository is gone.", None)
     assert _claim(connection) == []
-    checks.mark_stale(connection, build_id=made.id, job_id=None)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
     assert len(_claim(connection)) == 1
 
 
@@ -147,7 +147,10 @@ def test_f11_a_lease_that_ran_out_is_taken_over_and_the_first_owner_writes_nothi
         checks.give_up(connection, first, error="x")
     with pytest.raises(errors.LeaseLost):
         checks.fail(connection, first, error="x", next_attempt_at=NOW)
-    assert checks.list_of_build(connection, made.id) == [second]
+    (stored,) = checks.list_of_build(connection, made.id)
+    # What is claimed tells what was before: the first owner may have made a run.
+    assert (first.create_begun_at, second.create_begun_at) == (None, NOW)
+    assert replace(stored, create_begun_at=second.create_begun_at) == second
     _acknowledge(connection, second)
 
 
@@ -163,10 +166,10 @@ def test_of_one_slot_the_older_generation_is_settled_first(connection: sa.Connec
     (claimed,) = _claim(connection)
     newer = _insert(connection)
     assert _claim(connection) == []
-    checks.fail(connection, claimed, error="x", next_attempt_at=NOW + MINUTE)
+    checks.fail(connection, claimed, error="x", next_attempt_at=NOW + MINUTE, begun_at=NOW)
     assert _claim(connection) == []
     (claimed,) = _claim(connection, now=NOW + MINUTE)
-    assert claimed.build_id == older.id
+    assert (claimed.build_id, claimed.create_begun_at) == (older.id, NOW)
     _acknowledge(connection, claimed)
     assert [one.build_id for one in _claim(connection, now=NOW + MINUTE)] == [newer.id]
 
@@ -174,10 +177,73 @@ def test_of_one_slot_the_older_generation_is_settled_first(connection: sa.Connec
 def test_a_generation_that_github_never_saw_is_dropped_for_a_newer_one(connection: sa.Connection) -> None:
     older, newer = _insert(connection), _insert(connection)
     assert [(one.build_id, one.generation) for one in _claim(connection)] == [(newer.id, 2)]
-    checks.mark_stale(connection, build_id=older.id, job_id=None)
+    checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False)
     assert _claim(connection) == []
     (dropped,) = checks.list_of_build(connection, older.id)
     assert (dropped.is_stale, dropped.github_id) == (False, None)
+
+
+def test_one_that_surely_was_never_made_is_dropped_for_a_newer_one(connection: sa.Connection) -> None:
+    _insert(connection)
+    (claimed,) = _claim(connection)
+    newer = _insert(connection)
+    checks.fail(connection, claimed, error="refused", next_attempt_at=NOW + MINUTE)
+    assert [one.build_id for one in _claim(connection)] == [newer.id]
+
+
+def test_one_that_github_has_no_more_is_made_anew_unless_a_newer_one_is_there(connection: sa.Connection) -> None:
+    made = _insert(connection)
+    (claimed,) = _claim(connection)
+    _acknowledge(connection, claimed, status="in_progress")
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True)
+    (again,) = _claim(connection)
+    checks.forget(connection, again, now=NOW)
+    (anew,) = _claim(connection)
+    assert (anew.github_id, anew.create_begun_at, anew.is_conclusion) == (None, None, True)
+    _acknowledge(connection, anew, status="in_progress")
+    newer = _insert(connection)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True)
+    both = _claim(connection)
+    assert {one.build_id for one in both} == {made.id, newer.id}
+    checks.forget(connection, next(one for one in both if one.build_id == made.id), now=NOW)
+    assert _claim(connection) == []
+
+
+def test_what_an_attempt_leaves_behind_is_remembered_until_it_is_known(connection: sa.Connection) -> None:
+    made = _insert(connection)
+    (claimed,) = _claim(connection)
+    assert checks.list_of_build(connection, made.id)[0].create_begun_at == NOW
+    checks.fail(connection, claimed, error="refused", next_attempt_at=NOW)
+    assert checks.list_of_build(connection, made.id)[0].create_begun_at is None
+    _claim(connection, now=NOW + MINUTE)
+    assert checks.release_all(connection) == 1
+    (claimed,) = _claim(connection, now=NOW + 2 * MINUTE)
+    assert claimed.create_begun_at == NOW + MINUTE
+    _acknowledge(connection, claimed, status="in_progress")
+    (stored,) = checks.list_of_build(connection, made.id)
+    assert (stored.create_begun_at, stored.sent_at) == (None, NOW)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True)
+    _claim(connection, now=NOW + 3 * MINUTE)
+    assert checks.list_of_build(connection, made.id)[0].create_begun_at is None
+
+
+def test_a_change_says_whether_it_is_the_end(connection: sa.Connection) -> None:
+    made = _insert(connection, "test", "lint")
+    job_id = jobs.list_of_builds(connection, [made.id])[0].id
+    checks.mark_stale(connection, build_id=made.id, job_id=job_id, is_conclusion=True)
+    assert [one.is_conclusion for one in checks.list_of_build(connection, made.id)] == [False, True, False]
+    waiting = _insert(connection, state=build.State.WAITING, head_sha="a" * 40)
+    assert [one.is_conclusion for one in checks.list_of_build(connection, waiting.id)] == [True]
+
+
+def test_f39_an_installation_that_works_again_makes_what_failed_in_it_due(connection: sa.Connection) -> None:
+    _insert(connection)
+    _insert(connection, head_sha="a" * 40, installation_id=9)
+    for claimed in _claim(connection):
+        checks.fail(connection, claimed, error="suspended", next_attempt_at=NOW + MINUTE)
+    assert _claim(connection) == []
+    checks.resume(connection, installation_id=9)
+    assert [one.installation_id for one in _claim(connection)] == [9]
 
 
 def test_another_name_or_head_or_repository_holds_nothing_back(connection: sa.Connection) -> None:
@@ -202,7 +268,7 @@ def test_an_older_run_that_github_shows_is_still_brought_to_its_end(connection: 
     _insert(connection)
     (newer,) = _claim(connection)
     _acknowledge(connection, newer)
-    checks.mark_stale(connection, build_id=older.id, job_id=None)
+    checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False)
     (again,) = _claim(connection)
     assert (again.build_id, again.github_id) == (older.id, claimed.id + 1000)
 
@@ -257,7 +323,7 @@ class Outbox(RuleBasedStateMachine):
     @rule(data=st.data())
     def change(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(self.builds))
-        checks.mark_stale(self.connection, build_id=one.id, job_id=None)
+        checks.mark_stale(self.connection, build_id=one.id, job_id=None, is_conclusion=False)
 
     @rule(limit=st.integers(1, 3))
     def claim(self, limit: int) -> None:
@@ -294,15 +360,16 @@ class Outbox(RuleBasedStateMachine):
             self.created[claimed.head_sha].append(claimed.generation)
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), is_well=st.booleans())
-    def answer(self, data: st.DataObject, is_well: bool) -> None:
+    @rule(data=st.data(), is_well=st.booleans(), is_known=st.booleans())
+    def answer(self, data: st.DataObject, is_well: bool, is_known: bool) -> None:
         claimed, _ = self.held[data.draw(st.sampled_from(sorted(self.held)))]
         if is_well:
             self._succeed(claimed)
             return
         self.held.pop(claimed.id)
         try:
-            checks.fail(self.connection, claimed, error="no", next_attempt_at=self.now + MINUTE)
+            begun_at = None if is_known else self.now
+            checks.fail(self.connection, claimed, error="no", next_attempt_at=self.now + MINUTE, begun_at=begun_at)
         except errors.LeaseLost:
             (stored,) = [one for one in checks.list_of_build(self.connection, claimed.build_id) if one.id == claimed.id]
             assert stored.epoch != claimed.epoch

@@ -128,7 +128,9 @@ CHANGES_NOTHING: dict[str, _Call] = {
     "builds.save_state": lambda connection, text: builds.save_state(
         connection, text, state=build.State.FAILED, started_at=None, finished_at=None, reason=text
     ),
-    "checks.mark_stale": lambda connection, text: checks.mark_stale(connection, build_id=text, job_id=text),
+    "checks.mark_stale": lambda connection, text: checks.mark_stale(
+        connection, build_id=text, job_id=text, is_conclusion=True
+    ),
     "deliveries.replay": lambda connection, text: deliveries.replay(connection, text),
     "jobs.get": lambda connection, text: jobs.get(connection, text),
     "jobs.list_ended_ids": lambda connection, text: jobs.list_ended_ids(connection, after_id=text),

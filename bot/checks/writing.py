@@ -1,0 +1,95 @@
+"""Writes one check run so that it is there once, and each annotation once, whatever became of earlier attempts.
+
+GitHub makes another run at each create and adds annotations at each update, so neither is repeated blindly: a run that
+may be there is looked for by our external id, and what reads do not show yet is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bot import errors
+from bot.checks import sending
+from bot.github import Repository
+from bot.model import check
+
+#: GitHub's reads lag behind its writes; after so long they show what was written.
+VISIBLE_AFTER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One claimed check on its way."""
+
+    claimed: check.Check
+    claimed_at: datetime
+    #: Gives the time that all replicas go by.
+    now: Callable[[], datetime]
+    visible_after: timedelta = VISIBLE_AFTER
+
+    @property
+    def may_be_repetition(self) -> bool:
+        """Whether GitHub may have these annotations already."""
+        return self.claimed.attempts > 1 or self.claimed.reported_status == "completed"
+
+
+async def write(repository: Repository, attempt: Attempt, wanted: check.CheckRun) -> int:
+    """Bring GitHub to show the check run; GitHub's id of it.
+
+    :raises sending.NotYet: if one may be there that GitHub does not show yet; nothing was written.
+    :raises sending.RunGone: if GitHub has the run no more that it acknowledged.
+    :raises errors.AnswerLost: if it may have been written all the same.
+    :raises errors.GitHubError: if GitHub did not do it; the class says why.
+    """
+    if attempt.claimed.github_id is None:
+        return await _make(repository, attempt, wanted)
+    try:
+        await _update(repository, attempt.claimed.github_id, wanted, is_repetition=attempt.may_be_repetition)
+    except errors.NotReachable as error:
+        await _look_for(repository, attempt, attempt.claimed.github_id)
+        raise sending.NotYet(str(error), until=attempt.now() + attempt.visible_after) from error
+    return attempt.claimed.github_id
+
+
+async def _make(repository: Repository, attempt: Attempt, wanted: check.CheckRun) -> int:
+    begun_at = attempt.claimed.create_begun_at
+    if begun_at is not None:
+        found = await repository.find_check_run(
+            head_sha=wanted.head_sha, name=wanted.name, external_id=wanted.external_id
+        )
+        if found is not None:
+            await _update(repository, found.id, wanted, is_repetition=True)
+            return found.id
+        if attempt.now() < begun_at + attempt.visible_after:
+            raise sending.NotYet(
+                "GitHub may have made the check run and not show it yet: it is looked for again.",
+                until=begun_at + attempt.visible_after,
+            )
+    # Whoever takes the check over, should this process stand still, makes one only when ours would be shown.
+    if attempt.now() > attempt.claimed_at + attempt.visible_after / 2:
+        raise sending.NotYet("It took too long to come to the check run: it is begun anew.", until=attempt.now())
+    return await repository.put_check_run(wanted)
+
+
+async def _update(repository: Repository, github_id: int, wanted: check.CheckRun, *, is_repetition: bool) -> None:
+    if not (is_repetition and wanted.annotations):
+        await repository.update_check_run(wanted, github_id=github_id)
+        return
+    count = await repository.update_check_run(replace(wanted, annotations=()), github_id=github_id)
+    if count is not None and count < len(wanted.annotations):
+        await repository.update_check_run(wanted, github_id=github_id)
+
+
+async def _look_for(repository: Repository, attempt: Attempt, github_id: int) -> None:
+    """Find out what it is that was not there: nothing where the run is, or may be without being shown.
+
+    :raises sending.RunGone: if it is the run alone.
+    :raises errors.NotReachable: if it is the repository.
+    """
+    if await repository.get_check_run(github_id) is not None:
+        return
+    sent_at = attempt.claimed.sent_at
+    if sent_at is None or attempt.now() > sent_at + attempt.visible_after:
+        raise sending.RunGone(f"GitHub has check run {github_id} no more: another one is made.")
