@@ -33,6 +33,8 @@ from bot.webhooks import door, inbox, intake, recovery
 
 #: How often committed pages are moved into the database file, out of the way of the answers.
 CHECKPOINT_SECONDS = 1.0
+#: How often a database that is away is looked for at the start.
+OPEN_PAUSE_SECONDS = 1.0
 #: How often the inbox is measured, for its bound and for the metrics.
 MEASURE_SECONDS = 2.0
 _log = telemetry.log("app")
@@ -62,6 +64,7 @@ class Service:
             }
         )
         self._listener: Listener | None = None
+        self._is_open = False
         self._settings_changed = asyncio.Event()
 
     @property
@@ -75,6 +78,9 @@ class Service:
     async def __aenter__(self) -> Service:
         """Open the database, take up what was left, and listen.
 
+        A server's database that is away is waited for by `run`: until it is there, the door answers 503 and `/readyz`
+        says why.
+
         :raises errors.SettingsError: if a setting cannot be used.
         :raises errors.StoreUnavailable: if the database cannot be opened.
         """
@@ -82,13 +88,10 @@ class Service:
         urls.derive(self._settings.github_api_url, github_url=self._settings.github_url)
         try:
             self._stack.enter_context(_only_one(data_dir))
-            await self._open_store()
             self._stack.push_async_callback(self._store.close)
-            await self._replica.start()
-            self._stack.push_async_callback(self._replica.stop)
-            await self._inbox.open()
-            self._stack.push_async_callback(self._close_work)
-            await self._open_work(self._make_work(self._settings))
+            await self._replica.prepare()
+            self._next_work = self._make_work(self._settings)
+            await self._open_or_wait()
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
             await self._listener.open()
             self._stack.push_async_callback(self._listener.close)
@@ -101,6 +104,25 @@ class Service:
                 ) from error
             raise
         return self
+
+    async def _open_or_wait(self) -> None:
+        try:
+            await self._open_behind()
+        except errors.SchemaNewer:
+            raise
+        except errors.StoreUnavailable as error:
+            if not self._store.is_shared:
+                raise
+            _log.error("The database is away: it is waited for.", action="wait_for_store", error=str(error))
+
+    async def _open_behind(self) -> None:
+        await self._open_store()
+        await self._replica.start()
+        self._stack.push_async_callback(self._replica.stop)
+        await self._inbox.open()
+        self._stack.push_async_callback(self._close_work)
+        await self._open_work(self._next_work)
+        self._is_open = True
 
     async def _open_store(self) -> None:
         path = self._store.name
@@ -130,6 +152,13 @@ class Service:
         """Run all loops until cancelled; `drain` comes first, so that no answer is lost."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._inbox.run(), name="inbox")
+            group.create_task(self._run_behind(), name="behind")
+
+    async def _run_behind(self) -> None:
+        while not self._is_open:
+            await asyncio.sleep(OPEN_PAUSE_SECONDS)
+            await self._open_or_wait()
+        async with asyncio.TaskGroup() as group:
             group.create_task(self._measure(), name="measure")
             group.create_task(self._checkpoint(), name="checkpoint")
             group.create_task(self._replica.run(), name="replica")

@@ -44,6 +44,10 @@ class StoreBroken(StoreUnavailable):
     """The database cannot be trusted any more: what was written may be lost. The service has to stop."""
 
 
+class SchemaNewer(StoreUnavailable):
+    """The database was written by a newer version of buildhook."""
+
+
 class NotFound(BuildhookError):
     """There is no such thing."""
 

@@ -39,25 +39,30 @@ class Replica:
 
     @property
     def id(self) -> str:
-        """Owns what this process claims. Known once `start` was called."""
-        assert self._id is not None, "the replica has not started"
+        """Owns what this process claims. Known once `prepare` was called."""
+        assert self._id is not None, "the replica does not know who it is"
         return self._id
 
     def now(self) -> datetime:
         """The time that all replicas go by: a lease means the same to each of them, whatever their clocks say."""
         return clock.now() + self._ahead
 
+    async def prepare(self) -> None:
+        """Learn who it is.
+
+        :raises errors.SettingsError: if the data folder cannot be written.
+        """
+        self._id = await asyncio.to_thread(self._kept_id)
+
     async def start(self) -> None:
         """Take part, and give back what the last process of this folder had claimed.
 
         :raises errors.StoreUnavailable: if the database cannot be written.
-        :raises errors.SettingsError: if the data folder cannot be written.
         """
-        self._id = await asyncio.to_thread(self._kept_id)
         self._correct(await self._store.read(replicas.clock))
         await self._store.write(
             replicas.start,
-            replica_id=self._id,
+            replica_id=self.id,
             name=self._name,
             now=self.now(),
             is_only=not self._store.is_shared,

@@ -65,6 +65,8 @@ class Postgresql:
 
         :raises errors.StoreUnavailable: if the server cannot be reached, or holds the tables of a newer version.
         """
+        if self._engine is not None:
+            await self._engine.dispose()
         engine = create_async_engine(
             self._url,
             connect_args={"timeout": _CONNECT_SECONDS, "server_settings": _SETTINGS},
@@ -81,6 +83,7 @@ class Postgresql:
                 async with engine.connect() as connection:
                     await connection.run_sync(_upgrade if upgrade else _look)
         except BaseException:
+            self._engine = None
             await engine.dispose()
             raise
         self._engine = engine

@@ -33,7 +33,7 @@ def _current(connection: Connection) -> str | None:
 def upgrade(engine: Engine, path: Path) -> None:
     """Run the migrations that are missing on a file. Two processes that start together do it once.
 
-    :raises errors.StoreUnavailable: if the database was written by a newer version.
+    :raises errors.SchemaNewer: if the database was written by a newer version.
     """
     # Reading the version first spares a start on a current database the import of the migration library.
     if current(engine) == HEAD:
@@ -50,7 +50,7 @@ def upgrade(engine: Engine, path: Path) -> None:
 def upgrade_server(connection: Connection) -> None:
     """Run the migrations that are missing on a server, all as one transaction. Replicas that start together do it once.
 
-    :raises errors.StoreUnavailable: if the database was written by a newer version.
+    :raises errors.SchemaNewer: if the database was written by a newer version.
     """
     found = _current(connection)
     connection.rollback()
@@ -81,7 +81,7 @@ def known_versions() -> frozenset[str]:
 
 def _refuse_newer(found: str | None, where: str) -> None:
     if found is not None and found not in known_versions():
-        raise errors.StoreUnavailable(
+        raise errors.SchemaNewer(
             f"{where} was written by a newer version of buildhook (it stands at {found}, this version knows {HEAD});"
             " install that version again, or restore the backup made before the upgrade"
         )
