@@ -246,10 +246,11 @@ class Reconciler:
         this.calls_left -= 1
         shown = await repository.list_check_runs(head_sha=sha)
         differing = lacking.compare(stored, shown, now=self._now())
-        for one in (*differing.unfinished, *differing.gone):
-            is_gone = one in differing.gone
-            if await self._store.write(stored_checks.send_again, one, is_gone=is_gone, now=self._now()):
-                this.counts["check_gone" if is_gone else "check_unfinished"] += 1
+        for word, those in (("check_unfinished", differing.unfinished), ("check_gone", differing.gone)):
+            for one in those:
+                # Where its run is gone, the reporter finds that out and makes another one.
+                if await self._store.write(stored_checks.send_again, one):
+                    this.counts[word] += 1
         for run in differing.orphaned:
             this.calls_left -= 1
             await repository.put_check_run(self._concluded(repository, sha, run), github_id=run.id)

@@ -274,12 +274,8 @@ def list_of_head(connection: Connection, *, repository_id: int, head_sha: str) -
     return [_from_row(row) for row in connection.execute(query.order_by(table.c.id))]
 
 
-def send_again(connection: Connection, seen: check.Check, *, is_gone: bool, now: datetime) -> bool:
-    """Say that GitHub does not show what it acknowledged; False if the check changed since it was seen.
-
-    :param is_gone: GitHub has no such check run any more; another one is made, unless it is found after all.
-    """
-    unknown = {"github_id": None, "attempts": 1, "create_begun_at": now} if is_gone else {}
+def send_again(connection: Connection, seen: check.Check) -> bool:
+    """Say that GitHub does not show the end that it acknowledged; False if the check changed since it was seen."""
     written = connection.execute(
         sa.update(table)
         .where(
@@ -288,7 +284,7 @@ def send_again(connection: Connection, seen: check.Check, *, is_gone: bool, now:
             table.c.desired_version == seen.desired_version,
             table.c.reported_version == seen.reported_version,
         )
-        .values(desired_version=table.c.desired_version + 1, next_attempt_at=None, is_conclusion=True, **unknown)
+        .values(desired_version=table.c.desired_version + 1, next_attempt_at=None, is_conclusion=True)
     )
     hints.give(connection, hints.Word.CHECKS)
     return written.rowcount == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -45,4 +46,33 @@ async def test_f45_pushes_during_an_outage_are_all_built_and_none_twice(
         assert sorted(one["head_sha"] for one in builds) == sorted([first, *heads])
     for head in (first, *heads):
         assert len(github.check_runs(repository, head)) == 1
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_f9_f46_after_four_days_the_state_of_github_is_built(
+    github: Simulator, fixed: Mapping[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "service.log"
+    repository = await github.create_repository("octo/hello", files=pipeline("echo ok"))
+    async with process.serving(fixed, log=log) as service:
+        first = await github.push(repository, "main", {"a.txt": "a"})
+        await github.wait_for_check(repository, first, conclusion="success", timeout_seconds=60)
+        await github.hooks.settle()
+        await service.kill()
+    passed_over = await github.push(repository, "main", {"a.txt": "b"})
+    head = await github.push(repository, "main", {"a.txt": "c"})
+    feature = await github.push(repository, "feature", {"b.txt": "b"})
+    await github.open_pull_request(repository, "feature")
+    await github.hooks.settle()
+    for one in github.deliveries:
+        one.created_at -= timedelta(days=4)
+    async with process.serving(fixed, log=log) as service:
+        for sha in (head, feature):
+            await github.wait_for_check(repository, sha, conclusion="success", timeout_seconds=240)
+        made = await service.command("builds", "list")
+        assert sorted(one["head_sha"] for one in made) == sorted([first, head, feature])
+    assert github.check_runs(repository, passed_over) == []
+    assert {len(github.check_runs(repository, sha)) for sha in (first, head, feature)} == {1}
     assert "Traceback" not in log.read_text()

@@ -196,11 +196,10 @@ async def test_f11_who_was_silent_meanwhile_does_not_overwrite_what_another_one_
 async def test_f50_an_unsigned_redelivery_is_refused_and_its_payload_fetched(house: House) -> None:
     guids = await house.miss()
     mine = house.recovery()
-    # What GitHub does then: it sends the same bytes without a signature.
-    secret, house.simulator.webhook_secret = house.simulator.webhook_secret, None
+    house.simulator.hooks.unsigned_redeliveries = True
     assert set(outcomes(await mine.recover()).values()) == {"asked"}
     await house.simulator.hooks.settle()
-    house.simulator.webhook_secret = secret
+    house.simulator.hooks.unsigned_redeliveries = False
     assert [one.status_code for one in house.simulator.deliveries if one.redelivery] == [401] * len(guids)
     assert outcomes(await mine.recover()) == dict.fromkeys(guids, "fetched")
     known = await house.known()
