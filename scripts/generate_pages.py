@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ ROOMS = {
     "cli": "cli",
     "app": "app",
     "listener": "listener",
+    "replica": "replica",
     "web": "web",
     "webhooks": "webhooks",
     "events": "events",
@@ -48,6 +51,7 @@ def main() -> None:
         ROOT / "docs/cli.md": commands(),
         ROOT / "docs/settings.md": settings(),
         ROOT / "docs/architecture.md": architecture(),
+        ROOT / "docs/reliability.md": reliability(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if is_check:
@@ -134,6 +138,24 @@ def architecture() -> str:
     text = path.read_text()
     text = _replaced(text, "rooms", _drawing())
     return _replaced(text, "modules", _modules())
+
+
+def reliability() -> str:
+    """The reliability page, with the list of tested faults made anew from the names of the tests."""
+    return _replaced((ROOT / "docs/reliability.md").read_text(), "faults", _tested_faults())
+
+
+def _tested_faults() -> str:
+    places: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for name in re.findall(r"def test_((?:[tf]\d+_)+)", path.read_text()):
+            for number in {int(found) for found in re.findall(r"f(\d+)_", name)}:
+                places[number][str(path.relative_to(ROOT / "tests"))] += 1
+    lines = ["| fault | tests |", "|---|---|"]
+    for number, found in sorted(places.items()):
+        told = ", ".join(f"`{path}`" + (f" ({count})" if count > 1 else "") for path, count in found.items())
+        lines.append(f"| F{number} | {told} |")
+    return "\n".join(lines)
 
 
 def _replaced(text: str, name: str, body: str) -> str:

@@ -52,7 +52,7 @@ async def test_f96_every_size_that_github_sends_is_taken(
     assert (f"size-{size_bytes}" in stored) == (status == 202)
 
 
-async def test_t5_silent_and_slow_clients_are_closed_and_others_are_answered(
+async def test_t5_f58_silent_and_slow_clients_are_closed_and_others_are_answered(
     github: Simulator, service: process.Process, session: aiohttp.ClientSession
 ) -> None:
     silent = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(200)]
@@ -67,7 +67,7 @@ async def test_t5_silent_and_slow_clients_are_closed_and_others_are_answered(
         writer.close()
 
 
-async def test_t5_a_body_that_never_ends_is_given_up(service: process.Process) -> None:
+async def test_t5_f58_a_body_that_never_ends_is_given_up(service: process.Process) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(
         b"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"

@@ -184,7 +184,7 @@ async def test_a_stream_of_no_job_is_404(client: Client) -> None:
     assert (await client.get(f"/jobs/{factories.new_id()}/events")).status == 404
 
 
-async def test_t101_streams_are_bounded_and_places_come_free(tmp_path: Path, aiohttp_client: AiohttpClient) -> None:
+async def test_t101_f60_streams_are_bounded_and_places_come_free(tmp_path: Path, aiohttp_client: AiohttpClient) -> None:
     house = await build_house(tmp_path, max_streams=2)
     client = await aiohttp_client(house.app)
     one = await house.add_job(log=b"x\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -380,3 +382,18 @@ async def test_only_post_is_taken(service: Service, method: str) -> None:
     async with service.http.request(method, address, data=PING.body, headers=PING.headers) as response:
         assert response.status == 405
     assert await service.rows() == 0
+
+
+async def test_f101_threads_that_are_all_busy_elsewhere_delay_no_small_delivery(service: Service) -> None:
+    """Look-ups of names and large bodies share the loop's own threads; what is stored has threads of its own."""
+    may_end = threading.Event()
+    threads = concurrent.futures.ThreadPoolExecutor(2)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(threads)
+    stuck = [loop.run_in_executor(None, may_end.wait) for _ in range(4)]
+    try:
+        assert (await service.post(recorded.load("push"))).status == 202
+        assert not any(one.done() for one in stuck)
+    finally:
+        may_end.set()
+        await asyncio.gather(*stuck)
