@@ -84,10 +84,9 @@ class Service:
         :raises errors.SettingsError: if a setting cannot be used.
         :raises errors.StoreUnavailable: if the database cannot be opened.
         """
-        data_dir = self._settings.data_dir
         urls.derive(self._settings.github_api_url, github_url=self._settings.github_url)
         try:
-            self._stack.enter_context(_only_one(data_dir))
+            self._stack.enter_context(_only_one(self._settings.data_dir))
             self._stack.push_async_callback(self._store.close)
             await self._replica.prepare()
             self._next_work = self._make_work(self._settings)
@@ -95,13 +94,8 @@ class Service:
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
             await self._listener.open()
             self._stack.push_async_callback(self._listener.close)
-        except BaseException as error:
+        except BaseException:
             await self._stack.aclose()
-            if isinstance(error, OSError):
-                raise errors.SettingsError(
-                    f"BUILDHOOK_DATA_DIR: cannot use {error.filename or data_dir}: {error.strerror};"
-                    " give it a folder that this user may write to, with space left"
-                ) from error
             raise
         return self
 
@@ -116,23 +110,13 @@ class Service:
             _log.error("The database is away: it is waited for.", action="wait_for_store", error=str(error))
 
     async def _open_behind(self) -> None:
-        await self._open_store()
+        await self._store.open()
         await self._replica.start()
         self._stack.push_async_callback(self._replica.stop)
         await self._inbox.open()
         self._stack.push_async_callback(self._close_work)
         await self._open_work(self._next_work)
         self._is_open = True
-
-    async def _open_store(self) -> None:
-        path = self._store.name
-        try:
-            await self._store.open()
-        except errors.StoreUnavailable as error:
-            if path in str(error):
-                raise
-            text = f"{error} ({path}). See that its disk has space, and that this user may write there."
-            raise errors.StoreUnavailable(text) from error
 
     async def __aexit__(self, *_: object) -> None:
         await self.drain()

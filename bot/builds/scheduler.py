@@ -17,7 +17,7 @@ from bot import errors, failpoint, hint, telemetry
 from bot.builds import follower, lifecycle, transitions
 from bot.engines import contract
 from bot.model import build, job
-from bot.store import Store, builds, jobs
+from bot.store import Store, builds, jobs, patience
 
 #: A replica owns a job for as long as it is heard of (`bot.store.replicas`); this bound is never reached.
 LEASE = timedelta(days=1)
@@ -87,8 +87,8 @@ class Scheduler:
 
     async def adopt(self, group: asyncio.TaskGroup) -> None:
         """Take up the jobs that were on the engine when the last process ended."""
-        for found in await self._store.write(
-            _adopt, now=self._now(), owner=self._owner, is_only=not self._store.is_shared
+        for found in await patience.write(
+            self._store, _adopt, now=self._now(), owner=self._owner, is_only=not self._store.is_shared
         ):
             _log.info("A job goes on.", action="adopt_job", job_id=found.job.id, state=found.job.state)
             self._spawn(group, found)

@@ -40,9 +40,12 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep for ever."""
-        await self.free_ended()
+        is_first = True
         while True:
             try:
+                if is_first:
+                    await self.free_ended()
+                    is_first = False
                 await self.sweep()
             except errors.StoreUnavailable as error:
                 _log.error("Old entries cannot be deleted.", action="sweep", error=str(error))

@@ -65,7 +65,20 @@ class Store:
 
         :raises errors.StoreUnavailable: if it cannot be opened, or was written by a newer version.
         """
-        await self._backend.open(upgrade=upgrade)
+        try:
+            await self._backend.open(upgrade=upgrade)
+        except errors.SchemaNewer:
+            raise
+        except (errors.StoreUnavailable, OSError) as error:
+            if isinstance(error, errors.StoreUnavailable) and self.name in str(error):
+                raise
+            mend = (
+                "See that it runs and can be reached from here."
+                if self.is_shared
+                else "See that its disk has space, and that this user may write there."
+            )
+            said = f"The database cannot be used: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise errors.StoreUnavailable(f"{said} ({self.name}). {mend}") from error
         return self
 
     async def close(self) -> None:

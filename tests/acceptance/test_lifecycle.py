@@ -164,20 +164,18 @@ async def test_f99_idle_connections_and_live_logs_do_not_hold_the_stop(
 ) -> None:
     async with process.serving(environment, log=tmp_path / "service.log") as service:
         github.webhook_url = service.webhook_url
-        job = await running_job(github, service, "sleep 20")
-        idle = []
-        for _ in range(1000):
-            # Asked at once: a connection that is silent for too long is closed.
-            idle.append(one := await raw.connect(service.port))
-            await one.send(raw.request("/livez"))
-            assert "200 OK" in await one.head()
-            assert await one.reader.readexactly(3) == b"ok\n"
+        job = await running_job(github, service, "sleep 40")
+
+        async def ask(path: str) -> tuple[raw.Connection, str]:
+            connection = await raw.connect(service.port)
+            await connection.send(raw.request(path))
+            return connection, await connection.head()
+
         # More than may follow at once: those are refused, and then idle too.
-        followers, heads = [], []
-        for _ in range(400):
-            followers.append(one := await raw.connect(service.port))
-            await one.send(raw.request(f"/jobs/{job}/events"))
-            heads.append(await one.head())
+        followers, heads = zip(*await asyncio.gather(*(ask(f"/jobs/{job}/events") for _ in range(400))), strict=True)
+        idle, said = zip(*await asyncio.gather(*(ask("/livez") for _ in range(1000))), strict=True)
+        assert all("200 OK" in head for head in said)
+        assert await asyncio.gather(*(one.reader.readexactly(3) for one in idle)) == [b"ok\n"] * 1000
         live = [one for one, head in zip(followers, heads, strict=True) if "200 OK" in head]
         assert [sum(f" {status} " in head for head in heads) for status in (200, 503)] == [200, 200]
         await asyncio.gather(*(one.reader.readuntil(b"event: head") for one in live))

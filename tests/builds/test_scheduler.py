@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
+import sqlite3
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from bot import clock, errors
+from bot import clock, errors, telemetry
 from bot.builds import commands, scheduler
 from bot.engines import contract, scripted
+from bot.logs import LogStore
 from bot.model import build, job
-from bot.store import jobs
+from bot.store import Store, jobs, patience, sqlite
 from tests import factories
 from tests.builds.conftest import Yard
 
@@ -208,3 +214,26 @@ async def test_retry_makes_the_next_generation_of_an_ended_build_only(yard: Yard
         await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
     with pytest.raises(errors.NotFound):
         await yard.store.write(commands.retry, "01JAAAAAAAAAAAAAAAAAAAAAAA", now=clock.now(), new_id=factories.new_id)
+
+
+async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(
+    empty_database: Path, metrics: telemetry.Metrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
+    path = tmp_path / "locked.db"
+    shutil.copyfile(empty_database, path)
+    store, logs = await Store(f"sqlite:///{path}").open(), LogStore(tmp_path / "logs")
+    yard = Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics)
+    new = factories.make_new_build()
+    await yard.create(new)
+    yard.engine.tell(new.jobs[0].id, scripted.finished(contract.Result.PASSED))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other, capture_logs() as logged:
+        other.execute("BEGIN IMMEDIATE")
+        async with yard.running():
+            await yard.until(lambda: len(logged) > 2)
+            other.execute("ROLLBACK")
+            await yard.until_job(new.jobs[0].id, job.State.PASSED)
+    assert logged[0]["action"] == "wait_for_store"
+    await logs.close()
+    await store.close()

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from structlog.testing import capture_logs
 
 from bot import errors
-from bot.store import Store, patience, transaction
+from bot.store import Store, patience, sqlite
 
 
 def _mark(connection: Connection) -> str:
@@ -21,7 +21,7 @@ def _mark(connection: Connection) -> str:
 
 
 async def test_f17_a_write_waits_until_the_lock_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "BUSY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.01)
     monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
     store = await Store(f"sqlite:///{tmp_path / 'locked.db'}").open()
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other, capture_logs() as logged:
@@ -37,10 +37,12 @@ async def test_f17_a_write_waits_until_the_lock_is_gone(tmp_path: Path, monkeypa
     await store.close()
 
 
-async def test_f16_nothing_waits_for_a_database_that_is_broken(store: Store) -> None:
+async def test_f16_nothing_waits_for_a_database_that_is_broken(tmp_path: Path) -> None:
+    store = await Store(f"sqlite:///{tmp_path / 'broken.db'}").open()
     store.broken.set_result(errors.StoreBroken("the disk"))
     with pytest.raises(errors.StoreBroken, match="the disk"):
         await patience.write(store, _mark)
+    await store.close()
 
 
 @pytest.mark.parametrize("error", [errors.LeaseLost(), ValueError("a mistake of ours")])

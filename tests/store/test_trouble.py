@@ -61,7 +61,8 @@ def test_an_error_without_a_code_passes() -> None:
     assert trouble.classify(sqlite3.OperationalError("told by the driver")) is errors.StoreUnavailable
 
 
-async def test_f16_once_broken_nothing_is_tried_again(store: Store, tmp_path: Path) -> None:
+async def test_f16_once_broken_nothing_is_tried_again(tmp_path: Path) -> None:
+    store = await Store(f"sqlite:///{tmp_path / 'buildhook.db'}").open()
     store.broken.set_result(errors.StoreBroken("the disk"))
     with pytest.raises(errors.StoreBroken, match="the disk"):
         await store.write(lambda connection: connection.exec_driver_sql("CREATE TABLE written (a)"))
@@ -69,6 +70,7 @@ async def test_f16_once_broken_nothing_is_tried_again(store: Store, tmp_path: Pa
         await store.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
     with contextlib.closing(sqlite3.connect(tmp_path / "buildhook.db")) as other:
         assert other.execute("SELECT name FROM sqlite_master WHERE name = 'written'").fetchall() == []
+    await store.close()
 
 
 async def test_f20_a_file_that_is_no_database_is_told_as_broken_with_its_name(tmp_path: Path) -> None:
