@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 CHECKED := bot tests scripts benchmarks
 
-.PHONY: help install install-test demo test test-all check fix bench screenshots clean
+.PHONY: help install install-test demo test test-all crash-test check fix bench screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ test: install-test check ## what CI runs: the checks, then the tests
 
 test-all: install-test check ## the tests that take longer as well
 	$(PYTEST) --timeout 900
+
+crash-test: install-test ## every failpoint, each action, both databases, three scenarios; a table at the end
+	$(PYTEST) -m crash tests/crash
 
 check: $(INSTALLED) ## only looks: lint, format, types, imports, generated pages, container file
 	$(BIN)/ruff check .

@@ -41,17 +41,21 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep for ever."""
         is_first = True
+        failures = 0
         while True:
+            failures += 1
             try:
                 if is_first:
                     await self.free_ended()
                     is_first = False
                 await self.sweep()
+                failures = 0
             except errors.StoreUnavailable as error:
                 _log.error("Old entries cannot be deleted.", action="sweep", error=str(error))
             except Exception as error:
                 _log.error("Sweeping failed.", action="sweep", exc_info=error)
-            await asyncio.sleep(SWEEP_SECONDS)
+            # What was cut off half-way need not wait for the next round.
+            await asyncio.sleep(min(2.0 ** min(failures, 12), SWEEP_SECONDS) if failures else SWEEP_SECONDS)
 
     async def free_ended(self) -> None:
         """Free what the engine still holds of jobs that ended just before the last process did."""
