@@ -40,8 +40,6 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     refusal = rerun.why_not(known.of_build, latest=known.latest)
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    if known.run.reported_at is None:
-        return outcome.Outcome(trail=(f"Check run {asked.check_run.id} has not ended yet: nothing is run again.",))
     refusal = await rerunning.why_not_allowed(
         asked.sender, context, asked.repository, installation_id=asked.installation.id
     )

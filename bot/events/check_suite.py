@@ -51,4 +51,4 @@ def _find(connection: Connection, asked: payloads.CheckSuiteEvent) -> tuple[buil
 def _cause(asked: payloads.CheckSuiteEvent) -> str:
     # A new press comes with another time, or with more runs in the suite.
     suite = asked.check_suite
-    return f"check_suite:{suite.id}:{suite.updated_at[:64]}:{suite.latest_check_runs_count}"
+    return f"check_suite:{suite.id}:{str(suite.updated_at or '')[:64]}:{suite.latest_check_runs_count or 0}"

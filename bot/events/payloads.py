@@ -8,7 +8,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -21,6 +21,8 @@ Sha = Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")]
 FullName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}\Z")]
 Ref = Annotated[str, msgspec.Meta(pattern=r"^refs/[^\x00-\x20\x7f]+\Z", max_length=4096)]
 Branch = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x20\x7f]+\Z", max_length=4096)]
+#: GitHub writes times as text, and in some events as seconds; one without a zone is UTC. See `utc`.
+Time = datetime | Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
 T = TypeVar("T")
 
 
@@ -44,10 +46,18 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     full_name: FullName
 
 
+class PushedRepository(Repository, frozen=True, kw_only=True):
+    """`repository` of a push."""
+
+    #: When this very push happened.
+    pushed_at: Time | None = None
+
+
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """`head_commit` of a push."""
 
-    message: str = ""
+    id: Sha | None = None
+    message: str | None = None
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +66,23 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     ref: Ref
     before: Sha
     after: Sha
-    deleted: bool = False
-    repository: Repository
+    deleted: bool | None = False
+    repository: PushedRepository
     sender: Account
     installation: Numbered | None = None
     head_commit: Commit | None = None
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """`create` and `delete`: a branch or tag came or went."""
+
+    #: Without `refs/heads/` or `refs/tags/`.
+    ref: Branch
+    #: `branch` or `tag`; `create` also says `repository`.
+    ref_type: str
+    repository: PushedRepository
+    sender: Account
+    installation: Numbered | None = None
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,11 +98,14 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
 
     number: Id
     state: str
-    title: str
+    title: str | None = None
     user: Account
     head: Side
     base: Side
-    updated_at: datetime
+    updated_at: Time
+    #: The commit that its base got, where it is merged.
+    merge_commit_sha: str | None = None
+    merged: bool | None = False
 
 
 class PullChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +123,7 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     repository: Repository
     sender: Account
     installation: Numbered | None = None
-    changes: PullChanges = PullChanges()
+    changes: PullChanges | None = None
 
 
 class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,8 +150,8 @@ class CheckSuite(msgspec.Struct, frozen=True, kw_only=True):
     id: Id
     head_sha: Sha
     app: Numbered
-    updated_at: str = ""
-    latest_check_runs_count: int = 0
+    updated_at: str | int | None = None
+    latest_check_runs_count: int | None = None
 
 
 class CheckSuiteEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,13 +165,14 @@ class CheckSuiteEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Installed(msgspec.Struct, frozen=True, kw_only=True):
-    """`installation`: its times come as text or as seconds."""
+    """`installation`."""
 
     id: Id
     app_id: Id
     account: Account
-    updated_at: datetime | int
-    permissions: dict[str, Any] = {}
+    updated_at: Time
+    suspended_at: Time | None = None
+    permissions: dict[str, Any] | None = None
 
 
 class InstallationEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +181,8 @@ class InstallationEvent(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     installation: Installed
     sender: Account
+    #: Those that it begins with.
+    repositories: list[Repository] | None = None
 
 
 class InstallationRepositoriesEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,11 +194,44 @@ class InstallationRepositoriesEvent(msgspec.Struct, frozen=True, kw_only=True):
     repositories_removed: list[Repository]
 
 
+class RepositoryEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """`repository` events."""
+
+    action: str
+    repository: Repository
+    sender: Account
+    installation: Numbered | None = None
+
+
+class Described(Repository, frozen=True, kw_only=True):
+    """A repository as GitHub's API describes it."""
+
+    archived: bool = False
+
+
 class Ping(msgspec.Struct, frozen=True, kw_only=True):
     """`ping`."""
 
     zen: str
     hook: dict[str, Any]
+
+
+def utc(told: datetime | int) -> datetime:
+    """A time of a payload as an aware instant."""
+    if isinstance(told, int):
+        return datetime.fromtimestamp(told, UTC)
+    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+
+
+def described(raw: bytes) -> Described:
+    """A repository as the API told it, see `bot.github.repositories.get_raw`.
+
+    :raises errors.ShapeUnknown: if it is not of that shape.
+    """
+    try:
+        return msgspec.json.decode(raw, type=Described)
+    except msgspec.DecodeError as error:
+        raise errors.ShapeUnknown(f"GitHub's description of the repository is not one: {error}.") from error
 
 
 def read(event: sansio.Event, shape: type[T]) -> T:

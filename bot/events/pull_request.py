@@ -5,7 +5,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#pull_request
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection
 from bot import failpoint, trust
 from bot.events import payloads, planning
 from bot.events.context import Context
-from bot.events.push import told
+from bot.events.push import LATE_AFTER, tests_pull, told
 from bot.events.router import Router
 from bot.github import Repository
+from bot.github import pulls as pulls_of_github
 from bot.model import build, job, outcome
 from bot.pipelines import parse, plan
 from bot.store import builds, jobs, pulls
@@ -30,6 +31,8 @@ class _Known:
     pull: build.Pull | None
     #: The build that this very state of the pull request already made.
     own: build.Build | None
+    #: Whether that one was stopped, or is about to be.
+    is_own_stopped: bool
     #: The newest build of the same head, whatever made it.
     latest: build.Build | None
     latest_jobs: tuple[job.Job, ...]
@@ -48,7 +51,7 @@ async def head_changed(event: sansio.Event, context: Context) -> outcome.Outcome
 async def base_changed(event: sansio.Event, context: Context) -> outcome.Outcome:
     """A pull request was edited: only another base branch matters."""
     changed = payloads.read(event, payloads.PullRequest)
-    if changed.changes.base is None:
+    if changed.changes is None or changed.changes.base is None:
         return outcome.ignored("The edit did not change the base branch.")
     return await _build(changed, context)
 
@@ -59,9 +62,9 @@ async def closed(event: sansio.Event, context: Context) -> outcome.Outcome:
     ended = payloads.read(event, payloads.PullRequest)
     if ended.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
-    seen = _seen(ended, runs=False)
     known = await context.store.read(_known, ended)
-    late = await _why_late(ended, known, _repository(ended, context, installation_id=ended.installation.id))
+    repository = _repository(ended, context, installation_id=ended.installation.id)
+    late = await _why_late(ended, known, context, repository)
     if late is not None:
         return outcome.Outcome(trail=(late,))
     stop = outcome.Cancellation(
@@ -69,7 +72,36 @@ async def closed(event: sansio.Event, context: Context) -> outcome.Outcome:
         repository_id=ended.repository.id,
         pull_number=ended.number,
     )
-    return outcome.Outcome(trail=(stop.reason,), cancellations=(stop,), pulls=(seen,))
+    seen = _seen(ended, runs=False)
+    pull = ended.pull_request
+    if pull.merged and pull.merge_commit_sha == pull.head.sha:
+        # The base stands at this very commit now, and its push is covered by what runs for the pull request.
+        stop = replace(stop, except_head_sha=pull.head.sha)
+        return outcome.Outcome(trail=(stop.reason,), cancellations=(stop,), pulls=(seen,))
+    stops = await _stops_of_branch(ended, context, repository, reason=stop.reason, spared=())
+    content = await repository.get_file(planning.PIPELINE_PATH, ref=pull.head.sha) if stops else None
+    if content is None or not tests_pull(content, base_ref=pull.base.ref):
+        stops = ()
+    return outcome.Outcome(trail=(stop.reason,), cancellations=(stop, *stops), pulls=(seen,))
+
+
+async def _stops_of_branch(
+    changed: payloads.PullRequest, context: Context, repository: Repository, *, reason: str, spared: tuple[str, ...]
+) -> tuple[outcome.Cancellation, ...]:
+    """What pushes to its branch started before: had it been heard of in time, its own builds were in their place."""
+    head, repository_id = changed.pull_request.head, changed.repository.id
+    if head.repo is None or head.repo.id != repository_id:
+        return ()
+    ref = f"refs/heads/{head.ref}"
+    found = await context.store.read(builds.list_unfinished, repository_id=repository_id, ref=ref)
+    shas = {one.head_sha for one in found} - set(spared)
+    if shas - {head.sha}:
+        # Whatever the branch got since is for those who go on with it.
+        now = await repository.get_branch_head(head.ref)
+        shas -= {now} - {head.sha}
+    return tuple(
+        outcome.Cancellation(reason=reason, repository_id=repository_id, ref=ref, head_sha=sha) for sha in sorted(shas)
+    )
 
 
 async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Outcome:
@@ -80,15 +112,24 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         return outcome.ignored("The payload contradicts itself about which pull request it is.")
     known = await context.store.read(_known, changed)
     repository = _repository(changed, context, installation_id=changed.installation.id)
-    late = await _why_late(changed, known, repository)
+    late = await _why_late(changed, known, context, repository)
     if late is not None:
         return outcome.Outcome(trail=(late,))
     if pull.state != "open":
         return outcome.Outcome(trail=(f"Pull request #{changed.number} is {pull.state}: nothing is built.",))
-    if known.own is not None and not _may_start_again(changed, known.own):
-        return outcome.Outcome(trail=(f"Build {known.own.id} already tests this head on this base.",))
+    if known.own is not None and not _may_start_again(changed, known, known.own):
+        text = f"Build {known.own.id} already tests this head on this base."
+        # That it was told again counts: an event between the two is older than this one.
+        seen = _seen(changed, runs=bool(known.own.plan_digest))
+        stops = await _superseded(changed, context, repository, has_jobs=seen.runs)
+        return outcome.Outcome(trail=(text,), pulls=(seen,), cancellations=stops)
     decided = await _decide(changed, context, repository, known)
-    return _whole(changed, decided)
+    has_jobs = not isinstance(decided, str) and bool(decided.jobs)
+    seen = _seen(changed, runs=has_jobs)
+    stops = await _superseded(changed, context, repository, has_jobs=has_jobs)
+    if isinstance(decided, str):
+        return outcome.Outcome(trail=(decided,), is_ignored=True, pulls=(seen,), cancellations=stops)
+    return outcome.Outcome(trail=(told(decided),), builds=(decided,), pulls=(seen,), cancellations=stops)
 
 
 def _repository(changed: payloads.PullRequest, context: Context, *, installation_id: int) -> Repository:
@@ -99,20 +140,27 @@ def _repository(changed: payloads.PullRequest, context: Context, *, installation
     )
 
 
-async def _why_late(changed: payloads.PullRequest, known: _Known, repository: Repository) -> str | None:
+async def _why_late(
+    changed: payloads.PullRequest, known: _Known, context: Context, repository: Repository
+) -> str | None:
     """Why the event tells nothing new, if it came behind a newer one; GitHub does not promise any order."""
-    pull, last = changed.pull_request, known.pull
-    if last is None or last.updated_at < pull.updated_at:
-        return None
-    if last.updated_at > pull.updated_at:
+    pull, last, at = changed.pull_request, known.pull, payloads.utc(changed.pull_request.updated_at)
+    if last is not None and last.updated_at > at:
         return _older(changed, last)
-    if (last.head_sha, last.base_ref, last.state) == (pull.head.sha, pull.base.ref, pull.state):
+    if last is not None and last.updated_at == at and _is_as_told(last, pull):
         return None
-    # Both happened within one second, which is as fine as the times are: only GitHub knows which was last.
-    now = await repository.get_pull(changed.number)
-    if (now.head_sha, now.base_ref, now.state) == (pull.head.sha, pull.base.ref, pull.state):
+    if last is not None and last.updated_at == at:
+        # Both happened within one second, which is as fine as the times are: only GitHub knows which was last.
+        text = f"Pull request #{changed.number} changed again within the same second: this is not how it stands now."
+    elif context.delivery.received_at - at > LATE_AFTER:
+        text = f"This came late, and pull request #{changed.number} changed since: this is not how it stands now."
+    else:
         return None
-    return f"Pull request #{changed.number} changed again within the same second: this is not how it stands now."
+    return None if _is_as_told(await repository.get_pull(changed.number), pull) else text
+
+
+def _is_as_told(seen: build.Pull | pulls_of_github.Pull, pull: payloads.Pull) -> bool:
+    return (seen.head_sha, seen.base_ref, seen.state) == (pull.head.sha, pull.base.ref, pull.state)
 
 
 async def _decide(
@@ -120,7 +168,13 @@ async def _decide(
 ) -> outcome.NewBuild | str:
     pull = changed.pull_request
     verdict = await _verdict(pull, repository)
-    maker = _maker(changed, context, trust_given=verdict.trust)
+    maker = _maker(
+        changed,
+        context,
+        repository=await repository.get_name(),
+        trust_given=verdict.trust,
+        is_return=changed.action == "reopened" or known.own is not None,
+    )
     if verdict.action != trust.Action.RUN:
         if not await _has_file(repository, pull.base.sha) and not await _has_file(repository, pull.head.sha):
             return _no_file()
@@ -175,49 +229,50 @@ async def _is_proved_equal(
     return await repository.is_ahead_only(base=changed.pull_request.base.sha, head=changed.pull_request.head.sha)
 
 
-def _whole(changed: payloads.PullRequest, decided: outcome.NewBuild | str) -> outcome.Outcome:
-    superseded = outcome.Cancellation(
-        reason=f"A newer push to pull request #{changed.number} took its place.",
-        repository_id=changed.repository.id,
-        pull_number=changed.number,
-        except_head_sha=changed.pull_request.head.sha,
+async def _superseded(
+    changed: payloads.PullRequest, context: Context, repository: Repository, *, has_jobs: bool
+) -> tuple[outcome.Cancellation, ...]:
+    """Builds of its other heads, and where it has jobs of its own those of older pushes to its branch."""
+    reason = f"A newer push to pull request #{changed.number} took its place."
+    head_sha = changed.pull_request.head.sha
+    of_pull = outcome.Cancellation(
+        reason=reason, repository_id=changed.repository.id, pull_number=changed.number, except_head_sha=head_sha
     )
-    if isinstance(decided, str):
-        seen = _seen(changed, runs=False)
-        return outcome.Outcome(trail=(decided,), is_ignored=True, pulls=(seen,), cancellations=(superseded,))
-    return outcome.Outcome(
-        trail=(told(decided),),
-        builds=(decided,),
-        pulls=(_seen(changed, runs=bool(decided.jobs)),),
-        cancellations=(superseded,),
-    )
+    if not has_jobs:
+        return (of_pull,)
+    return (of_pull, *await _stops_of_branch(changed, context, repository, reason=reason, spared=(head_sha,)))
 
 
 def _known(connection: Connection, changed: payloads.PullRequest) -> _Known:
     repository_id, head_sha = changed.repository.id, changed.pull_request.head.sha
     latest = builds.find_latest(connection, repository_id=repository_id, head_sha=head_sha)
-    own = builds.find_by_cause(connection, repository_id=repository_id, cause=_cause(changed))
-    again = builds.find_by_cause(connection, repository_id=repository_id, cause=_cause_of_reopening(changed))
+    again = builds.find_by_cause(connection, repository_id=repository_id, cause=_cause_of_return(changed))
+    own = again or builds.find_by_cause(connection, repository_id=repository_id, cause=_cause(changed))
     return _Known(
         pull=pulls.find(connection, repository_id=repository_id, number=changed.number),
-        own=again or own,
+        own=own,
+        is_own_stopped=own is not None and _is_stopped(connection, own),
         latest=latest,
         latest_jobs=tuple(jobs.list_of_builds(connection, [latest.id])) if latest is not None else (),
     )
 
 
-def _may_start_again(changed: payloads.PullRequest, own: build.Build) -> bool:
-    # Closing cancelled it; opening again asks for it again, once for each time.
-    is_cancelled = own.state == build.State.CANCELLED
-    return changed.action == "reopened" and is_cancelled and own.cause != _cause_of_reopening(changed)
+def _is_stopped(connection: Connection, own: build.Build) -> bool:
+    return own.state == build.State.CANCELLED or jobs.is_ending(connection, own.id)
+
+
+def _may_start_again(changed: payloads.PullRequest, known: _Known, own: build.Build) -> bool:
+    # Closing stopped it, or another head or base did: whoever comes back to it asks for it again, once for each time.
+    is_return = known.pull is None or not _is_as_told(known.pull, changed.pull_request)
+    return known.is_own_stopped and is_return and own.cause != _cause_of_return(changed)
 
 
 def _cause(changed: payloads.PullRequest) -> str:
     return f"pull:{changed.number}:{changed.pull_request.head.sha}:{changed.pull_request.base.sha}"
 
 
-def _cause_of_reopening(changed: payloads.PullRequest) -> str:
-    return f"{_cause(changed)}:{changed.pull_request.updated_at.timestamp():.0f}"
+def _cause_of_return(changed: payloads.PullRequest) -> str:
+    return f"{_cause(changed)}:{payloads.utc(changed.pull_request.updated_at).timestamp():.0f}"
 
 
 def _seen(changed: payloads.PullRequest, *, runs: bool) -> build.Pull:
@@ -232,19 +287,21 @@ def _seen(changed: payloads.PullRequest, *, runs: bool) -> build.Pull:
         base_sha=pull.base.sha,
         author_id=pull.user.id,
         state=pull.state,
-        updated_at=pull.updated_at,
+        updated_at=payloads.utc(pull.updated_at),
         runs=runs,
     )
 
 
-def _maker(changed: payloads.PullRequest, context: Context, *, trust_given: build.Trust) -> planning.Maker:
+def _maker(
+    changed: payloads.PullRequest, context: Context, *, repository: str, trust_given: build.Trust, is_return: bool
+) -> planning.Maker:
     assert changed.installation is not None
     pull = changed.pull_request
     template = build.Build(
         id=context.new_id(),
         repository_id=changed.repository.id,
         installation_id=changed.installation.id,
-        repository=changed.repository.full_name,
+        repository=repository,
         event="pull_request",
         ref=f"refs/pull/{changed.number}/merge",
         head_sha=pull.head.sha,
@@ -252,12 +309,12 @@ def _maker(changed: payloads.PullRequest, context: Context, *, trust_given: buil
         base_ref=pull.base.ref,
         head_ref=pull.head.ref,
         pull_number=changed.number,
-        title=pull.title[:255],
+        title=(pull.title or "")[:255],
         sender=changed.sender.login,
         sender_id=changed.sender.id,
         trust=trust_given,
         delivery_id=context.delivery.id,
-        cause=_cause_of_reopening(changed) if changed.action == "reopened" else _cause(changed),
+        cause=_cause_of_return(changed) if is_return else _cause(changed),
         created_at=context.now(),
     )
     return planning.Maker(template=template, new_id=context.new_id, now=context.now())

@@ -5,7 +5,8 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
@@ -14,95 +15,209 @@ from bot import failpoint, trust
 from bot.events import payloads, planning
 from bot.events.context import Context
 from bot.events.router import Router
+from bot.github import Repository
 from bot.model import build, outcome
-from bot.pipelines import plan
-from bot.store import builds, pulls
+from bot.pipelines import parse, plan
+from bot.store import builds, jobs, pulls
 
 router = Router()
 
 _NO_COMMIT = frozenset("0")
 #: A push to a pull request's branch comes as two deliveries; the pull request's is the one to build.
 PULL_PATIENCE = timedelta(seconds=5)
+#: An event that came this late is compared with what GitHub has by then: nobody waits for an old head.
+LATE_AFTER = timedelta(hours=1)
+_BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A branch or tag that stands at a commit now, whichever event told it."""
+
+    ref: str
+    #: A commit, also for a tag that is an object of its own.
+    head_sha: str
+    #: The commit before; None where it is new or the event does not say.
+    before: str | None
+    #: First line of the commit's message, where the event has it.
+    title: str
+    sender: payloads.Account
+    repository: payloads.PushedRepository
+    installation_id: int
+
+    @property
+    def branch(self) -> str | None:
+        """Name of the branch, None for a tag."""
+        return self.ref.removeprefix(_BRANCHES) if self.ref.startswith(_BRANCHES) else None
+
+    @property
+    def at(self) -> datetime | None:
+        """When it was pushed, in whole seconds."""
+        told = self.repository.pushed_at
+        return None if told is None else payloads.utc(told)
+
+    @property
+    def cause(self) -> str:
+        """The same one whichever event told it."""
+        return f"push:{self.head_sha}:{self.ref}"[:512]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the store knows of the commit and its branch."""
+
+    #: A build that makes another one needless.
+    covering: build.Build | None
+    #: The newest generation of the commit.
+    generation: int
+    #: The branch's pull request, as last heard of: an open one that we run, else the one that was closed last.
+    pull: build.Pull | None
 
 
 @router.register("push")
 async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
     """A branch or tag was pushed or deleted."""
     push = payloads.read(event, payloads.Push)
-    label = f"`{push.ref}`"
     if push.deleted or set(push.after) == _NO_COMMIT:
-        return outcome.ignored(f"{label} was deleted: there is nothing to build.")
+        return outcome.ignored(f"`{push.ref}` was deleted: there is nothing to build. What is under way of it ends.")
     if push.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
-    covering = await context.store.read(_find_covering, push)
-    if covering is not None:
-        return outcome.Outcome(trail=(f"Build {covering.id} ({covering.event}) already covers {push.after}.",))
-    again = await _wait_for_pull(push, context)
-    return again or await _build(push, context, installation_id=push.installation.id)
-
-
-def _find_covering(connection: Connection, push: payloads.Push) -> build.Build | None:
-    own = builds.find_by_cause(connection, repository_id=push.repository.id, cause=_cause(push))
-    if own is not None:
-        return own
-    latest = builds.find_latest(connection, repository_id=push.repository.id, head_sha=push.after)
-    if latest is None or latest.trust != build.Trust.TRUSTED:
-        return None
-    # One that was stopped, because its pull request was closed by this very push for instance, tells nothing.
-    return None if latest.state in {build.State.CANCELLED, build.State.SKIPPED} else latest
-
-
-def _cause(push: payloads.Push) -> str:
-    return f"push:{push.after}:{push.ref}"[:512]
-
-
-async def _wait_for_pull(push: payloads.Push, context: Context) -> outcome.Outcome | None:
-    branch = push.ref.removeprefix("refs/heads/")
-    due_at = context.delivery.received_at + PULL_PATIENCE
-    if branch == push.ref or context.now() >= due_at:
-        return None
-    pull = await context.store.read(pulls.find_open_of_branch, repository_id=push.repository.id, branch=branch)
-    if pull is None:
-        return None
-    reason = f"The delivery of pull request #{pull.number} for the same push is waited for."
-    return outcome.Outcome(trail=(reason,), look_again_at=due_at)
-
-
-async def _build(push: payloads.Push, context: Context, *, installation_id: int) -> outcome.Outcome:
-    repository = context.repository(
-        installation_id=installation_id, repository_id=push.repository.id, full_name=push.repository.full_name
+    head = push.head_commit
+    is_tag = push.ref.startswith(_TAGS)
+    moved = Moved(
+        ref=push.ref,
+        # Of an annotated tag `after` is the tag itself, which has no checks.
+        head_sha=head.id if is_tag and head is not None and head.id is not None else push.after,
+        before=None if set(push.before) == _NO_COMMIT else push.before,
+        title=((head.message if head is not None else None) or "").partition("\n")[0][:255],
+        sender=push.sender,
+        repository=push.repository,
+        installation_id=push.installation.id,
     )
-    content = await repository.get_file(planning.PIPELINE_PATH, ref=push.after)
+    return await decide(moved, context)
+
+
+async def decide(moved: Moved, context: Context) -> outcome.Outcome:
+    """What follows from a branch or tag that stands at another commit now."""
+    known = await context.store.read(_known, moved)
+    if known.covering is not None:
+        covering = known.covering
+        return outcome.Outcome(trail=(f"Build {covering.id} ({covering.event}) already covers {moved.head_sha}.",))
+    due_at = context.delivery.received_at + PULL_PATIENCE
+    pull = known.pull
+    if pull is not None and pull.state == "open" and not _is_before(moved, pull) and context.now() < due_at:
+        reason = f"The delivery of pull request #{pull.number} for the same push is waited for."
+        return outcome.Outcome(trail=(reason,), look_again_at=due_at)
+    repository = context.repository(
+        installation_id=moved.installation_id,
+        repository_id=moved.repository.id,
+        full_name=moved.repository.full_name,
+    )
+    late = await _why_late(moved, context, repository)
+    return outcome.Outcome(trail=(late,)) if late is not None else await _build(moved, context, repository, known)
+
+
+def _known(connection: Connection, moved: Moved) -> _Known:
+    repository_id = moved.repository.id
+    latest = builds.find_latest(connection, repository_id=repository_id, head_sha=moved.head_sha)
+    own = builds.find_by_cause(connection, repository_id=repository_id, cause=moved.cause)
+    covers = own is None and latest is not None and is_good_for_all(connection, latest)
+    pull = None
+    if moved.branch is not None:
+        pull = pulls.find_open_of_branch(connection, repository_id=repository_id, branch=moved.branch)
+        pull = pull or pulls.find_closed_of_branch(connection, repository_id=repository_id, branch=moved.branch)
+    return _Known(
+        covering=latest if covers else own,
+        generation=latest.generation if latest is not None else 0,
+        pull=pull,
+    )
+
+
+def _is_before(moved: Moved, pull: build.Pull) -> bool:
+    """Whether the push is older than the last that was heard of its pull request, which has another head by then."""
+    return moved.at is not None and moved.at < pull.updated_at and moved.head_sha != pull.head_sha
+
+
+def is_good_for_all(connection: Connection, latest: build.Build) -> bool:
+    """Whether a build tells of its commit what any branch or tag of the repository wants to know.
+
+    One that was stopped, because its pull request was closed by this very push for instance, tells nothing.
+    """
+    if latest.trust != build.Trust.TRUSTED or latest.state in {build.State.CANCELLED, build.State.SKIPPED}:
+        return False
+    return not jobs.is_ending(connection, latest.id)
+
+
+async def _why_late(moved: Moved, context: Context, repository: Repository) -> str | None:
+    """Why nobody waits for it any more, if it came so late that its branch has moved on."""
+    if moved.branch is None or moved.at is None or context.delivery.received_at - moved.at <= LATE_AFTER:
+        return None
+    now = await repository.get_branch_head(moved.branch)
+    if now == moved.head_sha:
+        return None
+    stands = f"stands at {now}" if now is not None else "is gone"
+    hours = (context.delivery.received_at - moved.at).total_seconds() / 3600
+    return f"This came {hours:.1f} hours late, and `{moved.ref}` {stands}: an old head is not built."
+
+
+async def _build(moved: Moved, context: Context, repository: Repository, known: _Known) -> outcome.Outcome:
+    content = await repository.get_file(planning.PIPELINE_PATH, ref=moved.head_sha)
     await failpoint.pause("plan.after_config_fetch")
-    maker = _maker(push, context, installation_id=installation_id)
+    maker = _maker(moved, context, repository=await repository.get_name())
     if content is None:
-        had_file = set(push.before) != _NO_COMMIT and await repository.get_file(planning.PIPELINE_PATH, ref=push.before)
-        if not had_file:
-            return outcome.ignored(f"There is no `{planning.PIPELINE_PATH}` at {push.after}.")
-        return outcome.Outcome(trail=(f"The push deleted `{planning.PIPELINE_PATH}`.",), builds=(maker.deleted(),))
-    made = planning.from_file(maker, content, plan.Facts(event="push", ref=push.ref, base_ref=None))
+        if moved.before is None or not await repository.get_file(planning.PIPELINE_PATH, ref=moved.before):
+            return outcome.ignored(f"There is no `{planning.PIPELINE_PATH}` at {moved.head_sha}.")
+        trail = (f"The push deleted `{planning.PIPELINE_PATH}`.",)
+        return outcome.Outcome(trail=trail, builds=(replace(maker.deleted(), follows=known.generation),))
+    if known.pull is not None and await _is_obsolete(moved, known.pull, content, repository):
+        return outcome.Outcome(trail=(_obsolete(known.pull),))
+    made = planning.from_file(maker, content, plan.Facts(event="push", ref=moved.ref, base_ref=None))
     if isinstance(made, str):
         return outcome.ignored(made)
-    return outcome.Outcome(trail=(told(made),), builds=(made,))
+    return outcome.Outcome(trail=(told(made),), builds=(replace(made, follows=known.generation),))
 
 
-def _maker(push: payloads.Push, context: Context, *, installation_id: int) -> planning.Maker:
+async def _is_obsolete(moved: Moved, pull: build.Pull, content: bytes, repository: Repository) -> bool:
+    """Whether the push is older than what is known of its branch's pull request: that one's builds took its place."""
+    if moved.at is None or moved.branch is None or moved.at > pull.updated_at:
+        return False
+    if not tests_pull(content, base_ref=pull.base_ref):
+        return False
+    if moved.head_sha == pull.head_sha:
+        return pull.state == "closed"
+    # Within one second only GitHub knows which was last.
+    return moved.at < pull.updated_at or await repository.get_branch_head(moved.branch) != moved.head_sha
+
+
+def _obsolete(pull: build.Pull) -> str:
+    what = "was closed" if pull.state == "closed" else f"stands at {pull.head_sha}"
+    return f"Pull request #{pull.number} of this branch {what} since: nobody waits for this push."
+
+
+def tests_pull(content: bytes, *, base_ref: str) -> bool:
+    """Whether a pipeline file has jobs for pull requests into this branch, so that those are what is waited for."""
+    parsed = parse.parse(content, path=planning.PIPELINE_PATH)
+    if parsed.pipeline is None or parsed.problems:
+        return False
+    return plan.make(parsed.pipeline, plan.Facts(event="pull_request", ref="", base_ref=base_ref)).reason is None
+
+
+def _maker(moved: Moved, context: Context, *, repository: str) -> planning.Maker:
     verdict = trust.decide(trust.push())
-    message = push.head_commit.message if push.head_commit is not None else ""
     template = build.Build(
         id=context.new_id(),
-        repository_id=push.repository.id,
-        installation_id=installation_id,
-        repository=push.repository.full_name,
+        repository_id=moved.repository.id,
+        installation_id=moved.installation_id,
+        repository=repository,
         event="push",
-        ref=push.ref,
-        head_sha=push.after,
-        title=message.partition("\n")[0][:255],
-        sender=push.sender.login,
-        sender_id=push.sender.id,
+        ref=moved.ref,
+        head_sha=moved.head_sha,
+        title=moved.title,
+        sender=moved.sender.login,
+        sender_id=moved.sender.id,
         trust=verdict.trust,
         delivery_id=context.delivery.id,
-        cause=_cause(push),
+        cause=moved.cause,
         created_at=context.now(),
     )
     return planning.Maker(template=template, new_id=context.new_id, now=context.now())

@@ -78,6 +78,10 @@ class GitHub:
         )
         return Repository(calls, files=self._files, app_id=self.app_id)
 
+    def forget(self, installation_id: int) -> None:
+        """Ask anew what an installation may do at the next call: something happened to it."""
+        self._tokens.forget(installation_id=installation_id)
+
     def git_url(self, full_name: str) -> str:
         """The repository's URL for git, without credentials.
 

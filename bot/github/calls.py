@@ -81,6 +81,17 @@ class Calls:
         """
         await self._token(self._key(tokens.Purpose.REPORT))
 
+    async def get_name(self) -> str:
+        """The repository's name by its id, as GitHub said with the token; the one that was given where it did not.
+
+        :raises errors.GitHubError: if the installation gives no token for it; the class says why.
+        """
+        return (await self._token(self._key(tokens.Purpose.REPORT))).full_name or self.full_name
+
+    def forget(self) -> None:
+        """Forget the tokens for this repository."""
+        self._tokens.forget(installation_id=self.installation_id, repository_id=self.repository_id)
+
     async def git_token(self) -> str:
         """A token that can only read this repository's code, with at least ten minutes left.
 

@@ -2,6 +2,7 @@
 
 https://docs.github.com/en/rest/branches/branches#get-a-branch
 https://docs.github.com/en/rest/repos/repos#list-repository-tags
+https://docs.github.com/en/rest/commits/commits#get-a-commit
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 import msgspec
 
 from bot import errors
-from bot.github import classify
+from bot.github import classify, urls
 from bot.github.calls import Ask, Calls
 
 _PAGES = 10
+#: Only the commit's id, as text.
+_SHA = "application/vnd.github.sha"
+_SHA_BYTES = 1024
 _NO_BRANCH = "branch not found"
 
 
@@ -54,6 +58,24 @@ async def get_branch_head(calls: Calls, name: str) -> str | None:
         return None
     # GitHub redirects from the name that a branch had before it was renamed.
     return found.commit.sha if found.name == name else None
+
+
+async def get_tag(calls: Calls, name: str) -> str | None:
+    """The commit that the tag stands for, or None if there is no such tag, or it stands for something else.
+
+    :param name: without `refs/tags/`; slashes belong to it
+    :raises errors.NotReachable: if the repository is not ours to see.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    try:
+        answer = await calls.fetch(Ask(parts=("commits", "tags", *name.split("/")), accept=_SHA, max_bytes=_SHA_BYTES))
+    except errors.Invalid:
+        # "No commit found for SHA": GitHub's word for any name that leads to none.
+        return None
+    sha = answer.body.decode("ascii", "replace").strip()
+    if not urls.is_sha(sha):
+        raise errors.GitHubUnavailable(f"GitHub's answer for the tag {name!a} is no commit's id.")
+    return sha
 
 
 async def list_tags(calls: Calls) -> tuple[Tag, ...]:

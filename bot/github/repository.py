@@ -33,6 +33,14 @@ class Repository:
         """`owner/name` as it was given: a label."""
         return self._calls.full_name
 
+    async def get_name(self) -> str:
+        """`owner/name` by its id; costs a call only where there is no token for it yet."""
+        return await self._calls.get_name()
+
+    def forget(self) -> None:
+        """Ask anew for its name, and whether it is ours at all, at the next call: something happened to it."""
+        self._calls.forget()
+
     async def get_raw(self) -> bytes:
         """See `repositories.get_raw`: the repository as an object of JSON."""
         return await repositories.get_raw(self._calls)
@@ -40,6 +48,10 @@ class Repository:
     async def get_branch_head(self, name: str) -> str | None:
         """See `refs.get_branch_head`: a commit, or None if there is no such branch."""
         return await refs.get_branch_head(self._calls, name)
+
+    async def get_tag(self, name: str) -> str | None:
+        """See `refs.get_tag`: a commit, or None if there is no such tag."""
+        return await refs.get_tag(self._calls, name)
 
     async def list_tags(self) -> tuple[refs.Tag, ...]:
         """See `refs.list_tags`: at most 1,000, each with its commit."""

@@ -135,6 +135,12 @@ class Tokens:
             flight.add_done_callback(functools.partial(self._landed, key))
         return await asyncio.shield(flight)
 
+    def forget(self, *, installation_id: int, repository_id: int | None = None) -> None:
+        """Forget the tokens of an installation, or of one repository in it: what they may, and its name, changed."""
+        for key in list(self._kept):
+            if key.installation_id == installation_id and repository_id in {None, key.repository_id}:
+                del self._kept[key]
+
     def drop(self, key: Key, token: Token) -> None:
         """Forget a token that GitHub refused, unless a newer one took its place already."""
         if self._kept.get(key) is token:

@@ -20,6 +20,8 @@ class NewBuild:
     jobs: tuple[job.Job, ...] = ()
     #: Cancel what still runs for the same head SHA, with this reason.
     supersedes_reason: str = "A newer build of the same commit took its place."
+    #: The newest generation of its head when it was decided, 0 for none; None where another one makes no difference.
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +31,39 @@ class Cancellation:
     reason: str
     repository_id: int | None = None
     pull_number: int | None = None
+    #: Fully qualified.
+    ref: str | None = None
+    head_sha: str | None = None
     #: Leave builds of this head alone.
     except_head_sha: str | None = None
     installation_id: int | None = None
+    #: Leave builds alone that wait for approval: nothing of them runs.
+    spares_waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A repository has another name or another installation: what there is of it goes on under these."""
+
+    repository_id: int
+    repository: str
+    installation_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farewell:
+    """Checks of a repository that is gone: they are given up, with this reason."""
+
+    reason: str
+    repository_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revival:
+    """Checks that were given up and can be shown again, of a whole installation or one repository in it."""
+
+    installation_id: int
+    repository_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +78,9 @@ class Outcome:
     cancellations: tuple[Cancellation, ...] = ()
     pulls: tuple[build.Pull, ...] = ()
     installations: tuple[build.Installation, ...] = ()
+    moves: tuple[Move, ...] = ()
+    farewells: tuple[Farewell, ...] = ()
+    revivals: tuple[Revival, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
 
@@ -67,6 +102,9 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         cancellations=tuple(wish for one in outcomes for wish in one.cancellations),
         pulls=tuple(pull for one in outcomes for pull in one.pulls),
         installations=tuple(seen for one in outcomes for seen in one.installations),
+        moves=tuple(move for one in outcomes for move in one.moves),
+        farewells=tuple(farewell for one in outcomes for farewell in one.farewells),
+        revivals=tuple(revival for one in outcomes for revival in one.revivals),
         look_again_at=min(again, default=None),
     )
 

@@ -255,6 +255,14 @@ class Accounts(world.World):
         payload = {"action": "transferred", "changes": {"owner": {"from": was}}}
         self.emit("repository", payload, repository=repository, sender=self.user(world.SOMEONE))
 
+    def archive(self, repo: values.Repository | str, *, back: bool = False) -> None:
+        """Makes a repository one that can only be read, or (`back`) takes that back."""
+        repository = self.repository(repo)
+        repository.is_archived = not back
+        repository.updated_at = self.clock.now()
+        payload = {"action": "unarchived" if back else "archived"}
+        self.emit("repository", payload, repository=repository, sender=self.user(world.SOMEONE))
+
     def _moved(self, repository: values.Repository) -> None:
         repository.html_url = f"{self.shapes.origin}/{repository.full_name}"
         repository.updated_at = self.clock.now()

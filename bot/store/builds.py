@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -20,14 +20,15 @@ _NOT_FINAL = ~table.c.state.in_(sorted(build.FINAL))
 
 def insert(connection: Connection, new: build.Build) -> build.Build:
     """Insert a build as the next generation of its head SHA; gives it back with that generation."""
-    stored = replace(new, generation=_latest_generation(connection, new) + 1)
+    stored = replace(new, generation=latest_generation(connection, new) + 1)
     values = asdict(stored)
     values["problems"] = stored.problems
     connection.execute(sa.insert(table).values(values))
     return stored
 
 
-def _latest_generation(connection: Connection, new: build.Build) -> int:
+def latest_generation(connection: Connection, new: build.Build) -> int:
+    """The generation of the newest build of the same head, 0 for none."""
     found = connection.execute(
         sa.select(sa.func.max(table.c.generation)).where(
             table.c.repository_id == new.repository_id, table.c.head_sha == new.head_sha
@@ -118,6 +119,46 @@ def list_unfinished(
         query = query.where(table.c.head_sha != except_head_sha)
     if installation_id is not None:
         query = query.where(table.c.installation_id == installation_id)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def repositories_of(connection: Connection, repository_ids: Collection[int]) -> set[int]:
+    """Those of the repositories that have builds."""
+    query = sa.select(table.c.repository_id).where(table.c.repository_id.in_(sorted(repository_ids))).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def list_stopped(
+    connection: Connection,
+    *,
+    reason: str,
+    since: datetime,
+    installation_id: int | None = None,
+    repository_ids: Collection[int] | None = None,
+) -> list[build.Build]:
+    """Builds that somebody wanted cancelled for this reason since an instant, each the newest of its head.
+
+    :param repository_ids: None for all repositories.
+    """
+    newer = table.alias("newer")
+    query = (
+        sa.select(table)
+        .where(
+            table.c.id.in_(
+                sa.select(jobs.c.build_id).where(jobs.c.cancel_reason == reason, jobs.c.cancel_requested_at >= since)
+            ),
+            ~sa.exists().where(
+                newer.c.repository_id == table.c.repository_id,
+                newer.c.head_sha == table.c.head_sha,
+                newer.c.generation > table.c.generation,
+            ),
+        )
+        .order_by(table.c.id)
+    )
+    if installation_id is not None:
+        query = query.where(table.c.installation_id == installation_id)
+    if repository_ids is not None:
+        query = query.where(table.c.repository_id.in_(sorted(repository_ids)))
     return [_from_row(row) for row in connection.execute(query)]
 
 

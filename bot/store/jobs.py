@@ -65,6 +65,14 @@ def list_of_builds(connection: Connection, build_ids: Sequence[str]) -> list[job
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def is_ending(connection: Connection, build_id: str) -> bool:
+    """Whether somebody wants jobs of the build cancelled that have not ended yet."""
+    query = sa.select(table.c.id).where(
+        table.c.build_id == build_id, _IS_ACTIVE, table.c.cancel_requested_at.is_not(None)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def list_ended_ids(connection: Connection, *, after_id: str) -> list[str]:
     """The ids of ended jobs behind this one: ids sort by the time they were made."""
     query = sa.select(table.c.id).where(table.c.id > after_id, table.c.state.in_(sorted(job.FINAL)))

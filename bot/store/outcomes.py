@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from bot import failpoint
+from bot import errors, failpoint
 from bot.model import build, delivery, outcome
-from bot.store import builds, checks, deliveries, installations, jobs, locks, pulls
+from bot.store import builds, checks, deliveries, installations, jobs, locks, places, pulls
 
 
 def apply(
@@ -17,6 +17,7 @@ def apply(
     """Write an outcome; gives the builds as stored, with their generations.
 
     :raises bot.errors.LeaseLost: if another process claimed the delivery since; then nothing is written.
+    :raises bot.errors.Conflict: if a build follows another one than it would now; then nothing is written.
     """
     if decided.look_again_at is not None:
         deliveries.look_again(connection, claimed, at=decided.look_again_at, reason=decided.trail[-1])
@@ -32,18 +33,32 @@ def apply(
             checks.resume(connection, installation_id=installation.id)
     for cancellation in decided.cancellations:
         cancel(connection, cancellation, now=now)
-    return [create(connection, new, now=now) for new in decided.builds]
+    made = [create(connection, new, now=now) for new in decided.builds]
+    # After all else: it holds for what was just written as well.
+    for move in decided.moves:
+        places.move(connection, move)
+    for farewell in decided.farewells:
+        places.give_up(connection, farewell)
+    for revival in decided.revivals:
+        places.revive(connection, revival)
+    return made
 
 
 def _repository_ids(decided: outcome.Outcome) -> set[int]:
     of_builds = {new.build.repository_id for new in decided.builds}
     of_cancellations = {wish.repository_id for wish in decided.cancellations if wish.repository_id is not None}
-    return of_builds | of_cancellations | {pull.repository_id for pull in decided.pulls}
+    of_moves = {move.repository_id for move in decided.moves}
+    return of_builds | of_cancellations | of_moves | {pull.repository_id for pull in decided.pulls}
 
 
 def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> build.Build:
-    """Insert a build with its jobs and checks, and ask older builds of the same head to end."""
+    """Insert a build with its jobs and checks, and ask older builds of the same head to end.
+
+    :raises bot.errors.Conflict: if another build of its head was made since it was decided, and that matters.
+    """
     locks.repositories(connection, [new.build.repository_id])
+    if new.follows is not None and new.follows != builds.latest_generation(connection, new.build):
+        raise errors.Conflict(f"Another build of {new.build.head_sha} was made meanwhile: it is decided anew.")
     older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
     _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
     stored = builds.insert(connection, new.build)
@@ -59,9 +74,13 @@ def cancel(connection: Connection, wish: outcome.Cancellation, *, now: datetime)
         connection,
         repository_id=wish.repository_id,
         pull_number=wish.pull_number,
+        ref=wish.ref,
+        head_sha=wish.head_sha,
         except_head_sha=wish.except_head_sha,
         installation_id=wish.installation_id,
     )
+    if wish.spares_waiting:
+        found = [one for one in found if one.state != build.State.WAITING]
     _request_cancel(connection, found, now=now, reason=wish.reason)
     return found
 

@@ -36,6 +36,22 @@ def find_open_of_branch(connection: Connection, *, repository_id: int, branch: s
     return None if row is None else build.Pull(**row._mapping)
 
 
+def find_closed_of_branch(connection: Connection, *, repository_id: int, branch: str) -> build.Pull | None:
+    """The pull request that was closed last whose head was this branch of the same repository."""
+    row = connection.execute(
+        sa.select(table)
+        .where(
+            table.c.repository_id == repository_id,
+            table.c.head_repository_id == repository_id,
+            table.c.head_ref == branch,
+            table.c.state == "closed",
+        )
+        .order_by(table.c.updated_at.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else build.Pull(**row._mapping)
+
+
 def save(connection: Connection, seen: build.Pull) -> None:
     """Write what an event told, unless we already know something newer."""
     known = find(connection, repository_id=seen.repository_id, number=seen.number)

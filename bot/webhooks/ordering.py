@@ -39,10 +39,18 @@ def _subject(event: str, head: Head) -> str | None:
         return str(head.installation_id)
     if head.repository_id is None:
         return None
+    if family == "repository":
+        return str(head.repository_id)
     if family == "pull" and head.number is not None:
         return f"{head.repository_id}:{head.number}"
     if family == "ref" and head.ref is not None:
-        return f"{head.repository_id}:{head.ref}"
+        return f"{head.repository_id}:{_full_ref(head.ref, head.ref_type)}"
     if family == "check" and head.head_sha is not None:
         return f"{head.repository_id}:{head.head_sha}"
     return None
+
+
+def _full_ref(ref: str, ref_type: str | None) -> str:
+    # A push names the whole ref; `create` and `delete` say beside the name of what kind it is.
+    folder = {"branch": "refs/heads/", "tag": "refs/tags/"}.get(ref_type or "", "")
+    return folder + ref

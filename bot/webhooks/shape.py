@@ -28,6 +28,8 @@ class Head:
     repository: str | None = None
     number: int | None = None
     ref: str | None = None
+    #: `branch` or `tag`, where the ref is only a name.
+    ref_type: str | None = None
     head_sha: str | None = None
 
 
@@ -38,6 +40,7 @@ class _Partial(msgspec.Struct):
     installation: Any = None
     number: Any = None
     ref: Any = None
+    ref_type: Any = None
     repository: msgspec.Raw = msgspec.Raw()
     pull_request: msgspec.Raw = msgspec.Raw()
     issue: msgspec.Raw = msgspec.Raw()
@@ -78,6 +81,7 @@ def read(body: bytes) -> Head:
         repository=_text(repository.full_name, longest=512),
         number=_number(partial),
         ref=_text(partial.ref, longest=4096),
+        ref_type=_text(partial.ref_type),
         head_sha=_text(_nested(partial.check_run).head_sha) or _text(_nested(partial.check_suite).head_sha),
     )
 

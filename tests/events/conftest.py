@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ class House:
     store: Store
     simulator: Simulator
     dispatcher: dispatcher.Dispatcher
+    #: How much later it is here than on this machine's clock.
+    ahead: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        """The time, here."""
+        return clock.now() + self.ahead
 
     async def receive(self, sent: Any, *, guid: str | None = None, received_at: datetime | None = None) -> str:
         """Put a delivery of the simulator (or a recorded one) into the inbox; gives its id."""
@@ -38,7 +44,7 @@ class House:
         proved, _ = parse.delivery(
             headers,
             body=sent.body,
-            received_at=received_at or clock.now(),
+            received_at=received_at or self.now(),
             secrets=((self.simulator.webhook_secret or "").encode(),),
             app_id=self.simulator.app_id,
         )
@@ -48,9 +54,15 @@ class House:
     async def dispatch(self) -> None:
         """Handle everything that is due, in order."""
         while claimed := await self.store.write(
-            deliveries.claim_next, now=clock.now(), owner="test", lease=dispatcher.LEASE, limit=1
+            deliveries.claim_next, now=self.now(), owner="test", lease=dispatcher.LEASE, limit=1
         ):
             await self.dispatcher.dispatch(claimed[0])
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, here and on GitHub, and handle what is due then."""
+        self.ahead += timedelta(seconds=seconds)
+        self.simulator.clock.advance(seconds)
+        await self.dispatch()
 
     async def deliver(self, sent: Any, *, guid: str | None = None) -> delivery.Delivery:
         """Receive and handle one delivery; gives what became of it."""
@@ -101,8 +113,11 @@ async def house(store: Store, simulator: Simulator, metrics: telemetry.Metrics) 
         metrics=metrics,
     ) as github:
 
+        def now() -> datetime:
+            return made_house.now()
+
         def make_context(one: delivery.Delivery) -> context.Context:
-            return context.Context(delivery=one, github=github, store=store, now=clock.now, new_id=new_id)
+            return context.Context(delivery=one, github=github, store=store, now=now, new_id=new_id)
 
         made = dispatcher.Dispatcher(
             store,
@@ -111,6 +126,7 @@ async def house(store: Store, simulator: Simulator, metrics: telemetry.Metrics) 
             metrics=metrics,
             owner="test",
             on_applied=lambda: None,
-            now=clock.now,
+            now=now,
         )
-        yield House(store=store, simulator=simulator, dispatcher=made)
+        made_house = House(store=store, simulator=simulator, dispatcher=made)
+        yield made_house

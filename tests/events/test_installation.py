@@ -34,6 +34,7 @@ async def test_f39_a_repository_that_went_ends_its_builds_only(house: House) -> 
         await house.deliver(house.sent("push"))
     house.simulator.remove_from_installation(repository)
     await house.deliver(house.sent("installation_repositories", "removed"))
+    await house.pass_time(5)
     gone = {one.build_id for one in await house.store.read(jobs.list_cancel_requested)}
     assert {one.repository_id for one in await house.builds() if one.id in gone} == {repository.id}
 

@@ -44,6 +44,19 @@ def test_events_that_move_one_thing_share_a_key(events: list[str]) -> None:
     assert len({_key(event, guid=event) for event in events}) == 1
 
 
+def test_a_tag_is_in_line_with_the_push_of_it_although_it_is_named_otherwise() -> None:
+    pushed = _key("push", replace(_HEAD, ref="refs/tags/v1"))
+    assert _key("create", replace(_HEAD, ref="v1", ref_type="tag")) == pushed
+    assert _key("delete", replace(_HEAD, ref="v1", ref_type="tag")) == pushed
+    assert _key("create", replace(_HEAD, ref="v1", ref_type="branch")) == _key(
+        "push", replace(_HEAD, ref="refs/heads/v1")
+    )
+
+
+def test_what_happens_to_a_repository_is_in_line() -> None:
+    assert _key("repository", guid="a") == _key("repository", guid="b")
+
+
 @pytest.mark.parametrize(
     ("event", "other"),
     [

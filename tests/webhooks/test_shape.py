@@ -55,6 +55,7 @@ def _reference(payload: dict[str, Any]) -> shape.Head:
         repository=text(member("repository").get("full_name"), 512),
         number=next((found for found in map(number, numbers) if found is not None), None),
         ref=text(payload.get("ref"), 4096),
+        ref_type=text(payload.get("ref_type")),
         head_sha=text(member("check_run").get("head_sha")) or text(member("check_suite").get("head_sha")),
     )
 

@@ -1,0 +1,56 @@
+"""Where builds are reported: a repository's name and installation are labels that change, its id decides."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.model import outcome
+from bot.store import hints
+from bot.store.schema import builds, checks
+
+
+def move(connection: Connection, wanted: outcome.Move) -> None:
+    """Let the builds and checks of a repository go on under another name and installation, the ended ones as well.
+
+    An old build may be run again, and its page belongs to the repository.
+    """
+    for table in (builds, checks):
+        connection.execute(
+            sa.update(table)
+            .where(
+                table.c.repository_id == wanted.repository_id,
+                sa.or_(table.c.repository != wanted.repository, table.c.installation_id != wanted.installation_id),
+            )
+            .values(repository=wanted.repository, installation_id=wanted.installation_id)
+        )
+
+
+def give_up(connection: Connection, wanted: outcome.Farewell) -> None:
+    """Give up what GitHub does not show of a repository yet: there is no place left for it."""
+    connection.execute(
+        sa.update(checks)
+        .where(checks.c.repository_id == wanted.repository_id, checks.c.reported_version < checks.c.desired_version)
+        .values(reported_version=checks.c.desired_version, error=wanted.reason, attempts=0)
+    )
+
+
+def revive(connection: Connection, wanted: outcome.Revival) -> None:
+    """Have the checks sent now that were given up or put off for long, as they are by now."""
+    is_there = checks.c.installation_id == wanted.installation_id
+    if wanted.repository_id is not None:
+        is_there = sa.and_(is_there, checks.c.repository_id == wanted.repository_id)
+    newer = checks.alias("newer")
+    has_newer = sa.exists().where(
+        newer.c.repository_id == checks.c.repository_id,
+        newer.c.head_sha == checks.c.head_sha,
+        newer.c.name == checks.c.name,
+        newer.c.generation > checks.c.generation,
+    )
+    is_given_up = checks.c.reported_version >= checks.c.desired_version
+    failed = sa.update(checks).where(is_there, checks.c.error.is_not(None))
+    connection.execute(failed.where(~is_given_up).values(next_attempt_at=None))
+    # Only what is told last of a commit: an older check would be shown for a moment, and then taken back.
+    again = failed.where(is_given_up, ~has_newer)
+    connection.execute(again.values(desired_version=checks.c.desired_version + 1, next_attempt_at=None, attempts=0))
+    hints.give(connection, hints.Word.CHECKS)
