@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 CHECKED := bot tests scripts benchmarks
 
-.PHONY: help install install-test demo test test-all crash-test check fix bench screenshots clean
+.PHONY: help install install-test demo test test-all crash-test chaos check fix bench screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ check: $(INSTALLED) ## only looks: lint, format, types, imports, generated pages
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_pages.py --check
 	$(BIN)/hadolint Dockerfile
+
+chaos: install-test ## random faults for some minutes, two replicas: make chaos SEED=7 MINUTES=3
+	$(BIN)/python -W ignore -m tests.crash.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),3)
 
 fix: $(INSTALLED) ## mends what a program can mend
 	$(BIN)/ruff check --fix .
