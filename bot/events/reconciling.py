@@ -7,6 +7,7 @@ those of any other. A check run that does not agree is sent again; one of ours t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -137,7 +138,9 @@ class Reconciler:
                 if not is_ours or this.calls_left <= 0:
                     break
         finally:
-            await self._store.write(leases.release, NAME, owner=self._owner)
+            # It ends by itself otherwise; whatever ended the pass goes on.
+            with contextlib.suppress(errors.StoreUnavailable):
+                await self._store.write(leases.release, NAME, owner=self._owner)
         self._tell(this)
         return this.counts
 

@@ -6,6 +6,7 @@ It runs while the door is open, because a redelivery comes back at once; one rep
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -148,7 +149,9 @@ class Recovery:
         except errors.LeaseLost:
             return None
         finally:
-            await self._store.write(leases.release, NAME, owner=self._owner)
+            # It ends by itself otherwise; whatever ended the pass goes on.
+            with contextlib.suppress(errors.StoreUnavailable):
+                await self._store.write(leases.release, NAME, owner=self._owner)
 
     async def _recover(self, *, reads_list: bool, since: datetime | None) -> tuple[Done, ...]:
         stored = await self._store.read(_find)

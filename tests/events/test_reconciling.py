@@ -20,7 +20,7 @@ from bot.simulator import Repository, Simulator
 from bot.store import Store, bookmarks, checks, deliveries, outcomes
 from bot.webhooks import inbox, intake
 from tests import factories
-from tests.databases import on_sqlite
+from tests.databases import on_postgresql, on_sqlite
 from tests.events.conftest import PIPELINE, House
 
 HOUR = timedelta(hours=1)
@@ -288,7 +288,7 @@ async def test_a_full_inbox_ends_the_pass_and_loses_nothing(office: Office) -> N
 
 
 async def test_a_github_that_is_down_is_asked_again_by_the_loop(office: Office) -> None:
-    office.simulator.faults.add(path="/app/installations$", status=500, times=8)
+    office.simulator.faults.add(path="/app/installations", status=500, times=8)
     settled = asyncio.Event()
     running = asyncio.create_task(office.reconciler(after=settled).run())
     await asyncio.sleep(0)
@@ -297,6 +297,20 @@ async def test_a_github_that_is_down_is_asked_again_by_the_loop(office: Office) 
     while not await office.made():
         await asyncio.sleep(0.01)
     running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@on_postgresql
+async def test_a_stop_is_a_stop_also_without_a_database(office: Office) -> None:
+    asking = office.simulator.faults.add(path="/app/installations", delay_seconds=30)
+    running = asyncio.create_task(office.reconciler().run())
+    while not asking.hits:
+        await asyncio.sleep(0.01)
+    await office.store.close()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def ended_check(office: Office) -> build.Build:

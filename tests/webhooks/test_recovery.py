@@ -21,7 +21,7 @@ from bot.simulator import Repository, Simulator
 from bot.store import bookmarks, leases, schema
 from bot.webhooks import intake, missed, recovery
 from bot.webhooks.door import Credentials
-from tests.databases import on_sqlite
+from tests.databases import on_postgresql, on_sqlite
 from tests.webhooks.service import Open, Service
 
 NOWHERE = "http://127.0.0.1:9/webhook"
@@ -219,7 +219,7 @@ async def test_f50_an_unsigned_redelivery_is_refused_and_its_payload_fetched(hou
 
 async def test_f46_what_is_too_old_to_be_sent_again_is_fetched(house: House) -> None:
     guids = await house.miss()
-    house.age(3.001)
+    house.simulator.faults.add(path="/attempts$", status=422, body={"message": "It is too old."}, times=None)
     assert outcomes(await house.recovery().recover()) == dict.fromkeys(guids, "fetched")
     assert set(guids) <= set(await house.known())
 
@@ -299,7 +299,7 @@ async def test_f54_a_github_that_is_down_costs_time_and_no_delivery(house: House
     await house.simulator.wait_until(lambda: len(house.simulator.requests) > 3)
     house.simulator.faults.clear()
     await _until_known(house, guids)
-    running.cancel()
+    await _end(running)
 
 
 async def test_the_loop_brings_everything_by_itself(house: House) -> None:
@@ -308,12 +308,27 @@ async def test_the_loop_brings_everything_by_itself(house: House) -> None:
     await _until_known(house, guids)
     more = await house.miss()
     await _until_known(house, more)
-    running.cancel()
+    await _end(running)
 
 
 async def _until(happened: Callable[[], bool]) -> None:
     while not happened():
         await asyncio.sleep(0.01)
+
+
+async def _end(loop: asyncio.Task[None]) -> None:
+    loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+
+
+@on_postgresql
+async def test_a_stop_is_a_stop_also_without_a_database(house: House) -> None:
+    asking = house.simulator.faults.add(path="/app/hook/deliveries", delay_seconds=30)
+    running = asyncio.create_task(house.recovery().run())
+    await _until(lambda: asking.hits > 0)
+    await house.service.store.close()
+    await _end(running)
 
 
 async def _until_known(house: House, guids: list[str]) -> None:
