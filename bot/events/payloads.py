@@ -49,8 +49,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 class PushedRepository(Repository, frozen=True, kw_only=True):
     """`repository` of a push."""
 
-    #: When this very push happened.
-    pushed_at: Time | None = None
+    #: When this very push happened, see `moment`: a push is none the less one where it cannot be read.
+    pushed_at: Any = None
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +221,14 @@ def utc(told: datetime | int) -> datetime:
     if isinstance(told, int):
         return datetime.fromtimestamp(told, UTC)
     return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+
+
+def moment(told: object) -> datetime | None:
+    """A time of a payload that may be anything; None where it is no time."""
+    try:
+        return utc(msgspec.convert(told, Time))
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        return None
 
 
 def described(raw: bytes) -> Described:

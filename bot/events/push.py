@@ -52,9 +52,8 @@ class Moved:
 
     @property
     def at(self) -> datetime | None:
-        """When it was pushed, in whole seconds."""
-        told = self.repository.pushed_at
-        return None if told is None else payloads.utc(told)
+        """When it was pushed, in whole seconds; None where the event does not say."""
+        return payloads.moment(self.repository.pushed_at)
 
     @property
     def cause(self) -> str:

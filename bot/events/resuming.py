@@ -100,4 +100,6 @@ def told(again: tuple[outcome.NewBuild, ...]) -> str:
     """What is added to the sentence of a decision that resumes builds."""
     if not again:
         return ""
-    return f" {len(again)} {'build' if len(again) == 1 else 'builds'} that this had stopped begin again."
+    if len(again) == 1:
+        return " 1 build that this had stopped begins again."
+    return f" {len(again)} builds that this had stopped begin again."
