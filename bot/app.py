@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 import bot
-from bot import engines, errors, events, identity, telemetry
+from bot import errors, identity, telemetry
 from bot import web as pages
-from bot.builds import commands, follower, overdue, request, scheduler, sweeper
-from bot.checks import reporter
-from bot.engines import contract
-from bot.events import context, dispatcher, reconciling, retrying
-from bot.github import GitHub, urls
+from bot.builds import commands
+from bot.events import retrying
+from bot.github import urls
 from bot.listener import Listener
 from bot.logs import LogStore
-from bot.model import build, delivery, job
+from bot.model import job
 from bot.replica import Replica
 from bot.settings import Settings
-from bot.store import Store, builds, checks, deliveries, hints
-from bot.webhooks import door, inbox, intake, recovery
+from bot.store import Store, builds, checks, deliveries, pauses
+from bot.webhooks import door, inbox
+from bot.work import Work
 
 #: How often committed pages are moved into the database file, out of the way of the answers.
 CHECKPOINT_SECONDS = 1.0
@@ -52,16 +50,17 @@ class Service:
         self._replica = Replica(self._store, data_dir=settings.data_dir, new_id=self._new_id)
         self._logs = LogStore(settings.data_dir / "logs")
         self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
-        self._work: _Work | None = None
+        self._work: Work | None = None
         #: What takes the place of `_work` when the settings have changed.
-        self._next_work: _Work | None = None
+        self._next_work: Work | None = None
         self._stack = contextlib.AsyncExitStack()
         self._readiness = pages.Readiness(
             {
                 "database": pages.store_check(self._store),
                 "inbox": self._look_at_inbox,
                 "credentials": self._look_at_credentials,
-            }
+            },
+            note=self._look_at_pause,
         )
         self._listener: Listener | None = None
         self._is_open = False
@@ -182,6 +181,7 @@ class Service:
             refresh_metrics=self._refresh_metrics,
             actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry),
             access_mode=self._settings.access,
+            retention=timedelta(days=self._settings.retention_days),
         )
         return application
 
@@ -190,13 +190,13 @@ class Service:
             return None
         return door.Credentials(app_id=self._settings.app_id, secrets=self._settings.webhook_secrets)
 
-    def _make_work(self, settings: Settings) -> _Work | None:
+    def _make_work(self, settings: Settings) -> Work | None:
         if not settings.has_credentials:
             _log.warning(
                 "The App's credentials are not set: deliveries are answered 503 until they are.", action="set_up_mode"
             )
             return None
-        return _Work(
+        return Work(
             settings,
             store=self._store,
             logs=self._logs,
@@ -207,7 +207,7 @@ class Service:
             taking=self._inbox,
         )
 
-    async def _open_work(self, work: _Work | None) -> None:
+    async def _open_work(self, work: Work | None) -> None:
         if work is not None:
             await work.open()
         self._work = work
@@ -264,6 +264,10 @@ class Service:
     async def _look_at_credentials(self) -> str | None:
         return None if self._work is not None else "the App's credentials are not set"
 
+    async def _look_at_pause(self) -> str | None:
+        pause = await self._store.read(pauses.find)
+        return None if pause is None else f"paused: {pause.reason}; comparing with GitHub"
+
     async def _refresh_metrics(self) -> None:
         await self._inbox.measure()
         counts = await self._store.read(builds.count_jobs_by_state)
@@ -287,142 +291,6 @@ class Service:
         if self._work is not None:
             self._work.scheduler.wake()
         return made.id
-
-
-class _Work:
-    """Everything that needs the App's credentials."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        store: Store,
-        logs: LogStore,
-        metrics: telemetry.Metrics,
-        replica: Replica,
-        new_id: Callable[[], str],
-        details_url: Callable[[str, str], str],
-        taking: inbox.Inbox,
-    ) -> None:
-        assert settings.app_id is not None
-        assert settings.private_key is not None
-        self._github = GitHub(
-            api_url=settings.github_api_url,
-            github_url=settings.github_url,
-            app_id=settings.app_id,
-            private_key=settings.private_key.get_secret_value(),
-            metrics=metrics,
-        )
-        self._engine: contract.Engine = engines.load(
-            settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
-        )
-        self._store = store
-        self._new_id = new_id
-        self._now = replica.now
-        self._reporter = reporter.Reporter(
-            store,
-            github=self._github,
-            logs=logs,
-            details_url=details_url,
-            metrics=metrics,
-            owner=replica.id,
-            now=replica.now,
-        )
-        following = follower.Follower(
-            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._reporter.wake, now=replica.now
-        )
-        self.scheduler = scheduler.Scheduler(
-            store,
-            engine=self._engine,
-            following=following,
-            request=self._request,
-            max_jobs=settings.max_jobs,
-            metrics=metrics,
-            owner=replica.id,
-            on_change=self._reporter.wake,
-            now=replica.now,
-        )
-        self.dispatcher = dispatcher.Dispatcher(
-            store,
-            router=events.make_router(),
-            context=self._context,
-            metrics=metrics,
-            owner=replica.id,
-            # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
-            on_applied=self.scheduler.wake,
-            now=replica.now,
-        )
-        self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
-        retention = timedelta(days=settings.retention_days)
-        self._sweeper = sweeper.Sweeper(store, engine=self._engine, logs=logs, retention=retention, now=replica.now)
-        other_way = intake.Intake(taking, app_id=settings.app_id, now=replica.now)
-        self._recovery = recovery.Recovery(
-            store,
-            github=self._github,
-            intake=other_way,
-            metrics=metrics,
-            owner=replica.id,
-            now=replica.now,
-            retention=retention,
-        )
-        self._reconciler = reconciling.Reconciler(
-            store,
-            github=self._github,
-            take=partial(other_way.take, source="state"),
-            metrics=metrics,
-            owner=replica.id,
-            now=replica.now,
-            after=self._recovery.settled,
-        )
-
-    async def open(self) -> None:
-        """Open the connections to GitHub and the engine."""
-        await self._github.open()
-        await self._engine.open()
-
-    async def close(self) -> None:
-        """Let go of both; jobs on the engine go on."""
-        await self._engine.close()
-        await self._github.close()
-
-    async def run(self) -> None:
-        """Run the loops until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.dispatcher.run(), name="dispatcher")
-            group.create_task(self.scheduler.run(), name="scheduler")
-            group.create_task(self._reporter.run(), name="reporter")
-            group.create_task(self._overdue.run(), name="overdue")
-            group.create_task(self._sweeper.run(), name="sweeper")
-            group.create_task(self._recovery.run(), name="recovery")
-            group.create_task(self._reconciler.run(), name="reconciler")
-
-    def take_hint(self, word: str) -> None:
-        """Another replica made work of this kind, or of any (`*`)."""
-        for known, wake in (
-            (hints.Word.DELIVERIES, self.dispatcher.wake),
-            (hints.Word.JOBS, self.scheduler.wake),
-            (hints.Word.CHECKS, self._reporter.wake),
-        ):
-            if word in (known, "*"):
-                wake()
-
-    def _context(self, one: delivery.Delivery) -> context.Context:
-        return context.Context(delivery=one, github=self._github, store=self._store, now=self._now, new_id=self._new_id)
-
-    def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
-        repository = self._github.repository(
-            installation_id=of.installation_id, repository_id=of.repository_id, full_name=of.repository
-        )
-        source = contract.Source(
-            repository_id=of.repository_id,
-            url=self._github.git_url(of.repository),
-            head_sha=of.head_sha,
-            base_sha=of.base_sha,
-            trust=of.trust,
-            token=repository.git_token,
-        )
-        at = self._github.urls
-        return request.make(one, of, source=source, server_url=at.web, api_url=at.api)
 
 
 @contextlib.contextmanager

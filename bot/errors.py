@@ -52,8 +52,16 @@ class NotFound(BuildhookError):
     """There is no such thing."""
 
 
+class Gone(NotFound):
+    """It was there, and is deleted."""
+
+
 class Conflict(BuildhookError):
     """It cannot be done in the present state."""
+
+
+class BackupUnusable(BuildhookError):
+    """A backup cannot be written or restored."""
 
 
 class LeaseLost(BuildhookError):

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = {
     "cli": "cli",
     "app": "app",
+    "work": "work",
     "listener": "listener",
     "replica": "replica",
     "web": "web",

@@ -1,4 +1,8 @@
-"""The sweeper: forgets what is older than the retention, oldest first and a little at a time."""
+"""The sweeper: forgets what is older than the retention, oldest first and a little at a time.
+
+One replica at a time sweeps the database; each looks after its own disk. A log is deleted when no job has it any more,
+so whatever is cut off half-way is found again by the next sweep.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,32 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from sqlalchemy.engine import Connection
 from ulid import ULID
 
 from bot import errors, failpoint, telemetry
+from bot.builds import purge
 from bot.engines import contract
 from bot.logs import LogStore
-from bot.store import Store, builds, deliveries, jobs
+from bot.store import Store, bookmarks, builds, deliveries, jobs, leases, pauses, pulls
 
 #: How often the sweeper looks.
 SWEEP_SECONDS = 3600.0
+#: What of a repository without builds a job used since then stays for a while.
+ENGINE_PATIENCE = timedelta(days=1)
 #: One transaction deletes this many at most: the door waits for it.
 _BATCH = 200
+#: So many logs are looked for in the database at once.
+_LOGS_AT_ONCE = 500
+_LEASE_NAME = "sweeper"
+_LEASE = timedelta(minutes=10)
+#: These are deleted by whoever wrote them.
+_KEPT_BOOKMARKS = (pauses.NAME, purge.PREFIX)
 _log = telemetry.log("builds")
 
 
 class Sweeper:
-    """Deletes deliveries, builds and their logs past `retention`."""
+    """Deletes deliveries, builds, logs and all else past `retention`."""
 
     def __init__(
         self,
@@ -30,12 +44,14 @@ class Sweeper:
         engine: contract.Engine,
         logs: LogStore,
         retention: timedelta,
+        owner: str,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._engine = engine
         self._logs = logs
         self._retention = retention
+        self._owner = owner
         self._now = now
 
     async def run(self) -> None:
@@ -65,25 +81,97 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Delete everything that is too old now."""
+        if await self._store.write(_take_lease, owner=self._owner, now=self._now()):
+            await self._sweep_database()
+            await self._store.write(leases.release, _LEASE_NAME, owner=self._owner)
+        await self.free_logs()
+        await self._sweep_engine()
+
+    async def free_logs(self) -> int:
+        """Delete the logs on this machine's disk that no job has any more. Gives how many."""
+        if not await self._store.read(jobs.is_any):
+            # Nothing shows that these logs and this database belong together.
+            return 0
+        freed = 0
+        batch: list[str] = []
+        async for some in self._logs.list_ids():
+            batch += some
+            if len(batch) >= _LOGS_AT_ONCE:
+                freed += await self._free_logs(batch)
+                batch = []
+        freed += await self._free_logs(batch)
+        if freed:
+            _log.info("Logs without a job were deleted.", action="sweep_logs", count=freed)
+        return freed
+
+    async def _free_logs(self, ids: list[str]) -> int:
+        gone = await self._store.read(jobs.list_without, ids) if ids else []
+        for one in gone:
+            await self._logs.delete(one)
+        return len(gone)
+
+    async def _sweep_database(self) -> None:
         before = self._now() - self._retention
         deleted = 0
-        while gone := await self._store.write(deliveries.delete_finished, before=before, limit=_BATCH):
-            deleted += gone
+        for work in (deliveries.delete_finished, pulls.delete_old):
+            while gone := await self._store.write(work, before=before, limit=_BATCH):
+                deleted += gone
+        deleted += await self._store.write(bookmarks.delete_old, before=before, keep=_KEPT_BOOKMARKS)
+        deleted += await self._delete_builds(before)
+        if deleted:
+            _log.info("Old entries were deleted.", action="sweep", count=deleted, before=before.isoformat())
+        for installation_id in await self._store.write(purge.list_due, now=self._now()):
+            await self._purge(installation_id)
+
+    async def _delete_builds(self, before: datetime, *, installation_id: int | None = None) -> int:
+        deleted = 0
         while True:
-            builds_gone, jobs_gone = await self._store.write(builds.delete_finished, before=before, limit=_BATCH)
+            gone, jobs_gone = await self._store.write(
+                builds.delete_finished, before=before, limit=_BATCH, installation_id=installation_id
+            )
             if jobs_gone:
                 await failpoint.pause("gc.mid_delete")
             for job_id in jobs_gone:
-                await self._logs.delete(job_id)
                 await self._free(job_id)
-            deleted += builds_gone
-            if builds_gone < _BATCH:
-                break
-        if deleted:
-            _log.info("Old entries were deleted.", action="sweep", count=deleted, before=before.isoformat())
+            await self._free_logs(jobs_gone)
+            deleted += gone
+            if gone < _BATCH:
+                return deleted
+            await self._store.write(_take_lease, owner=self._owner, now=self._now())
+
+    async def _purge(self, installation_id: int) -> None:
+        now = self._now()
+        deleted = 0
+        # Pull requests first: only the others tell whose they are.
+        while gone := await self._store.write(pulls.delete_of_installation, installation_id, limit=_BATCH):
+            deleted += gone
+        deleted += await self._delete_builds(now, installation_id=installation_id)
+        while gone := await self._store.write(
+            deliveries.delete_finished, before=now, limit=_BATCH, installation_id=installation_id
+        ):
+            deleted += gone
+        is_whole = await self._store.write(purge.finish, installation_id)
+        _log.info(
+            "What was kept of an installation that is gone was deleted.",
+            action="purge_installation",
+            installation_id=installation_id,
+            count=deleted,
+            is_whole=is_whole,
+        )
+
+    async def _sweep_engine(self) -> None:
+        keep = await self._store.read(builds.list_repository_ids)
+        try:
+            await self._engine.sweep(keep=keep, before=self._now() - ENGINE_PATIENCE)
+        except errors.EngineError as error:
+            _log.warning("The engine keeps what no build needs.", action="sweep_engine", error=str(error))
 
     async def _free(self, job_id: str) -> None:
         try:
             await self._engine.remove(job_id)
         except errors.EngineError as error:
             _log.warning("The engine keeps an ended job.", action="remove_job", job_id=job_id, error=str(error))
+
+
+def _take_lease(connection: Connection, *, owner: str, now: datetime) -> bool:
+    return leases.take(connection, _LEASE_NAME, owner=owner, now=now, lease=_LEASE)

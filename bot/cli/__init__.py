@@ -20,6 +20,8 @@ COMMANDS = {
     "deliveries": "bot.cli.deliveries:app",
     "builds": "bot.cli.builds:app",
     "logs": "bot.cli.logs:logs",
+    "backup": "bot.cli.backup:backup",
+    "restore": "bot.cli.restore:restore",
     "version": "bot.cli.version:version",
 }
 

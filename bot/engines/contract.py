@@ -8,7 +8,7 @@ goes on. The conformance tests in `tests/contracts/test_engines.py` run against 
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -148,3 +148,11 @@ class Engine(Protocol):
 
     async def remove(self, job_id: str) -> None:
         """Forget an ended job and free its disk. Unknown ids are no error."""
+
+    async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
+        """Free what is kept of repositories for their next job, such as their code.
+
+        :param keep: ids of the repositories of which everything stays.
+        :param before: what a job used since then stays as well, so that nothing is taken from one that runs.
+        :raises bot.errors.EngineError: if it cannot be done now; it may be asked again.
+        """

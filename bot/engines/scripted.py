@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -39,6 +39,8 @@ class Scripted:
         self.cancelled: list[tuple[str, str]] = []
         #: Ids in the order of `remove`.
         self.removed: list[str] = []
+        #: The repositories that were to be kept, in the order of `sweep`.
+        self.kept: list[frozenset[int]] = []
         #: When set, `start` raises it and takes nothing.
         self.refusal: errors.EngineError | None = None
         self.heeds_cancel = True
@@ -122,6 +124,10 @@ class Scripted:
         self.removed.append(job_id)
         for kept in (self._requests, self._told, self._marks):
             kept.pop(job_id, None)
+
+    async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
+        """Note it; nothing is kept of any repository."""
+        self.kept.append(frozenset(keep))
 
     def _of(self, job_id: str) -> _Told:
         # Several followers wait for one event: each clears it only after it has looked.

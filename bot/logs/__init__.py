@@ -1,5 +1,5 @@
 """Log bytes: appended once, read from any offset, kept on disk; this room knows no database."""
 
-from bot.logs.local import LogStore, Watcher
+from bot.logs.local import LogStore, OpenedLog, Watcher
 
-__all__ = ["LogStore", "Watcher"]
+__all__ = ["LogStore", "OpenedLog", "Watcher"]

@@ -46,6 +46,34 @@ def read(path: Path, *, start: int, limit: int) -> bytes:
         return b"" if file is None else _pread(file, start, limit)
 
 
+def opened(path: Path) -> int | None:
+    """The file opened to be read, or None where there is none; whoever asked closes it."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+def read_opened(file: int, *, start: int, limit: int) -> bytes:
+    """At most `limit` bytes of an opened file, also when it is deleted meanwhile."""
+    return _pread(file, start, limit)
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """The folders that logs lie in."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+def list_stems(folder: Path) -> set[str]:
+    """What the files of one folder are called, without their endings."""
+    with os.scandir(folder) as entries:
+        return {Path(entry.name).stem for entry in entries}
+
+
 def size(path: Path) -> int:
     """The size in bytes; 0 where there is no file."""
     try:
@@ -131,15 +159,12 @@ def delete(path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int | None]:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield None
-        return
+    file = opened(path)
     try:
         yield file
     finally:
-        os.close(file)
+        if file is not None:
+            os.close(file)
 
 
 @contextlib.contextmanager

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import re
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -45,6 +47,52 @@ class Watcher:
             return False
         self._is_changed.clear()
         return True
+
+
+class OpenedLog:
+    """A log that is read to its end, also when it is deleted meanwhile: made by `LogStore.opened`."""
+
+    def __init__(self, path: Path, *, threads: Executor) -> None:
+        self._path = path
+        self._threads = threads
+        self._file: int | None = None
+        self._is_closed = False
+        # A thread that still reads must not find another file under the same number.
+        self._lock = threading.Lock()
+
+    async def size(self) -> int:
+        """How many bytes are stored; 0 where there is no log.
+
+        :raises errors.StoreUnavailable: if the disk cannot be used.
+        """
+        return await self._run(lambda file: os.fstat(file).st_size, 0)
+
+    async def read(self, *, start: int = 0, limit: int = READ_BYTES) -> bytes:
+        """At most `limit` bytes from byte `start` on; nothing behind the end, or as long as there is no log.
+
+        :raises errors.StoreUnavailable: if the disk cannot be used.
+        """
+        return await self._run(functools.partial(files.read_opened, start=start, limit=limit), b"")
+
+    async def _run(self, work: Callable[[int], T], otherwise: T) -> T:
+        def locked() -> T:
+            with self._lock:
+                if self._file is None and not self._is_closed:
+                    self._file = files.opened(self._path)
+                return otherwise if self._file is None else work(self._file)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, locked)
+        except OSError as error:
+            raise errors.StoreUnavailable(f"The log {self._path.stem} cannot be read: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Let go of the file. Blocks while a thread reads."""
+        with self._lock:
+            self._is_closed = True
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
 
 class LogStore:
@@ -114,6 +162,29 @@ class LogStore:
         """Whether the log is whole."""
         return await self._run(files.is_sealed, job_id)
 
+    @contextlib.asynccontextmanager
+    async def opened(self, job_id: str) -> AsyncIterator[OpenedLog]:
+        """The log as an open file: who reads it gets all of it, also when it is deleted meanwhile."""
+
+        log = OpenedLog(self._path(job_id), threads=self._threads)
+        try:
+            await log.size()
+            yield log
+        finally:
+            self._threads.submit(log.close)
+
+    async def list_ids(self) -> AsyncIterator[list[str]]:
+        """The jobs that have a log here, some at a time.
+
+        :raises errors.StoreUnavailable: if the disk cannot be read.
+        """
+        try:
+            for folder in await self._in_thread(functools.partial(files.list_folders, self._folder)):
+                stems = await self._in_thread(functools.partial(files.list_stems, folder))
+                yield sorted(stem for stem in stems if _ULID.fullmatch(stem))
+        except OSError as error:
+            raise errors.StoreUnavailable(f"The logs cannot be listed: {error.strerror}.") from error
+
     async def delete(self, job_id: str) -> None:
         """Delete the log; deleting again changes nothing."""
         await self._run(files.delete, job_id)
@@ -142,9 +213,12 @@ class LogStore:
         path = self._path(job_id)
         call = functools.partial(work, path, *args, **kwargs)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await self._in_thread(call)
         except OSError as error:
             raise errors.StoreUnavailable(f"The log of job {job_id} cannot be used: {error.strerror}.") from error
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _path(self, job_id: str) -> Path:
         if not _ULID.fullmatch(job_id):

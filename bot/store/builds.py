@@ -178,19 +178,26 @@ def save_state(
     connection.execute(sa.update(table).where(table.c.id == build_id).values(values))
 
 
-def delete_finished(connection: Connection, *, before: datetime, limit: int) -> tuple[int, list[str]]:
+def delete_finished(
+    connection: Connection, *, before: datetime, limit: int, installation_id: int | None = None
+) -> tuple[int, list[str]]:
     """Delete ended builds made before an instant, with their jobs and checks.
 
+    :param installation_id: only those of this installation.
     :return: how many builds are gone, and the ids of their jobs.
     """
-    old = list(
-        connection.execute(
-            sa.select(table.c.id).where(table.c.created_at < before, ~_NOT_FINAL).order_by(table.c.id).limit(limit)
-        ).scalars()
-    )
+    query = sa.select(table.c.id).where(table.c.created_at < before, ~_NOT_FINAL).order_by(table.c.id).limit(limit)
+    if installation_id is not None:
+        query = query.where(table.c.installation_id == installation_id)
+    old = list(connection.execute(query).scalars())
     gone = list(connection.execute(sa.select(jobs.c.id).where(jobs.c.build_id.in_(old))).scalars())
     connection.execute(sa.delete(table).where(table.c.id.in_(old)))
     return len(old), gone
+
+
+def list_repository_ids(connection: Connection) -> frozenset[int]:
+    """The repositories that there are builds of."""
+    return frozenset(connection.execute(sa.select(table.c.repository_id).distinct()).scalars())
 
 
 def count_jobs_by_state(connection: Connection) -> dict[job.State, int]:

@@ -378,14 +378,16 @@ def count_by_state(connection: Connection) -> Mapping[delivery.State, int]:
     return {delivery.State(row[0]): row[1] for row in rows}
 
 
-def delete_finished(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Delete finished deliveries received before an instant, oldest first. Returns how many."""
+def delete_finished(connection: Connection, *, before: datetime, limit: int, installation_id: int | None = None) -> int:
+    """Delete finished deliveries (of one installation) received before an instant, oldest first. Returns how many."""
     old = (
         sa.select(table.c.seq)
         .where(table.c.received_at < before, table.c.state.not_in(sorted(delivery.UNFINISHED)))
         .order_by(table.c.received_at)
         .limit(limit)
     )
+    if installation_id is not None:
+        old = old.where(table.c.installation_id == installation_id)
     return connection.execute(sa.delete(table).where(table.c.seq.in_(old))).rowcount
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.model import build
+from bot.store.schema import budgets
 from bot.store.schema import installations as table
 
 _DELETED = "deleted"
@@ -17,6 +18,22 @@ def find(connection: Connection, installation_id: int) -> build.Installation | N
     """The installation, or None if no event of it came yet."""
     row = connection.execute(sa.select(table).where(table.c.id == installation_id)).first()
     return None if row is None else build.Installation(**row._mapping)
+
+
+def list_deleted(connection: Connection) -> list[build.Installation]:
+    """The installations that were deleted and whose account has no other one that is not."""
+    other = table.alias("other")
+    is_back = sa.exists().where(
+        sa.func.lower(other.c.account) == sa.func.lower(table.c.account), other.c.state != "deleted"
+    )
+    query = sa.select(table).where(table.c.state == "deleted", ~is_back).order_by(table.c.id)
+    return [build.Installation(**row._mapping) for row in connection.execute(query)]
+
+
+def delete(connection: Connection, installation_id: int) -> None:
+    """Forget an installation, and what GitHub let it do."""
+    connection.execute(sa.delete(budgets).where(budgets.c.installation_id == installation_id))
+    connection.execute(sa.delete(table).where(table.c.id == installation_id))
 
 
 def save(connection: Connection, seen: build.Installation) -> None:

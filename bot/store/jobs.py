@@ -79,6 +79,21 @@ def list_ended_ids(connection: Connection, *, after_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def is_any(connection: Connection) -> bool:
+    """Whether there are jobs at all."""
+    return connection.execute(sa.select(table.c.id).limit(1)).first() is not None
+
+
+def list_without(connection: Connection, log_ids: Sequence[str]) -> list[str]:
+    """Those of the logs that no job has, or took over with a result."""
+    known = set(connection.execute(sa.select(table.c.id).where(table.c.id.in_(log_ids))).scalars())
+    left = [one for one in log_ids if one not in known]
+    if not left:
+        return []
+    taken = set(connection.execute(sa.select(table.c.origin_id).where(table.c.origin_id.in_(left))).scalars())
+    return [one for one in left if one not in taken]
+
+
 _of_build = builds.alias("of_build")
 _running = table.alias("running")
 _of_running = builds.alias("of_running")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.model import build
+from bot.store.schema import builds, deliveries
 from bot.store.schema import pulls as table
 
 
@@ -50,6 +53,34 @@ def find_closed_of_branch(connection: Connection, *, repository_id: int, branch:
         .limit(1)
     ).first()
     return None if row is None else build.Pull(**row._mapping)
+
+
+def delete_old(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete pull requests that were last heard of before an instant. Returns how many."""
+    return _delete(connection, _KEYS.where(table.c.updated_at < before).order_by(table.c.updated_at).limit(limit))
+
+
+def delete_of_installation(connection: Connection, installation_id: int, *, limit: int) -> int:
+    """Delete the pull requests of repositories that only this installation reached. Returns how many."""
+    own = [_seen(one).where(one.c.installation_id == installation_id) for one in (builds, deliveries)]
+    others = [_seen(one).where(one.c.installation_id != installation_id) for one in (builds, deliveries)]
+    is_own = table.c.repository_id.in_(sa.union(*own))
+    return _delete(connection, _KEYS.where(is_own, table.c.repository_id.not_in(sa.union(*others))).limit(limit))
+
+
+_KEYS = sa.select(table.c.repository_id, table.c.number)
+
+
+def _seen(by: sa.Table) -> sa.Select[Any]:
+    return sa.select(by.c.repository_id).where(by.c.repository_id.is_not(None))
+
+
+def _delete(connection: Connection, query: sa.Select[Any]) -> int:
+    keys = [(row.repository_id, row.number) for row in connection.execute(query)]
+    if not keys:
+        return 0
+    is_one = sa.tuple_(table.c.repository_id, table.c.number).in_(keys)
+    return connection.execute(sa.delete(table).where(is_one)).rowcount
 
 
 def save(connection: Connection, seen: build.Pull) -> None:

@@ -20,10 +20,10 @@ _SERVER_LOCK = 0x6275696C64686F6F
 def current(engine: Engine) -> str | None:
     """The migration that the database stands at, or None for an empty one."""
     with engine.connect() as connection:
-        return _current(connection)
+        return stands_at(connection)
 
 
-def _current(connection: Connection) -> str | None:
+def stands_at(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     row = connection.execute(sa.text("SELECT version_num FROM alembic_version")).first()
@@ -42,9 +42,9 @@ def upgrade(engine: Engine, path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = current(engine)
         if found != HEAD:
-            _refuse_newer(found, str(path))
+            refuse_newer(found, str(path))
             with engine.connect().execution_options(is_writer=True) as connection:
-                _run_migrations(connection)
+                migrate(connection, to=HEAD)
 
 
 def upgrade_server(connection: Connection) -> None:
@@ -52,7 +52,7 @@ def upgrade_server(connection: Connection) -> None:
 
     :raises errors.SchemaNewer: if the database was written by a newer version.
     """
-    found = _current(connection)
+    found = stands_at(connection)
     connection.rollback()
     if found == HEAD:
         return
@@ -61,11 +61,11 @@ def upgrade_server(connection: Connection) -> None:
     connection.execute(sa.select(sa.func.pg_advisory_lock(_SERVER_LOCK)))
     connection.commit()
     try:
-        found = _current(connection)
+        found = stands_at(connection)
         connection.rollback()
         if found != HEAD:
-            _refuse_newer(found, "The database")
-            _run_migrations(connection)
+            refuse_newer(found, "The database")
+            migrate(connection, to=HEAD)
             connection.commit()
     finally:
         connection.rollback()
@@ -79,7 +79,8 @@ def known_versions() -> frozenset[str]:
     return frozenset(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def _refuse_newer(found: str | None, where: str) -> None:
+def refuse_newer(found: str | None, where: str) -> None:
+    """:raises errors.StoreUnavailable: if this version does not know where the database stands."""
     if found is not None and found not in known_versions():
         raise errors.SchemaNewer(
             f"{where} was written by a newer version of buildhook (it stands at {found}, this version knows {HEAD});"
@@ -87,7 +88,8 @@ def _refuse_newer(found: str | None, where: str) -> None:
         )
 
 
-def _run_migrations(connection: Connection) -> None:
+def migrate(connection: Connection, *, to: str) -> None:
+    """Run the migrations up to this one; as a part of the caller's transaction, if there is one."""
     from alembic import command
     from alembic.config import Config
 
@@ -96,7 +98,7 @@ def _run_migrations(connection: Connection) -> None:
     config.attributes["connection"] = connection
     sa.event.listen(connection, "after_cursor_execute", _reach)
     try:
-        command.upgrade(config, HEAD)
+        command.upgrade(config, to)
     finally:
         sa.event.remove(connection, "after_cursor_execute", _reach)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from ulid import ULID
 
 from bot import errors, telemetry
 from bot.web.templating import Templates
 
 _log = telemetry.log("web")
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _NOT_FOUND = "There is nothing here. It may have been deleted, or it never was."
 _BROKEN = "Something went wrong here. The service's log says what."
 _TEXTS = {404: _NOT_FOUND, 405: "This cannot be asked in this way.", 413: "The request is too large.", 500: _BROKEN}
 #: Our own errors whose text is for people, by the status they are answered with; the first that fits counts.
 _STATUSES: tuple[tuple[type[errors.BuildhookError], int], ...] = (
-    (errors.NotFound, 404),
     (errors.Conflict, 409),
     (errors.InboxFull, 503),
     (errors.StoreUnavailable, 503),
@@ -51,8 +55,18 @@ def wants_html(request: web.Request) -> bool:
     return "text/html" in request.headers.get("Accept", "").lower()
 
 
-def shown(templates: Templates) -> Middleware:
-    """The outermost middleware: turns whatever is raised into an answer."""
+def why_gone(asked_id: str, *, now: datetime, retention: timedelta) -> str | None:
+    """Why a build or job that is not there is gone, as its id tells when it was made; None where it says nothing."""
+    if not _ULID.fullmatch(asked_id) or ULID.from_str(asked_id).datetime >= now - retention:
+        return None
+    return f"It was deleted: builds and their logs are kept for {retention.days} days."
+
+
+def shown(templates: Templates, *, clock: Callable[[], datetime], retention: timedelta | None) -> Middleware:
+    """The outermost middleware: turns whatever is raised into an answer.
+
+    :param retention: how long builds are kept; what is older and not there was deleted, and is answered 410.
+    """
 
     def answer(request: web.Request, context: Context) -> web.Response:
         if wants_html(request):
@@ -71,6 +85,12 @@ def shown(templates: Templates) -> Middleware:
             response = answer(request, _of_http(error))
             response.headers.update({name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers})
             return response
+        except errors.NotFound as error:
+            why = None
+            if retention is not None and not isinstance(error, errors.Gone):
+                why = why_gone(request.match_info.get("id", ""), now=clock(), retention=retention)
+            is_gone = why is not None or isinstance(error, errors.Gone)
+            return answer(request, make_context(410 if is_gone else 404, why or str(error)))
         except errors.BuildhookError as error:
             status = next((number for kind, number in _STATUSES if isinstance(error, kind)), 500)
             if status >= 500:

@@ -33,13 +33,19 @@ class Finding:
     name: str
     #: What is wrong, for the operator; None when all is well.
     trouble: str | None
+    #: What the operator should know although deliveries are taken.
+    note: str | None = None
 
 
 class Readiness:
     """The checks that have to be well before work is sent here."""
 
-    def __init__(self, checks: Mapping[str, Check], *, fresh_seconds: float = FRESH_SECONDS) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], *, note: Check | None = None, fresh_seconds: float = FRESH_SECONDS
+    ) -> None:
+        """:param note: says what the operator should know of the work although deliveries are taken, or None."""
         self._checks = dict(checks)
+        self._note = note
         self._fresh_seconds = fresh_seconds
         self._is_draining = False
         self._found: tuple[float, tuple[Finding, ...]] | None = None
@@ -55,6 +61,9 @@ class Readiness:
             now = asyncio.get_running_loop().time()
             if self._found is None or now - self._found[0] >= self._fresh_seconds:
                 found = await asyncio.gather(*(_find(name, check) for name, check in self._checks.items()))
+                if self._note is not None:
+                    said = await _find("work", self._note)
+                    found.append(Finding(name="work", trouble=None, note=said.trouble))
                 self._found = (now, tuple(found))
             drained = Finding(name="draining", trouble="the service is stopping" if self._is_draining else None)
             return (*self._found[1], drained)
@@ -98,7 +107,7 @@ def routes(
     async def is_ready(request: web.Request) -> web.Response:
         found = await readiness.look()
         is_well = all(one.trouble is None for one in found)
-        if is_well and "verbose" not in request.query:
+        if all(one.trouble is None and one.note is None for one in found) and "verbose" not in request.query:
             return web.Response(text="ok\n")
         # A stranger learns which part is not well, not why.
         text = _listed(found, says_why=access.is_local(request))
@@ -118,9 +127,15 @@ def routes(
     ]
 
 
+def _noted(note: str | None, *, says_why: bool) -> str:
+    if note is None:
+        return "ok"
+    return telemetry.one_line(note) if says_why else "ok: note withheld"
+
+
 def _listed(found: tuple[Finding, ...], *, says_why: bool) -> str:
     lines = [
-        f"[+]{one.name} ok"
+        f"[+]{one.name} {_noted(one.note, says_why=says_why)}"
         if one.trouble is None
         else f"[-]{one.name} {telemetry.one_line(one.trouble) if says_why else 'failed: reason withheld'}"
         for one in found

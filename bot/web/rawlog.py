@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot import errors, telemetry
-from bot.logs import LogStore
+from bot.logs import OpenedLog
 from bot.store import jobs
 from bot.web.page import Sources
 from bot.web.pages import job as job_page
@@ -19,16 +19,16 @@ def routes(sources: Sources) -> list[web.RouteDef]:
 
     async def send(request: web.Request) -> web.StreamResponse:
         one = await sources.store.read(jobs.get, request.match_info["id"])
-        # What is appended from now on is not part of this answer.
-        size_bytes = await sources.logs.size(job_page.log_id(one))
-        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-        response.content_length = size_bytes
-        if "download" in request.query:
-            response.headers["Content-Disposition"] = f'attachment; filename="{one.id}.log"'
-        await response.prepare(request)
-        is_whole = request.method == "HEAD" or await _copy(
-            sources.logs, job_page.log_id(one), size_bytes=size_bytes, into=response
-        )
+        async with sources.logs.opened(job_page.log_id(one)) as log:
+            # What is appended from now on is not part of this answer.
+            size_bytes = await log.size()
+            job_page.expect_log(one, size_bytes=size_bytes)
+            response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+            response.content_length = size_bytes
+            if "download" in request.query:
+                response.headers["Content-Disposition"] = f'attachment; filename="{one.id}.log"'
+            await response.prepare(request)
+            is_whole = request.method == "HEAD" or await _copy(log, one.id, size_bytes=size_bytes, into=response)
         if not is_whole and request.transport is not None:
             # Fewer bytes than announced: the reader has to see that it broke off.
             request.transport.abort()
@@ -37,11 +37,11 @@ def routes(sources: Sources) -> list[web.RouteDef]:
     return [web.get("/jobs/{id:[0-9A-Z]{26}}/log", send)]
 
 
-async def _copy(logs: LogStore, job_id: str, *, size_bytes: int, into: web.StreamResponse) -> bool:
+async def _copy(log: OpenedLog, job_id: str, *, size_bytes: int, into: web.StreamResponse) -> bool:
     at = 0
     try:
         while at < size_bytes:
-            data = await logs.read(job_id, start=at, limit=min(_CHUNK_BYTES, size_bytes - at))
+            data = await log.read(start=at, limit=min(_CHUNK_BYTES, size_bytes - at))
             if not data:
                 return False
             await into.write(data)

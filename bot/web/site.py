@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
@@ -35,11 +35,13 @@ def add_to(
     access_mode: str,
     refresh_metrics: Callable[[], Awaitable[None]] | None = None,
     clock: Callable[[], datetime] = clock.now,
+    retention: timedelta | None = None,
     max_streams: int = stream.MAX_STREAMS,
 ) -> stream.Streams:
     """Add everything that the dashboard needs; the door adds its own route to the same application.
 
     :param access_mode: `local`, as in the setting ACCESS.
+    :param retention: how long builds are kept; None: for ever.
     :return: the live streams; they end with the application, or earlier by `close`.
     :raises errors.SettingsError: if there is no such access mode.
     """
@@ -47,7 +49,7 @@ def add_to(
         raise errors.SettingsError(f"ACCESS: {access_mode!r} is not known; write local")
     sources = page.Sources(store=store, logs=logs, clock=clock)
     streams = stream.Streams(limit=max_streams)
-    app.middlewares.append(error_pages.shown(_TEMPLATES))
+    app.middlewares.append(error_pages.shown(_TEMPLATES, clock=clock, retention=retention))
     app.middlewares.append(access.guard())
     app.on_response_prepare.append(security.add_headers)
     for module in PAGES:

@@ -1,7 +1,8 @@
 """The live log: server-sent events whose id is a byte offset, so that a reconnect goes on without a gap.
 
 Events: `lines` (JSON: rows as HTML, each with its number; a row with a known number replaces it), `head` (JSON: what
-stands above the log) and `done`. Rows and head are made by the same code as the page.
+stands above the log), `done`, and `gone` where the job is deleted meanwhile. Rows and head are made by the same code as
+the page.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -17,7 +18,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from bot import errors, telemetry
-from bot.logs import Watcher
+from bot.logs import OpenedLog, Watcher
 from bot.model import job
 from bot.store import jobs
 from bot.web import loglines
@@ -74,10 +75,12 @@ class Streams:
 class _Reader:
     """One browser that follows one job."""
 
-    def __init__(self, sources: Sources, *, one: job.Job, assembler: loglines.Assembler, start_bytes: int) -> None:
+    def __init__(
+        self, sources: Sources, *, one: job.Job, log: OpenedLog, assembler: loglines.Assembler, start_bytes: int
+    ) -> None:
         self._sources = sources
         self._job_id = one.id
-        self._log_id = job_page.log_id(one)
+        self._log = log
         self._assembler = assembler
         self._at_bytes = start_bytes
         self._shown: job.Job | None = None
@@ -96,7 +99,7 @@ class _Reader:
 
     async def lines(self) -> tuple[str, str] | None:
         """The next rows with the offset that they lead to; None where the log has no more."""
-        data = await self._sources.logs.read(self._log_id, start=self._at_bytes, limit=_READ_BYTES)
+        data = await self._log.read(start=self._at_bytes, limit=_READ_BYTES)
         if not data:
             return None
         self._at_bytes += len(data)
@@ -115,18 +118,25 @@ def routes(sources: Sources, *, templates: Templates, streams: Streams) -> list[
 
     async def follow(request: web.Request) -> web.StreamResponse:
         one = await sources.store.read(jobs.get, request.match_info["id"])
-        start = min(_start(request), await sources.logs.size(job_page.log_id(one)))
-        (number,) = await sources.logs.line_numbers(job_page.log_id(one), at=[start])
-        assembler = loglines.Assembler(number=number, start_bytes=start)
-        reader = _Reader(sources, one=one, assembler=assembler, start_bytes=start)
-        async with sources.logs.watch(job_page.log_id(one)) as watcher:
+        log_id = job_page.log_id(one)
+        async with sources.logs.opened(log_id) as log, sources.logs.watch(log_id) as watcher:
+            size_bytes = await log.size()
+            job_page.expect_log(one, size_bytes=size_bytes)
+            start = min(_start(request), size_bytes)
+            (number,) = await sources.logs.line_numbers(log_id, at=[start])
+            assembler = loglines.Assembler(number=number, start_bytes=start)
+            reader = _Reader(sources, one=one, log=log, assembler=assembler, start_bytes=start)
             with streams.place(watcher.wake):
                 response = EventSourceResponse(ping_interval=HEARTBEAT_SECONDS, send_timeout=SEND_TIMEOUT_SECONDS)
                 response.headers["Cache-Control"] = "no-store"
                 await response.prepare(request)
                 try:
                     async with response:
-                        await _send(response, reader, watcher=watcher, templates=templates, streams=streams)
+                        try:
+                            await _send(response, reader, watcher=watcher, templates=templates, streams=streams)
+                        except errors.NotFound:
+                            # A browser that came back would hear the same for ever.
+                            await response.send("{}", event="gone")
                 except (ConnectionError, TimeoutError):
                     _log.debug("A reader of a live log went away.", action="end_stream")
                 except errors.BuildhookError as error:

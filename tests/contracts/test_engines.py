@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -302,6 +303,20 @@ async def test_f69_a_cancellation_at_once_after_the_start_ends_the_job(bench: Be
     await bench.engine.cancel(request.job_id, reason="at once")
     told = await jobs.follow(bench.engine, request.job_id)
     assert (told.result, told.reason) == ("cancelled", "at once")
+
+
+async def test_what_is_swept_is_had_again_and_disturbs_no_job(bench: Bench) -> None:
+    now = datetime.now(UTC)
+    staying = bench.request(Way.STAYS)
+    await bench.engine.start(staying)
+    await jobs.until_output(bench.engine, staying.job_id, b"ready")
+    # It used its repository since then, whoever is to be kept.
+    await bench.engine.sweep(keep=(), before=now)
+    await bench.engine.cancel(staying.job_id, reason="seen enough")
+    assert (await jobs.follow(bench.engine, staying.job_id)).result == "cancelled"
+    for keep in (frozenset({1}), frozenset[int]()):
+        await bench.engine.sweep(keep=keep, before=now + timedelta(days=1))
+        assert (await jobs.run(bench.engine, bench.request(Way.PASSES))).result == "passed"
 
 
 async def test_a_removed_job_is_forgotten(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -352,3 +353,22 @@ def test_a_git_without_the_right_url_has_no_protocol_at_all() -> None:
     assert git.environment()["GIT_ALLOW_PROTOCOL"] == "none"
     with pytest.raises(errors.EngineError):
         git.environment(url="file:///etc")
+
+
+async def test_a_mirror_is_swept_where_it_is_not_kept_and_was_of_no_use_for_long(
+    engine: local.Local, code: jobs.Code, data_dir: Path
+) -> None:
+    for number in (1, 2):
+        await jobs.run(engine, jobs.make(code.source(repository_id=number), "true"))
+    old = datetime.now(UTC) - timedelta(days=9)
+    for number in (1, 2):
+        os.utime(mirror(data_dir).with_name(f"{number}.git"), (old.timestamp(), old.timestamp()))
+    await engine.sweep(keep={1}, before=old - timedelta(seconds=1))
+    assert mirror(data_dir).with_name("2.git").exists()
+    # Looking into it counts, also where nothing had to be fetched.
+    await jobs.run(engine, jobs.make(code.source(repository_id=2), "true"))
+    await engine.sweep(keep={1}, before=old + timedelta(days=1))
+    assert mirror(data_dir).with_name("2.git").exists()
+    await engine.sweep(keep={1}, before=datetime.now(UTC) + timedelta(days=1))
+    assert [path.name for path in mirror(data_dir).parent.iterdir()] == ["1.git"]
+    assert list((data_dir / "engine" / "trash").iterdir()) == []

@@ -105,7 +105,7 @@ def _handle(connection: Connection, *, guid: str, decided: outcome.Outcome, erro
         deliveries.fail(connection, claimed[0], error=error, next_attempt_at=None)
 
 
-async def build_house(folder: Path, *, max_streams: int = 200) -> House:
+async def build_house(folder: Path, *, max_streams: int = 200, retention: timedelta | None = None) -> House:
     """A dashboard over an empty database."""
     store = await Store(f"sqlite:///{folder / 'b.db'}").open()
     logs = LogStore(folder / "logs")
@@ -139,6 +139,7 @@ async def build_house(folder: Path, *, max_streams: int = 200) -> House:
         access_mode="local",
         refresh_metrics=measure,
         clock=lambda: house.now,
+        retention=retention,
         max_streams=max_streams,
     )
 

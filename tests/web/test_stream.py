@@ -8,12 +8,14 @@ import random
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 from pytest_aiohttp import AiohttpClient
+from ulid import ULID
 
 from bot.model import job
 from bot.web import stream
@@ -250,3 +252,41 @@ async def test_a_job_that_is_deleted_meanwhile_ends_the_stream(house: House, cli
             if event.kind == "head":
                 await house.store.write(lambda connection: connection.exec_driver_sql("DELETE FROM builds"))
     assert "done" not in kinds
+    assert kinds[-1] == "gone"
+
+
+async def test_f24_a_reader_of_a_log_that_is_deleted_gets_all_of_it_or_a_clear_end(
+    tmp_path: Path, aiohttp_client: AiohttpClient
+) -> None:
+    house = await build_house(tmp_path, retention=timedelta(days=90))
+    client = await aiohttp_client(house.app)
+    data = b"".join(b"%07d %s\n" % (number, b"x" * 8000) for number in range(400))
+    one = await house.add_job(log=data, state=job.State.PASSED, log_size_bytes=len(data))
+    async with asyncio.timeout(50):
+        async with client.get(f"/jobs/{one.id}/log") as copy, client.get(f"/jobs/{one.id}/events?from=0") as live:
+            screen = Screen()
+            found = b""
+            async for event in events(live):
+                if event.kind == "lines":
+                    screen.take(event)
+                    # Both have begun.
+                    if not found:
+                        found = await copy.content.readexactly(100)
+                        await house.logs.delete(one.id)
+                if event.kind == "done":
+                    break
+            found += await copy.read()
+    assert len(screen.lines()) == 400
+    assert found == data
+    # The row is still there: the log alone is told to be gone.
+    for path in (f"/jobs/{one.id}/log", f"/jobs/{one.id}/events"):
+        assert (await client.get(path)).status == 410
+    await house.store.write(lambda connection: connection.exec_driver_sql("DELETE FROM builds"))
+    for path in (f"/jobs/{one.id}", f"/builds/{one.build_id}", f"/jobs/{one.id}/log", f"/jobs/{one.id}/events"):
+        answer = await client.get(path)
+        assert answer.status == 410
+        assert "kept for 90 days" in await answer.text()
+    young = str(ULID.from_datetime(house.now))
+    assert (await client.get(f"/jobs/{young}")).status == 404
+    await client.close()
+    await close_house(house)

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,17 @@ class Local:
         place = self._disk.job(job_id)
         async with self._claiming:
             await self._files.run(lambda: self._throw(place))
+        await self._files.run(self._disk.empty)
+
+    async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
+        """Delete the mirrors of other repositories than these that no job used since an instant.
+
+        :raises bot.errors.EngineError: if one cannot be put away.
+        """
+        try:
+            await self._mirrors.sweep(keep=keep, before=before)
+        except OSError as error:
+            raise errors.EngineError(f"A mirror cannot be put away: {error}.") from error
         await self._files.run(self._disk.empty)
 
     def _accept(self, place: folder.Folder, request: contract.JobRequest) -> None:

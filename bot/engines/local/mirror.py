@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,7 +46,10 @@ class Mirror:
 
     def look(self, oids: tuple[str, ...]) -> tuple[Commit, ...] | None:
         """The commits, or None where not all of them are here."""
-        if not self.folder.exists():
+        try:
+            # When it was last of use, for `discard_unused`.
+            os.utime(self.folder)
+        except FileNotFoundError:
             return None
         if (self.folder / main.SUSPECT).exists() and not self._is_sound():
             return None
@@ -95,6 +100,14 @@ class Mirror:
         """Put the mirror away, so that the next fetch makes it anew."""
         if self.folder.exists():
             self.folder.rename(self._trash / f"{self.folder.name}-{secrets.token_hex(8)}")
+
+    def discard_unused(self, *, before: datetime) -> bool:
+        """Put the mirror away if it was of no use since an instant; says whether it was put away."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.folder.stat().st_mtime < before.timestamp():
+                self.discard()
+                return True
+        return False
 
     def tidy(self) -> None:
         """Let go of what nobody built for a month, and pack what has piled up."""

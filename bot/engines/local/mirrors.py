@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +69,19 @@ class Mirrors:
         if found is None:
             raise trouble.Ended("The mirror of the repository is damaged; it was made anew, and damaged again.")
         return place, found
+
+    async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
+        """Put the mirrors of other repositories away that were not looked into since an instant.
+
+        :raises OSError: if one cannot be put away.
+        """
+        kept = frozenset(map(str, keep))
+        for folder in await self._pool.run(lambda: list(self._folder.glob("*/*.git"))):
+            if folder in self._serving or folder.stem in kept:
+                continue
+            place = mirror.Mirror(folder, program=self._git, trash=self._trash)
+            if await self._pool.run(partial(place.discard_unused, before=before)):
+                _log.info("a mirror that no build needs was deleted", action="mirror_swept", mirror=str(folder))
 
     async def _ask_for(self, place: mirror.Mirror, source: contract.Source, oids: tuple[str, ...]) -> None:
         wanted = _Wanted(source, oids, asyncio.get_running_loop().create_future())

@@ -10,6 +10,7 @@ from datetime import datetime
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
+from bot import errors
 from bot.logs import LogStore
 from bot.model import build, job
 from bot.store import builds, jobs
@@ -116,6 +117,12 @@ def make_context(head: Head, *, log: logparts.Part) -> Context:
 def log_id(one: job.Job) -> str:
     """The job whose log it is: a result that was taken over comes with its log."""
     return one.origin_id or one.id
+
+
+def expect_log(one: job.Job, *, size_bytes: int) -> None:
+    """:raises errors.Gone: if an ended job wrote something, and nothing of it is here."""
+    if size_bytes == 0 and one.log_size_bytes > 0 and one.state in job.FINAL:
+        raise errors.Gone(f"The log of job {one.id} is not here: it was deleted, or it lies where the job ran.")
 
 
 def first_failure(one: job.Job) -> job.StepResult | None:

@@ -122,6 +122,11 @@
         source.close();
         button.remove();
       });
+      source.addEventListener("gone", () => {
+        source.close();
+        button.remove();
+        news.textContent = "The job was deleted.";
+      });
       source.addEventListener("error", () => {
         // The browser comes back by itself, except after an answer such as "too many streams".
         if (source.readyState === EventSource.CLOSED) window.setTimeout(open, COME_BACK_MILLISECONDS);

@@ -1,0 +1,40 @@
+"""Queries on the pause after a restore: while it lasts nothing is decided, started or told, only taken in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from bot.store import bookmarks
+
+#: The bookmark's name.
+NAME = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Why the work stands still."""
+
+    #: A sentence for people.
+    reason: str
+    #: What the database tells is as it was then.
+    at: datetime
+
+
+def find(connection: Connection) -> Pause | None:
+    """The pause, or None where the work goes on."""
+    found = bookmarks.find(connection, NAME)
+    return None if found is None else msgspec.json.decode(found, type=Pause)
+
+
+def save(connection: Connection, pause: Pause, *, now: datetime) -> None:
+    """Let the work stand still."""
+    bookmarks.save(connection, NAME, msgspec.json.encode(pause).decode(), now=now)
+
+
+def end(connection: Connection) -> None:
+    """Let the work go on."""
+    bookmarks.delete(connection, NAME)

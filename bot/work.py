@@ -1,0 +1,168 @@
+"""The work behind the door: all that needs the App's credentials; it starts when they are there, anew if they change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from bot import engines, events, telemetry
+from bot.builds import follower, overdue, request, restored, scheduler, sweeper
+from bot.checks import reporter, restoring
+from bot.engines import contract
+from bot.events import context, dispatcher, reconciling
+from bot.github import GitHub
+from bot.logs import LogStore
+from bot.model import build, delivery, job
+from bot.replica import Replica
+from bot.settings import Settings
+from bot.store import Store, hints
+from bot.webhooks import inbox, intake, recovery
+
+
+class Work:
+    """The loops that handle deliveries, run builds and report them, and what they share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        logs: LogStore,
+        metrics: telemetry.Metrics,
+        replica: Replica,
+        new_id: Callable[[], str],
+        details_url: Callable[[str, str], str],
+        taking: inbox.Inbox,
+    ) -> None:
+        assert settings.app_id is not None
+        assert settings.private_key is not None
+        self._github = GitHub(
+            api_url=settings.github_api_url,
+            github_url=settings.github_url,
+            app_id=settings.app_id,
+            private_key=settings.private_key.get_secret_value(),
+            metrics=metrics,
+        )
+        self._engine: contract.Engine = engines.load(
+            settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
+        )
+        self._store = store
+        self._new_id = new_id
+        self._now = replica.now
+        self._reporter = reporter.Reporter(
+            store,
+            github=self._github,
+            logs=logs,
+            details_url=details_url,
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
+        )
+        following = follower.Follower(
+            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._reporter.wake, now=replica.now
+        )
+        self.scheduler = scheduler.Scheduler(
+            store,
+            engine=self._engine,
+            following=following,
+            request=self._request,
+            max_jobs=settings.max_jobs,
+            metrics=metrics,
+            owner=replica.id,
+            on_change=self._reporter.wake,
+            now=replica.now,
+        )
+        self.dispatcher = dispatcher.Dispatcher(
+            store,
+            router=events.make_router(),
+            context=self._context,
+            metrics=metrics,
+            owner=replica.id,
+            # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
+            on_applied=self.scheduler.wake,
+            now=replica.now,
+        )
+        self._restoring = restoring.Restoring(
+            store,
+            github=self._github,
+            end_running=lambda reason: restored.end_running(store, self._engine, reason=reason, now=replica.now),
+            end_jobs=restored.end_jobs,
+            owner=replica.id,
+            now=replica.now,
+        )
+        self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
+        retention = timedelta(days=settings.retention_days)
+        self._sweeper = sweeper.Sweeper(
+            store, engine=self._engine, logs=logs, retention=retention, owner=replica.id, now=replica.now
+        )
+        other_way = intake.Intake(taking, app_id=settings.app_id, now=replica.now)
+        self._recovery = recovery.Recovery(
+            store,
+            github=self._github,
+            intake=other_way,
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
+            retention=retention,
+        )
+        self._reconciler = reconciling.Reconciler(
+            store,
+            github=self._github,
+            take=partial(other_way.take, source="state"),
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
+            after=self._recovery.settled,
+        )
+
+    async def open(self) -> None:
+        """Open the connections to GitHub and the engine."""
+        await self._github.open()
+        await self._engine.open()
+
+    async def close(self) -> None:
+        """Let go of both; jobs on the engine go on."""
+        await self._engine.close()
+        await self._github.close()
+
+    async def run(self) -> None:
+        """Run the loops until cancelled; after a restore not before it is compared with GitHub."""
+        await self._restoring.wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.dispatcher.run(), name="dispatcher")
+            group.create_task(self.scheduler.run(), name="scheduler")
+            group.create_task(self._reporter.run(), name="reporter")
+            group.create_task(self._overdue.run(), name="overdue")
+            group.create_task(self._sweeper.run(), name="sweeper")
+            group.create_task(self._recovery.run(), name="recovery")
+            group.create_task(self._reconciler.run(), name="reconciler")
+
+    def take_hint(self, word: str) -> None:
+        """Another replica made work of this kind, or of any (`*`)."""
+        for known, wake in (
+            (hints.Word.DELIVERIES, self.dispatcher.wake),
+            (hints.Word.JOBS, self.scheduler.wake),
+            (hints.Word.CHECKS, self._reporter.wake),
+        ):
+            if word in (known, "*"):
+                wake()
+
+    def _context(self, one: delivery.Delivery) -> context.Context:
+        return context.Context(delivery=one, github=self._github, store=self._store, now=self._now, new_id=self._new_id)
+
+    def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
+        repository = self._github.repository(
+            installation_id=of.installation_id, repository_id=of.repository_id, full_name=of.repository
+        )
+        source = contract.Source(
+            repository_id=of.repository_id,
+            url=self._github.git_url(of.repository),
+            head_sha=of.head_sha,
+            base_sha=of.base_sha,
+            trust=of.trust,
+            token=repository.git_token,
+        )
+        at = self._github.urls
+        return request.make(one, of, source=source, server_url=at.web, api_url=at.api)
