@@ -21,7 +21,7 @@ from bot import errors, failpoint
 
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
-SECRETS = ("PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
+SECRETS = ("DATABASE_URL", "PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
 
 
 class Access(enum.StrEnum):
@@ -82,7 +82,11 @@ class Settings(BaseSettings):
         "~/.local/share/buildhook"
     )
     database_url: Annotated[
-        str | None, Field(description="The database; when not given, `buildhook.db` in the data folder.")
+        SecretStr | None,
+        Field(
+            description="The database: `sqlite:////path/file.db`, or `postgresql://user:password@host/name` for several"
+            " replicas. When not given, `buildhook.db` in the data folder."
+        ),
     ] = None
     host: Annotated[str, Field(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(description="The port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
@@ -180,7 +184,8 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The database's URL, with its default worked out."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'buildhook.db'}"
+        given = self.database_url
+        return given.get_secret_value() if given is not None else f"sqlite:///{self.data_dir / 'buildhook.db'}"
 
 
 def load(**given: Any) -> Settings:

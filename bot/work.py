@@ -1,4 +1,4 @@
-"""The work behind the door: all that needs the App's credentials; it starts when they are there, anew if they change."""
+"""The work behind the door: all that needs the App's credentials; it starts when they are there, and anew."""
 
 from __future__ import annotations
 
