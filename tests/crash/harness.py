@@ -25,8 +25,9 @@ from tests.crash import judge
 
 #: What signs webhooks: recognised wherever it shows up.
 WEBHOOK_SECRET = "sweep-0f1e2d3c4b5a69788796"
-#: Everything of a case has come to rest by then, at the latest.
-SETTLE_SECONDS = 45.0
+#: Everything of a case has come to rest by then, at the latest. A check run that may have been made before a crash, and
+#: is not found, is not made again before half a minute is over.
+SETTLE_SECONDS = 90.0
 #: A service sweeps when it starts.
 SWEEP_SECONDS = 5.0
 #: GitHub repeats nothing by itself: how often what failed is delivered again while a scenario goes on.

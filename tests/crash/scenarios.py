@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot.simulator.values import CheckRun
 from tests.acceptance.conftest import pipeline
-from tests.crash.harness import Harness
+from tests.crash.harness import SETTLE_SECONDS, Harness
 from tests.crash.judge import Expected, State
 
 #: What each passed job's log has to show.
@@ -40,7 +40,9 @@ async def pull_request_newer_push(stage: Harness) -> tuple[State, Expected]:
         pull = await github.open_pull_request(repository, head_branch="topic")
         older = pull.head_sha
         runs = functools.partial(github.check_runs, repository, older)
-        await github.wait_until(lambda: any(one.status == "in_progress" for one in runs()))
+        await github.wait_until(
+            lambda: any(one.status == "in_progress" for one in runs()), timeout_seconds=SETTLE_SECONDS
+        )
         newer = await github.push(repository, "topic", files=pipeline(_QUICK), message="Take less")
         strange = await github.open_pull_request(repository, head_branch="topic", from_fork=fork)
         state = await stage.settle()
