@@ -386,6 +386,15 @@ async def test_a_delivery_shows_why_what_it_made_and_what_came(house: House, cli
     assert f'action="/deliveries/{one.guid}/replay"' in html
 
 
+@pytest.mark.parametrize(
+    ("source", "told"), [("api", "GitHub could not deliver it"), ("state", "GitHub did not tell of it")]
+)
+async def test_a_delivery_that_no_request_brought_says_so(house: House, client: Client, source: str, told: str) -> None:
+    headers = {"content-type": "application/json", "x-buildhook-source": source}
+    one = await house.add_delivery(headers=headers)
+    assert told in words(await shown(client, f"/deliveries/{one.guid}"))
+
+
 async def test_a_delivery_shows_no_proof_and_no_credential(house: House, client: Client) -> None:
     token = "ghs_" + "a1B2" * 10
     body = json.dumps({"token": token}).encode()

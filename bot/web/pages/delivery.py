@@ -23,6 +23,11 @@ SHOWN_CHARACTERS = 256 * 1024
 _LAID_OUT_BYTES = 2 * 1024**2
 #: Headers that prove something to us, or would prove something to others.
 _MASKED = frozenset({"x-hub-signature", "x-hub-signature-256", "authorization", "proxy-authorization", "cookie"})
+#: Where deliveries come from that no request brought.
+_SOURCES = {
+    "api": "GitHub could not deliver it: its payload was fetched from GitHub's API.",
+    "state": "GitHub did not tell of it: it is made of what GitHub's API shows.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,8 @@ class Context:
     now: datetime
     #: Without its body; proofs among its headers are masked.
     delivery: delivery.Delivery
+    #: Where it came from, if no request brought it.
+    source: str | None
     #: The builds that it made.
     builds: tuple[build.Build, ...]
     #: The payload laid out, as far as it is shown.
@@ -47,6 +54,7 @@ def make_context(one: delivery.Delivery, *, made: Sequence[build.Build], now: da
     return Context(
         now=now,
         delivery=replace(one, headers=shown_headers(one.headers), body=b""),
+        source=_SOURCES.get(one.headers.get("x-buildhook-source", "")),
         builds=tuple(made),
         payload=payload,
         is_cut=is_cut,
