@@ -64,6 +64,8 @@ class Service:
         )
         self._listener: Listener | None = None
         self._is_open = False
+        #: Why the database could not be opened when that was last said.
+        self._away: str | None = None
         self._settings_changed = asyncio.Event()
 
     @property
@@ -106,7 +108,9 @@ class Service:
         except errors.StoreUnavailable as error:
             if not self._store.is_shared:
                 raise
-            _log.error("The database is away: it is waited for.", action="wait_for_store", error=str(error))
+            if self._away != str(error):
+                self._away = str(error)
+                _log.error("The database is away: it is waited for.", action="wait_for_store", error=self._away)
 
     async def _open_behind(self) -> None:
         await self._store.open()
