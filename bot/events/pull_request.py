@@ -117,7 +117,7 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         return outcome.Outcome(trail=(late,))
     if pull.state != "open":
         return outcome.Outcome(trail=(f"Pull request #{changed.number} is {pull.state}: nothing is built.",))
-    if known.own is not None and not _may_start_again(changed, known, known.own):
+    if known.own is not None and not _may_start_again(changed, known):
         text = f"Build {known.own.id} already tests this head on this base."
         # That it was told again counts: an event between the two is older than this one.
         seen = _seen(changed, runs=bool(known.own.plan_digest))
@@ -173,7 +173,7 @@ async def _decide(
         context,
         repository=await repository.get_name(),
         trust_given=verdict.trust,
-        is_return=changed.action == "reopened" or known.own is not None,
+        cause=_new_cause(changed, known),
     )
     if verdict.action != trust.Action.RUN:
         if not await _has_file(repository, pull.base.sha) and not await _has_file(repository, pull.head.sha):
@@ -246,8 +246,13 @@ async def _superseded(
 def _known(connection: Connection, changed: payloads.PullRequest) -> _Known:
     repository_id, head_sha = changed.repository.id, changed.pull_request.head.sha
     latest = builds.find_latest(connection, repository_id=repository_id, head_sha=head_sha)
-    again = builds.find_by_cause(connection, repository_id=repository_id, cause=_cause_of_return(changed))
-    own = again or builds.find_by_cause(connection, repository_id=repository_id, cause=_cause(changed))
+    causes = (_cause_of_return(changed), _cause(changed))
+    made = [builds.find_by_cause(connection, repository_id=repository_id, cause=cause) for cause in causes]
+    own = next((one for one in made if one is not None), None)
+    base_sha = changed.pull_request.base.sha
+    if latest is not None and (latest.pull_number, latest.base_sha) == (changed.number, base_sha):
+        # It may have been asked for again since.
+        own = latest
     return _Known(
         pull=pulls.find(connection, repository_id=repository_id, number=changed.number),
         own=own,
@@ -261,14 +266,22 @@ def _is_stopped(connection: Connection, own: build.Build) -> bool:
     return own.state == build.State.CANCELLED or jobs.is_ending(connection, own.id)
 
 
-def _may_start_again(changed: payloads.PullRequest, known: _Known, own: build.Build) -> bool:
+def _may_start_again(changed: payloads.PullRequest, known: _Known) -> bool:
     # Closing stopped it, or another head or base did: whoever comes back to it asks for it again, once for each time.
     is_return = known.pull is None or not _is_as_told(known.pull, changed.pull_request)
-    return known.is_own_stopped and is_return and own.cause != _cause_of_return(changed)
+    return known.is_own_stopped and is_return
 
 
 def _cause(changed: payloads.PullRequest) -> str:
     return f"pull:{changed.number}:{changed.pull_request.head.sha}:{changed.pull_request.base.sha}"
+
+
+def _new_cause(changed: payloads.PullRequest, known: _Known) -> str:
+    if known.own is None:
+        return _cause_of_return(changed) if changed.action == "reopened" else _cause(changed)
+    # Times are whole seconds, and within one a pull request may come back twice.
+    generation = known.latest.generation if known.latest is not None else 0
+    return f"{_cause_of_return(changed)}:{generation}"
 
 
 def _cause_of_return(changed: payloads.PullRequest) -> str:
@@ -293,7 +306,7 @@ def _seen(changed: payloads.PullRequest, *, runs: bool) -> build.Pull:
 
 
 def _maker(
-    changed: payloads.PullRequest, context: Context, *, repository: str, trust_given: build.Trust, is_return: bool
+    changed: payloads.PullRequest, context: Context, *, repository: str, trust_given: build.Trust, cause: str
 ) -> planning.Maker:
     assert changed.installation is not None
     pull = changed.pull_request
@@ -314,7 +327,7 @@ def _maker(
         sender_id=changed.sender.id,
         trust=trust_given,
         delivery_id=context.delivery.id,
-        cause=_cause_of_return(changed) if is_return else _cause(changed),
+        cause=cause,
         created_at=context.now(),
     )
     return planning.Maker(template=template, new_id=context.new_id, now=context.now())
