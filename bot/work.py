@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot import engines, events, telemetry
-from bot.builds import follower, overdue, request, restored, scheduler, sweeper
+from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper
 from bot.checks import reporter, restoring
 from bot.engines import contract
 from bot.events import context, dispatcher, reconciling
@@ -49,6 +49,7 @@ class Work:
             settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
         )
         self._store = store
+        self._sources = source.Sources(store, github=self._github)
         self._new_id = new_id
         self._now = replica.now
         self._reporter = reporter.Reporter(
@@ -153,16 +154,5 @@ class Work:
         return context.Context(delivery=one, github=self._github, store=self._store, now=self._now, new_id=self._new_id)
 
     def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
-        repository = self._github.repository(
-            installation_id=of.installation_id, repository_id=of.repository_id, full_name=of.repository
-        )
-        source = contract.Source(
-            repository_id=of.repository_id,
-            url=self._github.git_url(of.repository),
-            head_sha=of.head_sha,
-            base_sha=of.base_sha,
-            trust=of.trust,
-            token=repository.git_token,
-        )
         at = self._github.urls
-        return request.make(one, of, source=source, server_url=at.web, api_url=at.api)
+        return request.make(one, of, source=self._sources.of(of), server_url=at.web, api_url=at.api)

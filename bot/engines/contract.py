@@ -31,6 +31,8 @@ class Source:
     #: Gives a token for reading this repository only; called when one is needed, never stored, never shown to a job.
     #: None where the repository is public or local.
     token: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
+    #: Gives the URL as it is by now; called where the one above leads nowhere or elsewhere.
+    locate: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

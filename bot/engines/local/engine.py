@@ -268,6 +268,10 @@ class Local:
             # It may have come meanwhile.
             if place.exists():
                 place.cancel(reason)
+        except FileNotFoundError:
+            # It ended and was removed meanwhile: there is nothing left to cancel.
+            if place.exists():
+                raise errors.EngineError("The cancellation cannot be written: its folder is gone.") from None
         except OSError as error:
             raise errors.EngineError(f"The cancellation cannot be written: {error.strerror}.") from error
 

@@ -118,16 +118,22 @@ class Mirrors:
         oids = tuple(dict.fromkeys(oid for wanted in batch for oid in wanted.oids))
         # Newest first: its token lives longest.
         source = batch[-1].source
-        is_anew = False
+        is_anew, url = False, source.url
         for number, wait_seconds in enumerate(_ATTEMPTS_SECONDS, start=1):
             await asyncio.sleep(wait_seconds)
             token = await source.token() if source.token is not None else None
             try:
                 seconds = self._fetch_seconds
-                await self._pool.run(partial(place.fetch, oids, url=source.url, token=token, timeout_seconds=seconds))
+                await self._pool.run(partial(place.fetch, oids, url=url, token=token, timeout_seconds=seconds))
                 return
             except trouble.Fetching as error:
-                if not error.is_passing or number == len(_ATTEMPTS_SECONDS):
+                if number == len(_ATTEMPTS_SECONDS):
+                    raise
+                if error.is_elsewhere and source.locate is not None:
+                    before, url = url, git.check_url(await source.locate())
+                    if url == before:
+                        raise
+                elif not error.is_passing:
                     raise
                 if error.is_damaged and not is_anew:
                     is_anew = True

@@ -32,8 +32,12 @@ class Ended(Exception):
 class Fetching(Ended):
     """The code could not be fetched."""
 
-    def __init__(self, reason: str, *, log: str, is_passing: bool = False, is_damaged: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, log: str, is_passing: bool = False, is_damaged: bool = False, is_elsewhere: bool = False
+    ) -> None:
         super().__init__(reason, log=log)
+        #: Asking where the repository is by now may help.
+        self.is_elsewhere = is_elsewhere
         #: Trying again may help.
         self.is_passing = is_passing
         #: Making the mirror anew may help.
@@ -49,12 +53,15 @@ def fetching(stderr: str, *, host: str) -> Fetching:
         )
     if "returned error: 30" in stderr or "redirection" in stderr:
         return Fetching(
-            f"{host} answered with a redirect, which is not followed: was the repository renamed or moved?", log=log
+            f"{host} answered with a redirect, which is not followed: was the repository renamed or moved?",
+            log=log,
+            is_elsewhere=True,
         )
     if re.search(r"repository '[^']*' not found", stderr) or "returned error: 404" in stderr:
         return Fetching(
             f"{host} says that there is no such repository, or the App may not read it: check its installation.",
             log=log,
+            is_elsewhere=True,
         )
     if _REFUSED.search(stderr):
         return Fetching(f"{host} did not let us read the repository: check the App's permission contents.", log=log)
