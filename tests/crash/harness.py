@@ -135,12 +135,22 @@ class Harness:
         """Wait until everything has come to rest."""
         async with self.store() as store:
             state = await judge.settle(store, self.github, timeout_seconds=SETTLE_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_SECONDS):
-                    while self._unswept(state):
-                        await asyncio.sleep(judge.LOOK_SECONDS)
-                        state = await store.read(judge.read)
+            return await self._swept(store, state)
+
+    async def sweep(self, state: judge.State) -> judge.State:
+        """Start once more where something past its retention is left: one that found no job at all trusts no log."""
+        if not self._unswept(state):
             return state
+        async with self.serving(is_armed=False), self.store() as store:
+            return await self._swept(store, state)
+
+    async def _swept(self, store: Store, state: judge.State) -> judge.State:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SWEEP_SECONDS):
+                while self._unswept(state):
+                    await asyncio.sleep(judge.LOOK_SECONDS)
+                    state = await store.read(judge.read)
+        return state
 
     @contextlib.asynccontextmanager
     async def store(self) -> AsyncIterator[Store]:
@@ -195,7 +205,10 @@ class Harness:
     def _unswept(self, state: judge.State) -> list[str]:
         if self._old is None:
             return []
-        return ["a build is there past its retention"] if self._old.id in {one.id for one in state.builds} else []
+        found = ["a build is there past its retention"] if self._old.id in {one.id for one in state.builds} else []
+        known = {one.id for one in state.jobs}
+        left = [path.name for path in (self.data_dir / "logs").rglob("*") if path.is_file() and path.stem not in known]
+        return [*found, *(f"{name} is a log of nobody" for name in left)]
 
 
 def _write_old(connection: Connection, new: outcome.NewBuild, *, at: datetime) -> None:

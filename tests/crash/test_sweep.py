@@ -111,7 +111,7 @@ async def test_f4_f5_f7_f83_a_service_that_meets_a_failpoint_loses_nothing_and_d
         except TimeoutError as error:
             found = [str(error)]
         else:
-            found = stage.verdict(state, expected)
+            found = stage.verdict(await stage.sweep(state), expected)
     request.node.user_properties.append(
         ("crash", [case.point, case.action.value, case.database, case.scenario, len(found)])
     )
