@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 import bot
-from bot import errors, identity, telemetry
+from bot import errors, identity, ledger, telemetry
 from bot import web as pages
 from bot.builds import commands
 from bot.events import retrying
@@ -25,7 +25,7 @@ from bot.logs import LogStore
 from bot.model import job
 from bot.replica import Replica
 from bot.settings import Settings
-from bot.store import Store, builds, checks, deliveries, pauses
+from bot.store import Store, builds, deliveries, pauses
 from bot.webhooks import door, inbox
 from bot.work import Work
 
@@ -277,7 +277,7 @@ class Service:
         counts = await self._store.read(builds.count_jobs_by_state)
         for state in set(job.State) - job.FINAL:
             self._metrics.jobs_active.labels(state).set(counts.get(state, 0))
-        self._metrics.checks_stale.set(await self._store.read(checks.count_stale))
+        await ledger.measure(self._store, self._metrics, now=self._replica.now())
 
     async def _replay(self, delivery_id: str) -> None:
         await self._store.write(deliveries.replay, delivery_id)

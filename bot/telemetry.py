@@ -137,6 +137,9 @@ class Metrics:
         self.checks_stale = self._gauge("outbox_depth", "Checks that GitHub does not show as they should be.")
         self.check_attempts = self._counter("outbox_attempts_total", "Attempts to send a check.", "outcome")
         self.github_requests = self._counter("github_requests_total", "Calls to GitHub.", "method", "status_class")
+        self.github_points = self._counter("github_points_total", "Points of GitHub's limits spent.", "class")
+        self.oldest_stale = self._gauge("outbox_oldest_seconds", "Age of the oldest change that GitHub does not show.")
+        self.blocked = self._gauge("installations_blocked", "Installations that GitHub asked to wait.")
         self.log_bytes = self._counter("log_bytes_total", "Bytes of job logs stored.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from bot import engines, events, telemetry
+from bot import engines, events, ledger, telemetry
 from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper
 from bot.checks import reporter, restoring
 from bot.engines import contract
@@ -38,12 +38,14 @@ class Work:
     ) -> None:
         assert settings.app_id is not None
         assert settings.private_key is not None
+        self._ledger = ledger.Ledger(store, now=replica.now)
         self._github = GitHub(
             api_url=settings.github_api_url,
             github_url=settings.github_url,
             app_id=settings.app_id,
             private_key=settings.private_key.get_secret_value(),
             metrics=metrics,
+            ledger=self._ledger,
         )
         self._engine: contract.Engine = engines.load(
             settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
@@ -120,6 +122,7 @@ class Work:
 
     async def open(self) -> None:
         """Open the connections to GitHub and the engine."""
+        await self._ledger.look()
         await self._github.open()
         await self._engine.open()
 
@@ -135,6 +138,7 @@ class Work:
             group.create_task(self.dispatcher.run(), name="dispatcher")
             group.create_task(self.scheduler.run(), name="scheduler")
             group.create_task(self._reporter.run(), name="reporter")
+            group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
             group.create_task(self._sweeper.run(), name="sweeper")
             group.create_task(self._recovery.run(), name="recovery")
@@ -146,6 +150,7 @@ class Work:
             (hints.Word.DELIVERIES, self.dispatcher.wake),
             (hints.Word.JOBS, self.scheduler.wake),
             (hints.Word.CHECKS, self._reporter.wake),
+            (hints.Word.BUDGETS, self._ledger.wake),
         ):
             if word in (known, "*"):
                 wake()

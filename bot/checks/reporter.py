@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, failpoint, hint, telemetry
+from bot import errors, failpoint, hint, ramp, telemetry
 from bot.checks import render, sending, writing
 from bot.github import GitHub
 from bot.logs import LogStore, failure
@@ -70,6 +70,7 @@ class Reporter:
         self._visible_after = visible_after
         self._under_way: set[asyncio.Task[None]] = set()
         self._hint = hint.Hint()
+        self._ramp = ramp.Ramp(MAX_SIDE_BY_SIDE)
 
     def wake(self) -> None:
         """Hint that there is something to do."""
@@ -99,7 +100,7 @@ class Reporter:
         return min(LOOK_SECONDS, max(0.05, (due_at - self._now()).total_seconds()))
 
     async def _report_stale(self, group: asyncio.TaskGroup) -> datetime | None:
-        free = MAX_SIDE_BY_SIDE - len(self._under_way)
+        free = self._ramp.width - len(self._under_way)
         if free <= 0:
             return None
         now = self._now()
@@ -141,6 +142,7 @@ class Reporter:
             await failpoint.pause("outbox.after_http_before_mark")
         except Exception as error:
             return await self._after(claimed, error)
+        self._ramp.went_well()
         await patience.write(
             self._store,
             checks.acknowledge,
@@ -192,6 +194,8 @@ class Reporter:
             _log.warning("A check run is gone.", action="send_check", error=str(error))
             await patience.write(self._store, checks.forget, claimed, now=now)
             return "gone"
+        if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
+            self._ramp.went_badly()
         verdict = sending.decide(error, claimed, now=now)
         if verdict.is_unexpected:
             _log.error("A check could not be sent.", action="send_check", exc_info=error)
@@ -218,7 +222,7 @@ def _claim(
     connection: Connection, *, now: datetime, owner: str, limit: int
 ) -> tuple[list[check.Check], datetime | None]:
     claimed = checks.claim_stale(connection, now=now, owner=owner, lease=LEASE, limit=limit)
-    return claimed, checks.next_due_at(connection)
+    return claimed, checks.next_due_at(connection, now=now)
 
 
 def _subject(connection: Connection, claimed: check.Check) -> _Subject:

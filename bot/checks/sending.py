@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import errors
+from bot import errors, ramp
 from bot.model import check
 
 _LONGEST_PAUSE = timedelta(minutes=5)
@@ -15,8 +15,6 @@ _OWNERS_PAUSE = timedelta(hours=1)
 MAX_ATTEMPTS = 10
 #: What was made a moment ago may not be known everywhere at GitHub; so often it is asked for.
 LOST_ATTEMPTS = 3
-#: Of a pause, at most this part is added, so that what failed together does not come back together.
-_JITTER = 0.25
 
 
 class NotYet(errors.BuildhookError):
@@ -88,5 +86,4 @@ def _growing(claimed: check.Check, longest: timedelta) -> timedelta:
 
 def _spread(claimed: check.Check, longest: timedelta) -> timedelta:
     """The growing pause and a part of it that differs from check to check."""
-    part = (claimed.id * 2_654_435_761 % 2**32) / 2**32
-    return _growing(claimed, longest) * (1 + _JITTER * part)
+    return ramp.spread(_growing(claimed, longest), claimed.id)

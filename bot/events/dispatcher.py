@@ -14,12 +14,12 @@ import msgspec
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
-from bot import errors, failpoint, hint, telemetry
+from bot import errors, failpoint, hint, ramp, telemetry
 from bot.events import retrying
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.model import delivery, outcome
-from bot.store import Store, deliveries, outcomes, patience
+from bot.store import Store, budgets, deliveries, outcomes, patience
 
 #: How many deliveries are handled side by side.
 MAX_SIDE_BY_SIDE = 32
@@ -56,6 +56,7 @@ class Dispatcher:
         self._now = now
         self._under_way: set[asyncio.Task[None]] = set()
         self._hint = hint.Hint()
+        self._ramp = ramp.Ramp(MAX_SIDE_BY_SIDE)
 
     def wake(self) -> None:
         """Hint that there is something to do."""
@@ -100,7 +101,7 @@ class Dispatcher:
         return min(LOOK_SECONDS, max(0.01, (due_at - self._now()).total_seconds()))
 
     async def _dispatch_ready(self, group: asyncio.TaskGroup) -> datetime | None:
-        free = MAX_SIDE_BY_SIDE - len(self._under_way)
+        free = self._ramp.width - len(self._under_way)
         if free <= 0:
             return None
         claimed, due_at = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
@@ -134,6 +135,7 @@ class Dispatcher:
             await failpoint.pause("dispatch.after_claim")
             async with asyncio.timeout(HANDLER_TIMEOUT_SECONDS):
                 decided = await self._decide(claimed)
+            self._ramp.went_well()
             return await self._apply(claimed, decided)
         except (errors.LeaseLost, errors.StoreUnavailable):
             raise
@@ -164,6 +166,8 @@ class Dispatcher:
         return str(delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED)
 
     async def _after(self, claimed: delivery.Delivery, error: Exception) -> str:
+        if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
+            self._ramp.went_badly()
         verdict = retrying.decide(error, claimed, now=self._now())
         if verdict.is_unexpected:
             _log.error("A handler failed.", action="handle_delivery", attempts=claimed.attempts, exc_info=error)
@@ -193,7 +197,8 @@ def _claim(
     connection: Connection, *, now: datetime, owner: str, limit: int
 ) -> tuple[list[delivery.Delivery], datetime | None]:
     claimed = deliveries.claim_next(connection, now=now, owner=owner, lease=LEASE, limit=limit)
-    return claimed, deliveries.next_due_at(connection)
+    found = (deliveries.next_due_at(connection, now=now), budgets.next_opening(connection, now=now))
+    return claimed, min((at for at in found if at is not None), default=None)
 
 
 async def _event(claimed: delivery.Delivery) -> sansio.Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot import errors
+from bot import errors, ramp
 from bot.model import delivery
 
 #: Begun this often without an end, a delivery is parked. Counted before handling, so one that kills us counts too.
@@ -62,7 +62,7 @@ def decide(error: Exception, claimed: delivery.Delivery, *, now: datetime) -> Ve
                 return Verdict(text=f"{error} It was tried for {OUTAGE_PATIENCE.total_seconds() / 3600:.0f} hours.")
             # A pause that grows with the time already waited needs no counter.
             pause = min(max(waited / 2, timedelta(seconds=1)), _LONGEST_PAUSE)
-            return Verdict(text=str(error), again_at=now + pause, is_counted=False)
+            return Verdict(text=str(error), again_at=now + ramp.spread(pause, claimed.seq), is_counted=False)
         case errors.Forbidden():
             return Verdict(text=str(error))
         case TimeoutError():

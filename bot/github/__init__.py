@@ -3,7 +3,8 @@
 from bot.github.api import GitHub
 from bot.github.client import Patience
 from bot.github.clock import Clock
+from bot.github.limits import Ledger
 from bot.github.pulls import Pull
 from bot.github.repository import Repository
 
-__all__ = ["Clock", "GitHub", "Patience", "Pull", "Repository"]
+__all__ = ["Clock", "GitHub", "Ledger", "Patience", "Pull", "Repository"]

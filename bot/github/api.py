@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from bot import telemetry
-from bot.github import app_auth, client, contents, deliveries, installations, repositories, tokens, urls
+from bot.github import app_auth, client, contents, deliveries, installations, limits, repositories, tokens, urls
 from bot.github.calls import Calls, InstallationCalls
 from bot.github.clock import Clock
 from bot.github.repository import Repository
@@ -29,8 +29,11 @@ class GitHub:
         metrics: telemetry.Metrics,
         clock: Clock | None = None,
         patience: client.Patience | None = None,
+        ledger: limits.Ledger | None = None,
     ) -> None:
         """`private_key` is PEM; `github_url` is where git and the web pages are, when it cannot be derived.
+
+        `ledger` shares what GitHub limits with other processes.
 
         :raises errors.SettingsError: if a URL or the key is wrong; the text says what to write instead.
         """
@@ -38,7 +41,7 @@ class GitHub:
         self.app_id = app_id
         clock = clock or Clock()
         auth = app_auth.AppAuth(app_id=app_id, private_key=private_key, clock=clock)
-        self._client = client.Client(self.urls, metrics=metrics, clock=clock, patience=patience)
+        self._client = client.Client(self.urls, metrics=metrics, clock=clock, patience=patience, ledger=ledger)
         self._app = app_auth.AppCalls(auth, transport=self._client, clock=clock)
         self._tokens = tokens.Tokens(self._app, clock=clock)
         self._files = contents.FileCache()

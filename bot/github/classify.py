@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from bot import errors, telemetry
+from bot.model import budget
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ T = TypeVar("T")
 #: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
 SHORTEST_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(hours=24)
+#: What a server may say of a limit; nobody's is larger.
+_MOST_TOLD = 1_000_000_000
 _MESSAGE_CHARS = 300
 _ERRORS_SHOWN = 5
 _PERMISSIONS = re.compile(r"[a-z_=,; ]{1,200}\Z")
@@ -107,6 +110,19 @@ def rate_limit_reset(answer: Answer, *, now: datetime) -> datetime | None:
         return None
     github_now = answer.answered_at or now
     return now + _pause(reset - github_now.timestamp(), shortest=timedelta(seconds=1))
+
+
+def told(answer: Answer, *, now: datetime) -> budget.Told | None:
+    """What the headers tell of the primary limit, where they tell all of it."""
+    limit, remaining, reset = (
+        _number(answer.headers.get(f"x-ratelimit-{name}", "")) for name in ("limit", "remaining", "reset")
+    )
+    if limit is None or remaining is None or reset is None:
+        return None
+    left = _pause(reset - (answer.answered_at or now).timestamp(), shortest=timedelta(0))
+    return budget.Told(
+        limit=min(int(limit), _MOST_TOLD), remaining=min(int(remaining), _MOST_TOLD), reset_seconds=left.total_seconds()
+    )
 
 
 def _error(answer: Answer, message: str, said: str, *, now: datetime) -> errors.GitHubError:

@@ -22,6 +22,7 @@ from bot import errors, telemetry
 from bot.github import answers, classify, limits
 from bot.github.clock import Clock
 from bot.github.urls import Urls
+from bot.model import budget
 
 T = TypeVar("T")
 
@@ -98,13 +99,19 @@ class Client:
     """Calls to one GitHub, over one pool of connections."""
 
     def __init__(
-        self, urls: Urls, *, metrics: telemetry.Metrics, clock: Clock | None = None, patience: Patience | None = None
+        self,
+        urls: Urls,
+        *,
+        metrics: telemetry.Metrics,
+        clock: Clock | None = None,
+        patience: Patience | None = None,
+        ledger: limits.Ledger | None = None,
     ) -> None:
         self.urls = urls
         self._metrics = metrics
         self._clock = clock or Clock()
         self._patience = patience or Patience()
-        self._limits = limits.Limits(clock=self._clock)
+        self._limits = limits.Limits(clock=self._clock, ledger=ledger)
         self._answers = answers.Answers(size_bytes=_CACHE_BYTES)
         self._session: aiohttp.ClientSession | None = None
         #: By how much GitHub's clock was ahead of ours at its last answer; negative: behind.
@@ -166,7 +173,11 @@ class Client:
             raise self._limits.limited(call.account, error) from None
         except errors.GitHubUnavailable as error:
             raise _lost(call, error) from None
-        self._limits.succeeded(call.account, reset_at=classify.rate_limit_reset(answer, now=now))
+        self._limits.succeeded(
+            call.account,
+            reset_at=classify.rate_limit_reset(answer, now=now),
+            told=classify.told(answer, now=now),
+        )
         return answer
 
     async def _answered(self, call: Call) -> classify.Answer:
@@ -221,6 +232,10 @@ class Client:
         """One request and its whole answer."""
         started_at = self._clock.now()
         came = await self._send(call, url, headers=headers, content=content)
+        is_read = call.method == "GET"
+        points = budget.READ_POINTS if is_read else budget.WRITE_POINTS
+        self._limits.spent(call.account, points)
+        self._metrics.github_points.labels("read" if is_read else "write").inc(points)
         status_class = "none" if isinstance(came, _Nothing) else f"{came.status // 100}xx"
         self._metrics.github_requests.labels(method=call.method, status_class=status_class).inc()
         if isinstance(came, classify.Answer):

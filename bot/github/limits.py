@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import cachetools
 
 from bot import errors
 from bot.github import classify
 from bot.github.clock import Clock
+from bot.model import budget
 
 _ACCOUNTS_KEPT = 10_000
 _LONGEST_SECONDS = 3600.0
@@ -29,11 +31,28 @@ class _Wait:
     is_secondary: bool
 
 
+class Ledger(Protocol):
+    """Where other processes learn what this one learnt of an account's limits, and this one what they did."""
+
+    def blocked(self, account: str, wait: budget.Wait) -> None:
+        """GitHub asked the account to wait."""
+
+    def spent(self, account: str, points: int) -> None:
+        """A call was made."""
+
+    def went_well(self, account: str, told: budget.Told | None) -> None:
+        """A call went through; what its answer told of the limit."""
+
+    def wait(self, account: str) -> budget.Wait | None:
+        """What is left of a wait that somebody was asked for."""
+
+
 class Limits:
     """What we may not do yet, by account (`app`, or one installation)."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, ledger: Ledger | None = None) -> None:
         self._clock = clock
+        self._ledger = ledger
         self._waits: cachetools.LRUCache[str, _Wait] = cachetools.LRUCache(_ACCOUNTS_KEPT)
 
     def check(self, account: str) -> None:
@@ -44,12 +63,24 @@ class Limits:
         wait = self._waits.get(account)
         if wait is not None and wait.until_seconds > self._clock.monotonic():
             raise self._error(wait)
+        shared = self._ledger.wait(account) if self._ledger is not None else None
+        if shared is not None:
+            retry_at = self._clock.now() + timedelta(seconds=shared.seconds)
+            raise errors.RateLimited(shared.text, status=403, retry_at=retry_at, is_secondary=shared.is_secondary)
 
-    def succeeded(self, account: str, *, reset_at: datetime | None) -> None:
+    def spent(self, account: str, points: int) -> None:
+        """A call is made."""
+        if self._ledger is not None:
+            self._ledger.spent(account, points)
+
+    def succeeded(self, account: str, *, reset_at: datetime | None, told: budget.Told | None = None) -> None:
         """A call went through; `reset_at` is given when it was the last one that the limit allows."""
+        if self._ledger is not None:
+            self._ledger.went_well(account, told)
         if reset_at is not None:
             text = f"The rate limit of {account} is used up: no call is made before GitHub resets it."
             self._waits[account] = self._wait(reset_at, text=text, status=403)
+            self._share(account)
         elif account in self._waits and self._waits[account].until_seconds <= self._clock.monotonic():
             del self._waits[account]
 
@@ -69,7 +100,17 @@ class Limits:
         if known is not None and known.until_seconds > wait.until_seconds:
             wait = known
         self._waits[account] = wait
+        self._share(account)
         return self._error(wait)
+
+    def _share(self, account: str) -> None:
+        if self._ledger is not None:
+            wait = self._waits[account]
+            left = wait.until_seconds - self._clock.monotonic()
+            self._ledger.blocked(
+                account,
+                budget.Wait(seconds=left, text=wait.text, is_secondary=wait.is_secondary, streak=wait.streak),
+            )
 
     def _wait(self, retry_at: datetime, *, text: str, status: int, streak: int = 0) -> _Wait:
         seconds = (retry_at - self._clock.now()).total_seconds()

@@ -13,14 +13,17 @@ from sqlalchemy.engine import Connection, Row
 from bot import errors
 from bot.model import build, check, job
 from bot.pipelines import plan
-from bot.store import hints, owners
+from bot.store import budgets, hints, owners
 from bot.store.columns import Instant
+from bot.store.schema import builds
 from bot.store.schema import checks as table
 
 #: The check run that always exists, and the only one to require.
 AGGREGATE = plan.CHECK_NAME
 #: How long a new job may take to start before its check is shown as queued: most start at once, which saves a call.
 START_GRACE = timedelta(milliseconds=250)
+#: How long progress of a check follows on what was sent of it before, at the least.
+PROGRESS_PAUSE = timedelta(seconds=2)
 _IS_STALE = table.c.reported_version < table.c.desired_version
 
 
@@ -88,31 +91,76 @@ def resume(connection: Connection, *, installation_id: int) -> None:
 _older = table.alias("older")
 _newer = table.alias("newer")
 _now = sa.bindparam("now", type_=Instant())
-_IS_HELD_BACK = sa.exists().where(
-    _older.c.repository_id == table.c.repository_id,
-    _older.c.head_sha == table.c.head_sha,
-    _older.c.name == table.c.name,
+
+
+def _is_there(other: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether another generation of the same slot meets the conditions.
+
+    Not `EXISTS`: a database that knows little of the table yet would join all stale rows with all others for it.
+    """
+    is_same_slot = (
+        other.c.repository_id == table.c.repository_id,
+        other.c.head_sha == table.c.head_sha,
+        other.c.name == table.c.name,
+    )
+    return sa.select(sa.func.min(other.c.id)).where(*is_same_slot, *conditions).scalar_subquery().is_not(None)
+
+
+_IS_HELD_BACK = _is_there(
+    _older,
     _older.c.generation < table.c.generation,
     # One that is there already can only be updated, and that leaves the newest run of a name what it is.
     _older.c.github_id.is_(None),
     sa.or_(_older.c.reported_version < _older.c.desired_version, owners.is_held(_older)),
 )
-_HAS_NEWER = sa.exists().where(
-    _newer.c.repository_id == table.c.repository_id,
-    _newer.c.head_sha == table.c.head_sha,
-    _newer.c.name == table.c.name,
-    _newer.c.generation > table.c.generation,
+_HAS_NEWER = _is_there(_newer, _newer.c.generation > table.c.generation)
+#: Conclusions go first, then what GitHub does not show at all, then progress.
+_PRIORITY = sa.case((table.c.is_conclusion, 0), (table.c.github_id.is_(None), 1), else_=2)
+_IS_DUE = sa.and_(
+    _IS_STALE,
+    sa.or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= _now),
+    owners.is_free(table),
 )
+#: Progress that comes soon after something else becomes one with what follows.
+_IS_PROGRESS_DUE = sa.and_(
+    sa.or_(table.c.sent_at.is_(None), table.c.sent_at <= sa.bindparam("progress_since", type_=Instant())),
+    budgets.is_easy(table),
+)
+_READY = (
+    sa.select(
+        table.c.id,
+        table.c.installation_id,
+        _PRIORITY.label("priority"),
+        sa.func.row_number().over(partition_by=(table.c.repository_id, _PRIORITY), order_by=table.c.id).label("place"),
+    )
+    .where(
+        _IS_DUE,
+        budgets.is_open(table),
+        budgets.is_quiet(table),
+        sa.or_(_PRIORITY < 2, _IS_PROGRESS_DUE),
+        ~_IS_HELD_BACK,
+    )
+    .subquery("ready")
+)
+# In turn: the first of each repository, then the second; and so for the installations among each other.
+_TURN = sa.func.row_number().over(
+    partition_by=(_READY.c.installation_id, _READY.c.priority), order_by=(_READY.c.place, _READY.c.id)
+)
+_RANKED = sa.select(_READY.c.id, _READY.c.priority, _TURN.label("turn")).subquery("ranked")
+# The locks of other replicas are passed over, so of what is first somewhat more is looked at.
+_FIRST = (
+    sa.select(_RANKED)
+    .order_by(_RANKED.c.priority, _RANKED.c.turn, _RANKED.c.id)
+    .limit(sa.bindparam("looked_at", type_=sa.Integer()))
+    .subquery("first")
+)
+_LOOKED_AT_MORE = 64
 # Made once: making them takes longer than running them.
 _CLAIMABLE = (
     sa.select(table)
-    .where(
-        _IS_STALE,
-        sa.or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= _now),
-        owners.is_free(table),
-        ~_IS_HELD_BACK,
-    )
-    .order_by(table.c.id)
+    .join(_FIRST, _FIRST.c.id == table.c.id)
+    .where(_IS_DUE)
+    .order_by(_FIRST.c.priority, _FIRST.c.turn, table.c.id)
     .limit(sa.bindparam("most", type_=sa.Integer()))
     # Of two replicas that look at once, each gets other rows.
     .with_for_update(skip_locked=True, of=table)
@@ -133,13 +181,20 @@ _CLAIM = (
         create_begun_at=sa.case((table.c.github_id.is_(None), _now), else_=table.c.create_begun_at),
     )
 )
-_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE)
+_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE, table.c.next_attempt_at > _now)
+_LAST_SENT_AT = sa.select(sa.func.min(table.c.sent_at)).where(
+    _IS_STALE, table.c.sent_at > sa.bindparam("progress_since", type_=Instant())
+)
+_OLDEST = sa.select(sa.func.min(builds.c.created_at)).join(table, table.c.build_id == builds.c.id).where(_IS_STALE)
 
 
 def claim_stale(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
 ) -> list[check.Check]:
-    """Claim the oldest checks that have to be sent.
+    """Claim checks that have to be sent: conclusions, then those that GitHub never saw, then progress.
+
+    Within these the oldest first, in turn between repositories and between installations. Nothing of an installation
+    that has to wait is claimed, and of one that spends much no progress.
 
     Of one slot (repository id, head SHA, name) the older generation is settled first; one that GitHub never saw is
     dropped as soon as a newer one exists, because a generation is never made after a newer one was.
@@ -148,7 +203,9 @@ def claim_stale(
     returned has it as it was before, which tells whether an earlier attempt may have made one.
     """
     connection.execute(_DROP_UNSEEN)
-    found = [_from_row(row) for row in connection.execute(_CLAIMABLE, {"now": now, "most": limit})]
+    instants = {"now": now, "minute_ago": now - budgets.MINUTE, "progress_since": now - PROGRESS_PAUSE}
+    counts = {"most": limit, "looked_at": limit + _LOOKED_AT_MORE}
+    found = [_from_row(row) for row in connection.execute(_CLAIMABLE, instants | counts)]
     if found:
         ids = [one.id for one in found]
         connection.execute(_CLAIM, {"ids": ids, "owner": owner, "until": now + lease, "now": now})
@@ -290,15 +347,24 @@ def send_again(connection: Connection, seen: check.Check) -> bool:
     return written.rowcount == 1
 
 
-def next_due_at(connection: Connection) -> datetime | None:
-    """When the next check that waits will be due."""
-    found: datetime | None = connection.execute(_NEXT_DUE_AT).scalar_one()
-    return found
+def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
+    """When the next check that waits will be due, or the next installation that waits may make calls."""
+    due_at: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
+    sent_at: datetime | None = connection.execute(_LAST_SENT_AT, {"progress_since": now - PROGRESS_PAUSE}).scalar_one()
+    progress_at = sent_at + PROGRESS_PAUSE if sent_at is not None else None
+    found = (due_at, progress_at, budgets.next_opening(connection, now=now))
+    return min((at for at in found if at is not None), default=None)
 
 
 def count_stale(connection: Connection) -> int:
     """How many checks GitHub does not show as they should be."""
     return connection.execute(sa.select(sa.func.count()).where(_IS_STALE)).scalar_one()
+
+
+def oldest_stale_at(connection: Connection) -> datetime | None:
+    """When the oldest build was made of which GitHub does not show all as it should."""
+    found: datetime | None = connection.execute(_OLDEST).scalar_one()
+    return found
 
 
 def _from_row(row: Row[Any]) -> check.Check:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors, failpoint
 from bot.model import delivery
-from bot.store import hints, owners
+from bot.store import budgets, hints, owners
 from bot.store.columns import Instant
 from bot.store.schema import deliveries as table
 
@@ -173,7 +173,7 @@ _IS_DUE = sa.or_(
 # Made once: making them takes longer than running them. Of two replicas that look at once, each gets other rows.
 _CLAIMABLE = (
     sa.select(table.c.seq)
-    .where(_UNFINISHED, ~_IS_HELD_BACK, ~_IS_IN_WORK)
+    .where(_UNFINISHED, ~_IS_HELD_BACK, ~_IS_IN_WORK, budgets.may_be_handled(table))
     .order_by(table.c.seq)
     .limit(sa.bindparam("most", type_=sa.Integer()))
     .with_for_update(skip_locked=True, of=table)
@@ -217,7 +217,7 @@ _CLAIM = (
 )
 _CLAIMED = sa.select(table).where(table.c.seq.in_(sa.bindparam("seqs", expanding=True))).order_by(table.c.seq)
 _NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(
-    _UNFINISHED, table.c.state == delivery.State.RETRYING
+    _UNFINISHED, table.c.state == delivery.State.RETRYING, table.c.next_attempt_at > _now
 )
 
 
@@ -366,9 +366,9 @@ def backlog(connection: Connection) -> Backlog:
     return Backlog(rows=row[0], size_bytes=row[1], oldest_received_at=row[2])
 
 
-def next_due_at(connection: Connection) -> datetime | None:
+def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next delivery that waits will be due."""
-    found: datetime | None = connection.execute(_NEXT_DUE_AT).scalar_one()
+    found: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
     return found
 
 

@@ -19,6 +19,7 @@ class Word(enum.StrEnum):
     DELIVERIES = "deliveries"
     JOBS = "jobs"
     CHECKS = "checks"
+    BUDGETS = "budgets"
 
 
 _NOTIFY = sa.select(sa.func.pg_notify(CHANNEL, sa.bindparam("word", type_=sa.Text)))

@@ -20,6 +20,12 @@ def find(connection: Connection, installation_id: int) -> build.Installation | N
     return None if row is None else build.Installation(**row._mapping)
 
 
+def list_all(connection: Connection) -> list[build.Installation]:
+    """The installations that were heard of and not deleted."""
+    query = sa.select(table).where(table.c.state != _DELETED).order_by(table.c.id)
+    return [build.Installation(**row._mapping) for row in connection.execute(query)]
+
+
 def list_deleted(connection: Connection) -> list[build.Installation]:
     """The installations that were deleted and whose account has no other one that is not."""
     other = table.alias("other")

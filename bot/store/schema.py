@@ -176,6 +176,7 @@ checks = Table(
     Index("ix_checks_stale", "id", sqlite_where=_STALE, postgresql_where=_STALE),
     Index("ix_checks_build_id", "build_id"),
     Index("ix_checks_github_id", "github_id"),
+    Index("ix_checks_sent_at", "sent_at"),
 )
 
 pulls = Table(

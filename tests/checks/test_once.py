@@ -106,6 +106,7 @@ async def test_f6_each_annotation_is_there_once_although_the_answer_was_lost(
 async def test_what_changes_between_claim_and_sending_is_sent_once(desk: Desk) -> None:
     made = await desk.create(factories.make_plan())
     await desk.report()
+    desk.advance(2)
     await desk.move(made, job.State.STARTING)
     (claimed,) = await desk.claim()
     await _fail_with_annotations(desk, made)
@@ -119,6 +120,7 @@ async def test_f37_a_token_that_ended_early_is_renewed_once_and_a_refusal_that_s
     made = await desk.create(factories.make_plan())
     await desk.report()
     desk.simulator.faults.add(path="/check-runs", status=401, body={"message": "Bad credentials"})
+    desk.advance(2)
     await desk.move(made, job.State.STARTING)
     await desk.report()
     assert [one.status for one in desk.shown()] == ["in_progress"]

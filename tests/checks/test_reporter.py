@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.checks.conftest import Desk
 async def test_a_check_is_created_once_and_then_updated(desk: Desk) -> None:
     made = await desk.create(factories.make_plan())
     await desk.report()
+    desk.advance(2)
     await desk.move(made, job.State.STARTING)
     await desk.report()
     await desk.move(made, job.State.PASSED)
@@ -155,7 +157,7 @@ async def test_the_first_failures_last_lines_and_places_are_shown(desk: Desk) ->
 
 
 async def test_a_job_that_starts_at_once_is_never_shown_as_queued(desk: Desk) -> None:
-    made = await desk.create(factories.make_plan(), created_at=clock.now())
+    made = await desk.create(factories.make_plan(), created_at=clock.now() + timedelta(minutes=1))
     await desk.report()
     assert desk.shown() == []
     await desk.move(made, job.State.STARTING)

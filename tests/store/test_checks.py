@@ -19,6 +19,8 @@ from tests.factories import NOW, REPOSITORY_ID, make_build, make_job, make_new_b
 from tests.store import database
 
 MINUTE = timedelta(minutes=1)
+#: Progress follows on what was sent at NOW.
+LATER = NOW + checks.PROGRESS_PAUSE
 
 
 def _insert(connection: sa.Connection, *names: str, **changes: Any) -> build.Build:
@@ -85,7 +87,7 @@ def test_an_acknowledged_check_is_not_sent_again_until_it_changes(connection: sa
     assert (stored.is_stale, stored.attempts, stored.reported_at) == (False, 0, None)
     assert (_claim(connection), checks.count_stale(connection)) == ([], 0)
     checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
-    (again,) = _claim(connection)
+    (again,) = _claim(connection, now=LATER)
     _acknowledge(connection, again)
     (stored,) = checks.list_of_build(connection, made.id)
     assert (stored.reported_status, stored.reported_at, stored.reported_version) == ("completed", NOW, 2)
@@ -98,7 +100,7 @@ def test_a_change_while_it_is_sent_is_sent_next(connection: sa.Connection) -> No
     checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
     assert _claim(connection) == []
     _acknowledge(connection, claimed)
-    (again,) = _claim(connection)
+    (again,) = _claim(connection, now=LATER)
     assert (again.desired_version, again.reported_version) == (3, 1)
 
 
@@ -116,7 +118,7 @@ def test_a_failed_attempt_is_due_at_its_time_and_a_change_makes_it_due_at_once(c
     made = _insert(connection)
     (claimed,) = _claim(connection)
     checks.fail(connection, claimed, error="GitHub is away.", next_attempt_at=NOW + MINUTE)
-    assert (checks.next_due_at(connection), checks.count_stale(connection)) == (NOW + MINUTE, 1)
+    assert (checks.next_due_at(connection, now=NOW), checks.count_stale(connection)) == (NOW + MINUTE, 1)
     assert _claim(connection, now=NOW + MINUTE - timedelta(microseconds=1)) == []
     (again,) = _claim(connection, now=NOW + MINUTE)
     assert (again.attempts, again.error) == (2, "GitHub is away.")
@@ -269,7 +271,7 @@ def test_an_older_run_that_github_shows_is_still_brought_to_its_end(connection: 
     (newer,) = _claim(connection)
     _acknowledge(connection, newer)
     checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False)
-    (again,) = _claim(connection)
+    (again,) = _claim(connection, now=LATER)
     assert (again.build_id, again.github_id) == (older.id, claimed.id + 1000)
 
 

@@ -108,11 +108,11 @@ def test_one_that_waits_for_its_next_attempt_holds_the_later_ones_back_and_a_par
 def test_an_attempt_is_due_at_its_time_and_not_before(connection: sa.Connection) -> None:
     claimed = _claim_one(connection)
     deliveries.fail(connection, claimed, error="no", next_attempt_at=NOW + MINUTE)
-    assert deliveries.next_due_at(connection) == NOW + MINUTE
+    assert deliveries.next_due_at(connection, now=NOW) == NOW + MINUTE
     assert _claim(connection, now=NOW + MINUTE - timedelta(microseconds=1)) == []
     (again,) = _claim(connection, now=NOW + MINUTE)
     assert (again.attempts, again.next_attempt_at) == (2, None)
-    assert deliveries.next_due_at(connection) is None
+    assert deliveries.next_due_at(connection, now=NOW) is None
 
 
 def test_one_that_is_put_off_does_not_count_the_attempt(connection: sa.Connection) -> None:

@@ -18,6 +18,7 @@ from bot import store as store_room
 from bot.model import build, delivery, job, outcome
 from bot.store import (
     bookmarks,
+    budgets,
     builds,
     checks,
     deliveries,
@@ -72,7 +73,7 @@ HOSTILE = [
     "0",
     "",
 ]
-ROOMS = (bookmarks, builds, checks, deliveries, installations, jobs, leases, outcomes, pulls, replicas)
+ROOMS = (bookmarks, budgets, builds, checks, deliveries, installations, jobs, leases, outcomes, pulls, replicas)
 
 _Call = Callable[[sa.Connection, str], Any]
 
@@ -262,7 +263,7 @@ def test_t115_hostile_owners_reasons_and_errors_are_stored_as_they_are(connectio
     (check,) = checks.claim_stale(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
     assert check.error == text
     checks.acknowledge(connection, check, version=0, github_id=5, status=text[:16], now=NOW)
-    (check,) = checks.claim_stale(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    (check,) = checks.claim_stale(connection, now=NOW + MINUTE, owner=text, lease=MINUTE, limit=1)
     assert check.reported_status == text[:16]
     checks.give_up(connection, check, error=text)
     (claimed,) = jobs.claim_ready(connection, now=NOW, owner=text, lease=MINUTE, limit=1)

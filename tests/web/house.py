@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection
 from bot import telemetry
 from bot import web as dashboard
 from bot.logs import LogStore
-from bot.model import build, delivery, job, outcome
-from bot.store import Store, builds, checks, deliveries, jobs, outcomes
+from bot.model import budget, build, delivery, job, outcome
+from bot.store import Store, budgets, builds, checks, deliveries, installations, jobs, outcomes
 from tests import factories
 
 #: What a browser says.
@@ -203,7 +203,10 @@ async def fill_with(house: House, text: str) -> list[str]:
     await house.store.write(checks.fail, claimed[0], error=text, next_attempt_at=house.now)
     parked = await house.add_delivery(ordering_key=text)
     await house.handle(parked, error=text)
+    await house.store.write(installations.save, factories.make_installation(account=text))
+    wait = budget.Wait(seconds=60, text=text)
+    await house.store.write(budgets.block, factories.INSTALLATION_ID, wait, now=house.now)
     return [
-        *("/", "/deliveries", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
+        *("/", "/deliveries", "/budget", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),
     ]

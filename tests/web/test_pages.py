@@ -16,8 +16,8 @@ import jinja2.meta
 import pytest
 
 from bot import web as dashboard
-from bot.model import build, check, delivery, job, outcome
-from bot.store import checks, deliveries
+from bot.model import budget, build, check, delivery, job, outcome
+from bot.store import budgets, checks, deliveries, installations
 from bot.web import states
 from bot.web.assets import Assets
 from bot.web.page import Page
@@ -465,6 +465,38 @@ async def test_pages_are_whole_documents_with_one_heading_and_a_way_past_the_nav
         ids = re.findall(r'\sid="([^"]+)"', html)
         assert len(ids) == len(set(ids)), path
         assert html.count("<svg") == html.count('aria-hidden="true"')
+
+
+async def test_the_budget_shows_who_waits_why_and_for_what(house: House, client: Client) -> None:
+    assert "No calls yet" in await shown(client, "/budget")
+    await house.store.write(installations.save, factories.make_installation(account="octo"))
+    await house.add_build()
+    await house.add_delivery()
+    told = budget.Told(limit=5000, remaining=4321, reset_seconds=1200)
+    for of in (factories.INSTALLATION_ID, 9):
+        await house.store.write(budgets.spend, of, points=25, told=told, went_well=True, now=house.now)
+    wait = budget.Wait(seconds=60, text=XSS)
+    await house.store.write(budgets.block, factories.INSTALLATION_ID, wait, now=house.now)
+    html = await shown(client, "/budget")
+    text = words(html)
+    for fact in (
+        "4321 of 5000 calls left",
+        "25 of 900 points in this minute",
+        "1 check to report",
+        "deliveries to handle: 1",
+        "GitHub asked to wait until 2026-03-04 05:17:07 UTC",
+        "oldest 10 min ago",
+        "Installation 9",
+    ):
+        assert fact in text
+    assert text.index("octo") < text.index("Installation 9")
+    assert "<script>alert" not in html
+    assert "data-live" in html
+    house.now += timedelta(hours=1)
+    text = words(await shown(client, "/budget"))
+    assert "5000 of 5000 calls left" in text
+    assert "0 of 900 points" in text
+    assert "asked to wait" not in text
 
 
 def test_every_state_has_a_look_and_every_look_a_drawing() -> None:

@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("checks", sa.Column("sent_at", sa.BigInteger(), nullable=True))
     op.add_column("checks", sa.Column("create_begun_at", sa.BigInteger(), nullable=True))
     op.add_column("checks", sa.Column("is_conclusion", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index("ix_checks_sent_at", "checks", ["sent_at"], unique=False)
     # Of these GitHub may hold a check run whose answer never came.
     op.execute("UPDATE checks SET create_begun_at = 0 WHERE github_id IS NULL AND attempts > 0")
     op.create_table(
