@@ -65,7 +65,8 @@ class Words(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """`VARCHAR` with a length, `TEXT` without."""
-        return dialect.type_descriptor(Text() if self.length is None else String(self.length))
+        # Not the dialect's own form of it, which no longer knows of `TEXT`.
+        return Text() if self.length is None else String(self.length)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """The text as it can be kept; what is compared with the column is cut in the same way."""

@@ -523,3 +523,20 @@ def test_a_backup_of_a_newer_version_is_refused(file: Path, field: str, value: o
         contents[field] = value
 
     assert "newer version" in refused(rewritten(file, change=change))
+
+
+async def test_a_paused_database_is_backed_up_and_is_as_old_as_what_it_was_restored_from(
+    file: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(file) as opened:
+        contents = opened.extractfile("backup.json")
+        assert contents is not None
+        made_at = datetime.fromisoformat(json.load(contents)["created_at"])
+    with a_place(tmp_path / "second", "sqlite") as second, a_place(tmp_path / "third", "sqlite") as third:
+        assert (await second.run("restore", str(file)))[0] == 0
+        assert (await second.run("backup", str(tmp_path / "again.tar")))[0] == 0
+        assert (await third.run("restore", str(tmp_path / "again.tar")))[0] == 0
+        async with third.store() as store:
+            pause = await store.read(pauses.find)
+            assert pause is not None
+            assert pause.at == made_at

@@ -8,12 +8,14 @@ import sqlite3
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 
-from bot import errors
+from bot import errors, telemetry
 from bot import web as dashboard
 from bot.model import job
-from bot.web import error_pages
+from bot.web import error_pages, health
 from tests import factories
 from tests.web.conftest import Client
 from tests.web.house import HTML, House
@@ -178,6 +180,23 @@ async def test_readiness_names_each_check(house: House, client: Client, path: st
         "[+]draining ok",
         "not ready",
     ]
+
+
+async def test_readiness_tells_what_the_operator_should_know_although_deliveries_are_taken() -> None:
+    async def note() -> str | None:
+        return "paused: restored from a secret place; comparing with GitHub"
+
+    application = web.Application()
+    readiness = dashboard.Readiness({}, note=note)
+    application.add_routes(health.routes(readiness, metrics=telemetry.Metrics(), refresh=None))
+    async with TestClient(TestServer(application)) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status, (await answer.text()).splitlines()) == (
+            200,
+            ["[+]work paused: restored from a secret place; comparing with GitHub", "[+]draining ok", "ready"],
+        )
+        stranger = await client.get("/readyz", headers={"Host": "example.com"})
+        assert (stranger.status, "[+]work ok: note withheld" in await stranger.text()) == (200, True)
 
 
 async def test_strangers_learn_which_check_failed_but_not_why(house: House, client: Client) -> None:
