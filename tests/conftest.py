@@ -9,6 +9,7 @@ import types
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy
 import structlog
@@ -17,6 +18,10 @@ from blockbuster import BlockBuster
 from bot import telemetry
 from bot.store import Store, upgrade
 from tests import postgresql
+
+# What a machine under load takes for an example says nothing about the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 #: Rooms whose code runs in the service's event loop: a blocking call below one of their frames fails the test.
 _ROOMS_OF_THE_LOOP = ("webhooks", "events", "builds", "checks", "github", "store", "web")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -21,8 +23,11 @@ from bot.events.router import Router
 from bot.model import delivery, outcome
 from bot.store import Store, budgets, deliveries, outcomes, patience
 
-#: How many deliveries are handled side by side.
+#: How many deliveries are handled side by side, and of one repository: while GitHub lets one wait, others go on.
 MAX_SIDE_BY_SIDE = 32
+MAX_OF_ONE = 16
+#: How many deliveries from which nothing follows are settled at once.
+MAX_IDLE = 512
 #: A handler that takes longer has failed; the lease outlives it.
 HANDLER_TIMEOUT_SECONDS = 120.0
 LEASE = timedelta(minutes=5)
@@ -54,7 +59,8 @@ class Dispatcher:
         self._owner = owner
         self._on_applied = on_applied
         self._now = now
-        self._under_way: set[asyncio.Task[None]] = set()
+        #: With the repository that each is about.
+        self._under_way: dict[asyncio.Task[None], int | None] = {}
         self._hint = hint.Hint()
         self._ramp = ramp.Ramp(MAX_SIDE_BY_SIDE)
 
@@ -104,13 +110,31 @@ class Dispatcher:
         free = self._ramp.width - len(self._under_way)
         if free <= 0:
             return None
-        claimed, due_at = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
-        for one in claimed:
+        busy = Counter(self._under_way.values())
+        look = await self._store.write(
+            _look, now=self._now(), owner=self._owner, limit=free, busy=busy, why_idle=self._why_idle
+        )
+        for one in look.claimed:
             task = group.create_task(self.dispatch(one))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            task.add_done_callback(lambda _task: self.wake())
-        return due_at
+            self._under_way[task] = one.repository_id
+            task.add_done_callback(self._forget)
+        self._count_idle(look.idle)
+        return look.due_at
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(task, None)
+        self.wake()
+
+    def _why_idle(self, event: str, action: str | None) -> str | None:
+        return retrying.no_handler(event, action) if self._router.is_idle(event, action) else None
+
+    def _count_idle(self, idle: Counter[str]) -> None:
+        for event, count in idle.items():
+            self._metrics.handled.labels(_label(event), str(delivery.State.IGNORED)).inc(count)
+        if idle:
+            _log.info("Deliveries are ignored.", action="ignore_deliveries", events=dict(idle))
+            # More of them may stand behind.
+            self.wake()
 
     async def dispatch(self, claimed: delivery.Delivery) -> None:
         """Handle one claimed delivery and write what became of it."""
@@ -124,8 +148,7 @@ class Dispatcher:
                 # Its lease runs out, then it is claimed again.
                 _log.error("An outcome could not be written.", action="apply_outcome", error=str(error))
                 state = "not_written"
-            known = claimed.event if claimed.event in retrying.KNOWN_EVENTS else "other"
-            self._metrics.handled.labels(known, state).inc()
+            self._metrics.handled.labels(_label(claimed.event), state).inc()
             self._metrics.handle_seconds.observe(time.perf_counter() - started)
 
     async def _settle(self, claimed: delivery.Delivery) -> str:
@@ -146,7 +169,7 @@ class Dispatcher:
         event = await _event(claimed)
         handlers = self._router.handlers(event)
         if not handlers:
-            return outcome.ignored(retrying.no_handler(claimed))
+            return outcome.ignored(retrying.no_handler(claimed.event, claimed.action))
         decided = [await handler(event, self._context(claimed)) for handler in handlers]
         await failpoint.pause("dispatch.mid_handler")
         return outcome.joined(decided)
@@ -193,12 +216,36 @@ class Dispatcher:
         return str(state)
 
 
-def _claim(
-    connection: Connection, *, now: datetime, owner: str, limit: int
-) -> tuple[list[delivery.Delivery], datetime | None]:
-    claimed = deliveries.claim_next(connection, now=now, owner=owner, lease=LEASE, limit=limit)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What there is to do."""
+
+    claimed: list[delivery.Delivery]
+    #: When the next delivery that waits will be due.
+    due_at: datetime | None
+    #: How many from which nothing follows were settled, by event.
+    idle: Counter[str]
+
+
+def _look(
+    connection: Connection,
+    *,
+    now: datetime,
+    owner: str,
+    limit: int,
+    busy: Mapping[int | None, int],
+    why_idle: Callable[[str, str | None], str | None],
+) -> _Look:
+    idle = deliveries.ignore_idle(connection, why=why_idle, now=now, limit=MAX_IDLE)
+    claimed = deliveries.claim_next(
+        connection, now=now, owner=owner, lease=LEASE, limit=limit, most_each=MAX_OF_ONE, busy=busy
+    )
     found = (deliveries.next_due_at(connection, now=now), budgets.next_opening(connection, now=now))
-    return claimed, min((at for at in found if at is not None), default=None)
+    return _Look(claimed, min((at for at in found if at is not None), default=None), idle)
+
+
+def _label(event: str) -> str:
+    return event if event in retrying.KNOWN_EVENTS else "other"
 
 
 async def _event(claimed: delivery.Delivery) -> sansio.Event:

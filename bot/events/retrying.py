@@ -86,9 +86,9 @@ def never_ended(claimed: delivery.Delivery) -> str:
     return f"{text} Before that: {claimed.error}" if claimed.error else text
 
 
-def no_handler(claimed: delivery.Delivery) -> str:
+def no_handler(event: str, action: str | None) -> str:
     """Why a delivery that nobody handles is ignored."""
-    if claimed.event not in KNOWN_EVENTS:
-        return f"No handler takes `{claimed.event}` events."
-    action = f" with the action `{claimed.action}`" if claimed.action else ""
-    return f"Nothing follows from a `{claimed.event}` event{action}."
+    if event not in KNOWN_EVENTS:
+        return f"No handler takes `{event}` events."
+    told = f" with the action `{action}`" if action else ""
+    return f"Nothing follows from a `{event}` event{told}."

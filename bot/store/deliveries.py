@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,14 +16,10 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors, failpoint
 from bot.model import delivery
-from bot.store import budgets, hints, owners
-from bot.store.columns import Instant
+from bot.store import due, hints
 from bot.store.schema import deliveries as table
 
 _LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
-# Written out, not bound: only then does SQLite see that the partial indexes hold them.
-_UNFINISHED = sa.text("deliveries.state IN ('received', 'handling', 'retrying')")
-_OTHER_UNFINISHED = sa.text("other.state IN ('received', 'handling', 'retrying')")
 
 
 class Put(enum.StrEnum):
@@ -150,109 +147,91 @@ def replay(connection: Connection, guid: str) -> None:
     requeue(connection, row.seq)
 
 
-_other = table.alias("other")
-_now = sa.bindparam("now", type_=Instant())
-_IS_HELD_BACK = sa.exists().where(
-    _other.c.ordering_key == table.c.ordering_key,
-    _other.c.seq < table.c.seq,
-    _OTHER_UNFINISHED,
-)
-# A replayed delivery is older than one that may be in work right now.
-_IS_IN_WORK = sa.exists().where(
-    _other.c.ordering_key == table.c.ordering_key,
-    _other.c.seq > table.c.seq,
-    _OTHER_UNFINISHED,
-    _other.c.state == delivery.State.HANDLING,
-    owners.is_held(_other),
-)
-_IS_DUE = sa.or_(
-    sa.and_(table.c.state == delivery.State.HANDLING, owners.is_free(table)),
-    table.c.state == delivery.State.RECEIVED,
-    sa.and_(table.c.state == delivery.State.RETRYING, table.c.next_attempt_at <= _now),
-)
-# Made once: making them takes longer than running them. Of two replicas that look at once, each gets other rows.
-_CLAIMABLE = (
-    sa.select(table.c.seq)
-    .where(_UNFINISHED, ~_IS_HELD_BACK, ~_IS_IN_WORK, budgets.may_be_handled(table))
-    .order_by(table.c.seq)
-    .limit(sa.bindparam("most", type_=sa.Integer()))
-    .with_for_update(skip_locked=True, of=table)
-)
-_DUE = _CLAIMABLE.where(_IS_DUE)
-_DUE_OF_REPOSITORY = _DUE.where(table.c.repository_id == sa.bindparam("repository_id", type_=sa.BigInteger()))
-_DUE_OF_NONE = _DUE.where(table.c.repository_id.is_(None))
-_SUSPECT = _CLAIMABLE.where(
-    table.c.state == delivery.State.RECEIVED,
-    table.c.attempts >= sa.bindparam("min_attempts", type_=sa.Integer()),
-)
-
-
-def _waiting_repositories() -> sa.Select[Any]:
-    """The repositories with unfinished deliveries: one step in the index for each, however many it has."""
-    first = sa.select(sa.func.min(table.c.repository_id).label("id")).where(_UNFINISHED)
-    found = first.cte("waiting", recursive=True)
-    following = sa.select(
-        sa.select(sa.func.min(table.c.repository_id))
-        .where(_UNFINISHED, table.c.repository_id > found.c.id)
-        .scalar_subquery()
-    ).where(found.c.id.is_not(None))
-    whole = found.union_all(following)
-    return sa.select(whole.c.id).where(whole.c.id.is_not(None)).limit(_MOST_REPOSITORIES)
-
-
-#: Of so many repositories the oldest deliveries are looked at in one claim.
-_MOST_REPOSITORIES = 256
-_WAITING_REPOSITORIES: sa.Select[Any] = _waiting_repositories()
-_CLAIM = (
-    sa.update(table)
-    .where(table.c.seq.in_(sa.bindparam("seqs", expanding=True)))
-    .values(
-        state=delivery.State.HANDLING,
-        attempts=table.c.attempts + 1,
-        epoch=table.c.epoch + 1,
-        lease_owner=sa.bindparam("owner"),
-        lease_until=sa.bindparam("until", type_=Instant()),
-        next_attempt_at=None,
-    )
-)
-_CLAIMED = sa.select(table).where(table.c.seq.in_(sa.bindparam("seqs", expanding=True))).order_by(table.c.seq)
-_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(
-    _UNFINISHED, table.c.state == delivery.State.RETRYING, table.c.next_attempt_at > _now
-)
-
-
 def claim_next(
-    connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
+    connection: Connection,
+    *,
+    now: datetime,
+    owner: str,
+    lease: timedelta,
+    limit: int,
+    most_each: int | None = None,
+    busy: Mapping[int | None, int] | None = None,
 ) -> list[delivery.Delivery]:
     """Claim the oldest deliveries that are due and that no earlier one with the same ordering key holds back.
 
     Where several repositories wait each gets its share, so that a noisy one does not delay the others.
 
     The attempt is counted here, before anybody handles it: a delivery that kills the process is parked in the end.
+
+    :param most_each: so many of one repository may be in work at once.
+    :param busy: how many of each are in work already.
     """
-    waiting: list[int] = [row.id for row in connection.execute(_WAITING_REPOSITORIES)]
+    in_work = busy or {}
+
+    def most(repository_id: int | None) -> int:
+        return limit if most_each is None else max(0, min(limit, most_each - in_work.get(repository_id, 0)))
+
+    waiting: list[int] = [row.id for row in connection.execute(due.WAITING_REPOSITORIES)]
     if len(waiting) <= 1:
-        found = connection.execute(_DUE, {"now": now, "most": limit}).scalars()
-        return _claim(connection, list(found), owner=owner, until=now + lease)
-    return _claim(connection, _shared_out(connection, waiting, now=now, limit=limit), owner=owner, until=now + lease)
+        allowed = most(waiting[0] if waiting else None)
+        found = list(connection.execute(due.DUE, {"now": now, "most": allowed}).scalars())
+    else:
+        found = _shared_out(connection, {one: most(one) for one in (None, *waiting)}, now=now)[:limit]
+    return _claim(connection, found, owner=owner, until=now + lease)
 
 
-def _shared_out(connection: Connection, waiting: list[int], *, now: datetime, limit: int) -> list[int]:
-    """As many due deliveries of each repository in turn, the oldest first."""
-    of_none: list[int] = list(connection.execute(_DUE_OF_NONE, {"now": now, "most": limit}).scalars())
-    found = [of_none]
-    for repository_id in waiting:
-        due = connection.execute(_DUE_OF_REPOSITORY, {"now": now, "most": limit, "repository_id": repository_id})
-        found.append(list(due.scalars()))
-    in_turn = sorted((place, seq) for of_one in found for place, seq in enumerate(of_one))
-    return [seq for _, seq in in_turn[:limit]]
+def _shared_out(connection: Connection, most: Mapping[int | None, int], *, now: datetime) -> list[int]:
+    """The due deliveries of each repository in turn, the oldest first, of each at most so many."""
+    found = []
+    for repository_id, allowed in most.items():
+        if allowed > 0 and repository_id is None:
+            found.append(list(connection.execute(due.DUE_OF_NONE, {"now": now, "most": allowed}).scalars()))
+        elif allowed > 0:
+            those = connection.execute(
+                due.DUE_OF_REPOSITORY, {"now": now, "most": allowed, "repository_id": repository_id}
+            )
+            found.append(list(those.scalars()))
+    return [seq for _, seq in sorted((place, seq) for of_one in found for place, seq in enumerate(of_one))]
+
+
+def ignore_idle(
+    connection: Connection, *, why: Callable[[str, str | None], str | None], now: datetime, limit: int
+) -> Counter[str]:
+    """Write the end of those of the oldest deliveries from which nothing follows, all at once.
+
+    :param why: gives the reason for an event and its action, None where something may follow.
+    :return: how many, by event.
+    """
+    idle: dict[str, list[int]] = {}
+    counts: Counter[str] = Counter()
+    for row in connection.execute(due.OLDEST, {"most": limit}):
+        reason = why(row.event, row.action)
+        if reason is not None:
+            idle.setdefault(reason, []).append(row.seq)
+            counts[row.event] += 1
+    for reason, seqs in idle.items():
+        connection.execute(
+            sa.update(table)
+            .where(table.c.seq.in_(seqs))
+            .values(
+                state=delivery.State.IGNORED,
+                reason=reason,
+                error=None,
+                trail=(reason,),
+                handled_at=now,
+                next_attempt_at=None,
+                attempts=table.c.attempts + 1,
+                epoch=table.c.epoch + 1,
+            )
+        )
+    return counts
 
 
 def claim_suspect(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, min_attempts: int
 ) -> delivery.Delivery | None:
     """Claim the oldest delivery whose handling was begun this often without any end, as when the process dies of it."""
-    found = connection.execute(_SUSPECT, {"now": now, "most": 1, "min_attempts": min_attempts}).scalars()
+    found = connection.execute(due.SUSPECT, {"now": now, "most": 1, "min_attempts": min_attempts}).scalars()
     claimed = _claim(connection, list(found), owner=owner, until=now + lease)
     return claimed[0] if claimed else None
 
@@ -260,8 +239,8 @@ def claim_suspect(
 def _claim(connection: Connection, seqs: list[int], *, owner: str, until: datetime) -> list[delivery.Delivery]:
     if not seqs:
         return []
-    connection.execute(_CLAIM, {"seqs": seqs, "owner": owner, "until": until})
-    return [_from_row(row) for row in connection.execute(_CLAIMED, {"seqs": seqs})]
+    connection.execute(due.CLAIM, {"seqs": seqs, "owner": owner, "until": until})
+    return [_from_row(row) for row in connection.execute(due.CLAIMED, {"seqs": seqs})]
 
 
 def release_all(connection: Connection, *, owner: str | None = None) -> int:
@@ -361,14 +340,14 @@ def backlog(connection: Connection) -> Backlog:
     row = connection.execute(
         sa.select(
             sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size_bytes), 0), sa.func.min(table.c.received_at)
-        ).where(_UNFINISHED)
+        ).where(due.UNFINISHED)
     ).one()
     return Backlog(rows=row[0], size_bytes=row[1], oldest_received_at=row[2])
 
 
 def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next delivery that waits will be due."""
-    found: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
+    found: datetime | None = connection.execute(due.NEXT_DUE_AT, {"now": now}).scalar_one()
     return found
 
 
