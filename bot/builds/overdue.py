@@ -45,6 +45,8 @@ class Overdue:
                 await self.settle()
             except errors.StoreUnavailable as error:
                 _log.error("Jobs that hang cannot be ended.", action="settle_overdue", error=str(error))
+            except Exception as error:
+                _log.error("Looking for jobs that hang failed.", action="settle_overdue", exc_info=error)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def settle(self) -> list[job.Job]:

@@ -113,6 +113,9 @@ class Reconciler:
                 await self.reconcile(only=None if is_round else self._waiting.values())
             except errors.BuildhookError as error:
                 _log.warning("GitHub's state cannot be compared.", action="reconcile_state", error=str(error))
+            except Exception as error:
+                # Everything else goes on, and so does this with its next round.
+                _log.error("Comparing GitHub's state failed.", action="reconcile_state", exc_info=error)
             if is_round:
                 next_round_at = time.monotonic() + self._look_seconds
             left_seconds = max(0.0, next_round_at - time.monotonic())

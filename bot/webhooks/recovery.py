@@ -129,6 +129,9 @@ class Recovery:
                 _log.warning("Missing deliveries wait for GitHub.", action="recover_deliveries", error=str(error))
             except errors.BuildhookError as error:
                 _log.warning("Missing deliveries cannot be had.", action="recover_deliveries", error=str(error))
+            except Exception as error:
+                # Deliveries that do come are handled meanwhile.
+                _log.error("Recovering deliveries failed.", action="recover_deliveries", exc_info=error)
             await asyncio.sleep(pause_seconds)
 
     async def recover(self, *, reads_list: bool = True, since: datetime | None = None) -> tuple[Done, ...] | None:
