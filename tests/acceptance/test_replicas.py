@@ -141,3 +141,33 @@ async def test_f77_two_replicas_one_killed_every_two_seconds_lose_nothing_and_do
 ) -> None:
     settings = environments(github, database_url, tmp_path, count=2)
     await push_and_kill(github, settings, tmp_path, pushes=pushes, kills=kills, every_seconds=2.0)
+
+
+@on_postgresql
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_two_replicas_share_the_builds_of_many_pushes(
+    github: Simulator, database_url: str, tmp_path: Path
+) -> None:
+    """And the figures: how fast one is, and two, on the same machine."""
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        repository = await github.create_repository(f"octo/hello-{count}", files=pipeline("echo ok"))
+        settings = environments(github, database_url, folder, count=count)
+        async with cluster.running(settings, folder=folder) as replicas:
+            github.webhook_url = replicas.webhook_url
+            branches = [f"topic-{number}" for number in range(200)]
+            began = time.perf_counter()
+            await github.push_many(repository, branches)
+            heads = [repository.heads[branch] for branch in branches]
+            await asyncio.gather(
+                *(github.wait_for_check(repository, head, conclusion="success", timeout_seconds=280) for head in heads)
+            )
+            seconds = time.perf_counter() - began
+        ran = [
+            sum("A job ended" in line for line in replicas.log(one).read_text().splitlines()) for one in range(count)
+        ]
+        assert sum(ran) == 200
+        assert all(ran)
+        print(f"{count} replicas: 200 pushes in {seconds:.1f} s, {200 / seconds:.1f} builds a second, shared {ran}")  # noqa: T201
