@@ -105,6 +105,8 @@ class Server:
     token: str | None = None
     #: When set, each request is answered with a redirect to there.
     redirect_to: str | None = None
+    #: Below these paths each request is answered with a redirect to there.
+    moved: Mapping[str, str] = field(default_factory=dict)
     #: While not set, answers wait.
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     #: How many packs are still to be cut off in the middle.
@@ -131,6 +133,9 @@ class Server:
         await self.is_open.wait()
         if self.redirect_to is not None:
             raise web.HTTPMovedPermanently(self.redirect_to + request.path_qs)
+        for path, there in self.moved.items():
+            if request.path.startswith(path):
+                raise web.HTTPMovedPermanently(there + request.path_qs)
         if self.token is not None and "Authorization" not in request.headers:
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="git"'})
         status, headers, body = await self._ask_backend(request)

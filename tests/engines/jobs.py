@@ -54,6 +54,7 @@ class Code:
         base_sha: str | None = None,
         trust: build.Trust = UNTRUSTED,
         token: Callable[[], Awaitable[str]] | None = None,
+        locate: Callable[[], Awaitable[str]] | None = None,
         url: str | None = None,
         repository_id: int = 1,
     ) -> contract.Source:
@@ -66,6 +67,7 @@ class Code:
             base_sha=base_sha,
             trust=trust,
             token=token,
+            locate=locate,
         )
 
 

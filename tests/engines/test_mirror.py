@@ -196,6 +196,36 @@ async def test_t42_a_redirect_is_not_followed_and_the_token_stays_with_its_serve
     assert CANARY not in told.log + told.reason
 
 
+@pytest.mark.parametrize("is_gone", [False, True], ids=["redirected", "not found"])
+async def test_f40_a_repository_that_moved_is_fetched_from_where_it_is_by_now(
+    engine: local.Local, code: jobs.Code, is_gone: bool
+) -> None:
+    """Where it is is asked from GitHub's API, never taken from the redirect."""
+    asked = []
+
+    async def locate() -> str:
+        asked.append(True)
+        return code.source().url
+
+    old = code.server.address("octo/old")
+    code.server.moved = {} if is_gone else {"/octo/old": "http://127.0.0.1:1/elsewhere"}
+    told = await jobs.run(engine, jobs.make(code.source(token=canary, url=old, locate=locate), "true"))
+    assert (told.result, asked) == ("passed", [True])
+
+
+async def test_f40_a_repository_that_is_nowhere_else_ends_its_job_with_the_reason(
+    engine: local.Local, code: jobs.Code
+) -> None:
+    old = code.server.address("octo/old")
+
+    async def locate() -> str:
+        return old
+
+    told = await jobs.run(engine, jobs.make(code.source(url=old, locate=locate), "true"))
+    assert told.result == "errored"
+    assert "no such repository" in told.reason
+
+
 async def test_a_private_repository_is_read_with_the_token_and_told_in_words_without(
     engine: local.Local, code: jobs.Code
 ) -> None:

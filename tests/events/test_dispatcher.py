@@ -98,6 +98,68 @@ async def test_deliveries_of_one_key_are_handled_in_order_and_others_side_by_sid
     assert order == ["other", "slow-1", "slow-2"]
 
 
+async def test_f62_one_repository_that_waits_for_github_leaves_places_to_the_others(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher]
+) -> None:
+    router, free, begun = Router(), asyncio.Event(), list[int]()
+
+    @router.register("push")
+    async def pushed(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        repository_id = context.delivery.repository_id or 0
+        begun.append(repository_id)
+        if repository_id == 1:
+            await free.wait()
+        # All that may be in work at once of the one is in work, and another one's came to its end all the same.
+        elif begun.count(1) == dispatcher.MAX_OF_ONE:
+            free.set()
+        return outcome.Outcome(trail=("done",))
+
+    async def come(repository_id: int, count: int) -> None:
+        news = [factories.make_verified_delivery(repository_id=repository_id) for _ in range(count)]
+        await put(store, *(replace(one, ordering_key=one.guid) for one in news))
+
+    await come(1, dispatcher.MAX_SIDE_BY_SIDE * 2)
+    running = asyncio.create_task((dispatching := make(router)).run())
+    while len(begun) < dispatcher.MAX_OF_ONE:
+        await asyncio.sleep(0)
+    await come(2, 1)
+    dispatching.wake()
+    assert {one.state for one in await settled(store)} == {delivery.State.HANDLED}
+    running.cancel()
+    assert begun[: dispatcher.MAX_OF_ONE + 1] == [1] * dispatcher.MAX_OF_ONE + [2]
+
+
+async def test_what_nobody_handles_is_ignored_without_being_read(
+    store: Store, make: Callable[[Router], dispatcher.Dispatcher]
+) -> None:
+    router = Router()
+
+    @router.register("pull_request", action="opened")
+    async def opened(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        return outcome.Outcome(trail=("done",))
+
+    labelled = factories.make_verified_delivery(event="pull_request", action="labeled", body=b"not even JSON")
+    starred = factories.make_verified_delivery(event="star", action="created", ordering_key="b")
+    opening = factories.make_verified_delivery(event="pull_request", action="opened", body=b'{"action":"opened"}')
+    await put(store, labelled, starred, opening)
+    running = asyncio.create_task(make(router).run())
+    found = {(one.event, one.action): (one.state.value, one.reason) for one in await settled(store)}
+    running.cancel()
+    assert found == {
+        ("pull_request", "opened"): ("handled", "done"),
+        ("pull_request", "labeled"): (
+            "ignored",
+            "Nothing follows from a `pull_request` event with the action `labeled`.",
+        ),
+        ("star", "created"): ("ignored", "No handler takes `star` events."),
+    }
+
+
+def test_an_event_and_its_action_alone_say_who_handles_it() -> None:
+    with pytest.raises(ValueError, match="alone"):
+        Router().register("create", ref_type="tag")
+
+
 async def test_a_handler_that_fails_is_tried_again_then_parked_and_a_replay_starts_anew(
     store: Store, make: Callable[[Router], dispatcher.Dispatcher]
 ) -> None:

@@ -57,6 +57,23 @@ async def test_tags_are_listed_with_their_commits(repository: Repository, server
     assert [one.query for one in server.asked("GET")] == [{"per_page": "100", "page": page} for page in ("1", "2")]
 
 
+async def test_a_tag_leads_to_its_commit_whatever_its_name(repository: Repository, server: Server) -> None:
+    text = Reply(raw=SHA.encode(), content_type="application/vnd.github.sha; charset=utf-8")
+    server.on("GET", f"{REPO}/commits/tags/v1/%C3%BC%231%252F", text)
+    assert await repository.get_tag("v1/ü#1%2F") == SHA
+    assert [one.headers["accept"] for one in server.asked("GET")] == ["application/vnd.github.sha"]
+
+
+async def test_a_tag_that_is_not_there_is_none_and_an_odd_answer_is_no_commit(
+    repository: Repository, server: Server
+) -> None:
+    server.on("GET", f"{REPO}/commits/tags/gone", Reply(status=422, data={"message": "No commit found for SHA: gone"}))
+    assert await repository.get_tag("gone") is None
+    server.on("GET", f"{REPO}/commits/tags/odd", Reply(raw=b"<html>"))
+    with pytest.raises(errors.GitHubUnavailable, match="no commit's id"):
+        await repository.get_tag("odd")
+
+
 async def test_looking_for_tags_and_pull_requests_ends(repository: Repository, server: Server) -> None:
     server.on("GET", f"{REPO}/tags", Reply(data=[_named("v1")], headers=_next(server)))
     server.on("GET", f"{REPO}/pulls", Reply(data=[make_pull(1)], headers=_next(server)))
