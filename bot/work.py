@@ -77,6 +77,14 @@ class Work:
             on_change=self._reporter.wake,
             now=replica.now,
         )
+        self._restoring = restoring.Restoring(
+            store,
+            github=self._github,
+            end_running=lambda reason: restored.end_running(store, self._engine, reason=reason, now=replica.now),
+            end_jobs=restored.end_jobs,
+            owner=replica.id,
+            now=replica.now,
+        )
         self.dispatcher = dispatcher.Dispatcher(
             store,
             router=events.make_router(),
@@ -86,14 +94,7 @@ class Work:
             # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
             on_applied=self.scheduler.wake,
             now=replica.now,
-        )
-        self._restoring = restoring.Restoring(
-            store,
-            github=self._github,
-            end_running=lambda reason: restored.end_running(store, self._engine, reason=reason, now=replica.now),
-            end_jobs=restored.end_jobs,
-            owner=replica.id,
-            now=replica.now,
+            why_done=self._restoring.why_done,
         )
         self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
         retention = timedelta(days=settings.retention_days)

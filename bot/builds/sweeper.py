@@ -30,7 +30,7 @@ _LOGS_AT_ONCE = 500
 _LEASE_NAME = "sweeper"
 _LEASE = timedelta(minutes=10)
 #: These are deleted by whoever wrote them.
-_KEPT_BOOKMARKS = (pauses.NAME, purge.PREFIX)
+_KEPT_BOOKMARKS = (pauses.NAME, pauses.END_NAME, purge.PREFIX)
 _log = telemetry.log("builds")
 
 

@@ -7,7 +7,6 @@ stays as it is there, and what it never heard of is told only where it still mat
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,9 +17,11 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
+from bot.checks import comparing
+from bot.checks.comparing import Action, Verdict
 from bot.github import GitHub, Repository
 from bot.github.checks import Found
-from bot.model import check, delivery
+from bot.model import delivery
 from bot.store import Store, checks, deliveries, leases, pauses, restored
 
 T = TypeVar("T")
@@ -29,130 +30,9 @@ T = TypeVar("T")
 PAUSE_SECONDS = 2.0
 _LEASE_NAME = "restoring"
 _LEASE = timedelta(minutes=10)
+#: For so long GitHub, asked for what is missing, may send again what the lost database knew: three days, and some.
+_COMES_AGAIN = timedelta(days=4)
 _log = telemetry.log("checks")
-
-
-class Action(enum.StrEnum):
-    """What is done with a check."""
-
-    #: It is told like any other.
-    KEEP = "keep"
-    #: GitHub shows its end, which stays.
-    TAKE = "take"
-    #: It is never told.
-    DROP = "drop"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the comparison says of one check."""
-
-    check: check.Check
-    action: Action
-    #: The check run on GitHub that it is.
-    found: Found | None
-    #: Why, for people.
-    text: str
-
-    @property
-    def ends_build(self) -> bool:
-        """Whether its whole build is over, and not only its job."""
-        return self.action == Action.DROP or (self.action == Action.TAKE and self.check.name == checks.AGGREGATE)
-
-
-def judge(own: Sequence[check.Check], found: Sequence[Found], *, is_wanted: bool) -> list[Verdict]:
-    """The verdicts on the checks of one commit that may have to be told. Pure.
-
-    :param own: all checks of the commit, also those that were told to their end.
-    :param found: all our check runs that GitHub has of it, newest first.
-    :param is_wanted: whether the commit is the head of an open pull request or of the default branch.
-    """
-    # A generation of which any check has a newer run is over as a whole.
-    superseded = {one.build_id for one in own if _is_superseded(one, own, found)}
-    return [_judge(one, _own_run(one, found), one.build_id in superseded, is_wanted) for one in own if is_open(one)]
-
-
-def is_open(one: check.Check) -> bool:
-    """Whether a check may have to be told."""
-    return one.is_stale or one.reported_status != "completed"
-
-
-def _judge(one: check.Check, run: Found | None, is_superseded: bool, is_wanted: bool) -> Verdict:
-    if is_superseded:
-        action, text = Action.DROP, "GitHub shows a newer run of it."
-    elif run is not None and run.status == "completed":
-        action, text = Action.TAKE, f"GitHub shows its end: {run.conclusion}."
-    elif run is not None or is_wanted:
-        action, text = Action.KEEP, "It goes on."
-    else:
-        action, text = Action.DROP, "GitHub has no run of it, and its commit is the head of nothing that is open."
-    return Verdict(check=one, action=action, found=run, text=text)
-
-
-def _own_run(one: check.Check, found: Sequence[Found]) -> Found | None:
-    return next((run for run in found if (run.external_id, run.name) == (one.external_id, one.name)), None)
-
-
-def _is_superseded(one: check.Check, own: Sequence[check.Check], found: Sequence[Found]) -> bool:
-    generations = {other.external_id: other.generation for other in own}
-    run = _own_run(one, found)
-    for other in found:
-        if other.name != one.name or other.external_id == one.external_id:
-            continue
-        known = generations.get(other.external_id or "")
-        # One that the backup does not know came after it, or at least after this one.
-        if (known is None and (run is None or other.id > run.id)) or (known is not None and known > one.generation):
-            return True
-    return False
-
-
-class _Head(msgspec.Struct):
-    sha: str
-
-
-class _Pull(msgspec.Struct):
-    head: _Head
-    state: str = "open"
-
-
-class _Checked(msgspec.Struct):
-    head_sha: str
-
-
-class _Payload(msgspec.Struct):
-    action: str | None = None
-    after: str | None = None
-    pull_request: _Pull | None = None
-    check_run: _Checked | None = None
-    check_suite: _Checked | None = None
-
-
-def head_of(event: str, payload: bytes) -> str | None:
-    """The commit that a delivery may have had built; None where nothing is built for it. Pure."""
-    try:
-        read = msgspec.json.decode(payload, type=_Payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    match event:
-        case "push" if read.after is not None and read.after.strip("0"):
-            return read.after
-        case "pull_request" if read.pull_request is not None and read.pull_request.state == "open":
-            return read.pull_request.head.sha
-        case "check_run" if read.check_run is not None and read.action == "rerequested":
-            return read.check_run.head_sha
-        case "check_suite" if read.check_suite is not None and read.action == "rerequested":
-            return read.check_suite.head_sha
-    return None
-
-
-def why_done(own: Sequence[check.Check], found: Sequence[Found], *, is_wanted: bool) -> str | None:
-    """Why nothing follows any more from a delivery about this commit; None where it has to be handled. Pure."""
-    known = {one.external_id for one in own}
-    if any(run.external_id not in known for run in found):
-        return "It was handled behind the backup: GitHub shows check runs that the backup does not know."
-    if not found and not is_wanted:
-        return "It is from before the backup, and its commit is the head of no open pull request or default branch."
-    return None
 
 
 class EndJobs(Protocol):
@@ -192,6 +72,7 @@ class Restoring:
         self._owner = owner
         self._now = now
         self._wanted: dict[int, frozenset[str]] = {}
+        self._resumed_at: datetime | None = None
 
     async def wait(self) -> None:
         """Return when the work may go on: at once, where nothing was restored."""
@@ -199,6 +80,7 @@ class Restoring:
             try:
                 pause = await self._store.read(pauses.find)
                 if pause is None:
+                    self._resumed_at = await self._store.read(pauses.find_end)
                     return
                 if await self._store.write(_take_lease, owner=self._owner, now=self._now()):
                     await self._compare(pause)
@@ -219,16 +101,14 @@ class Restoring:
         settled = 0
         for delivery_id in await self._store.read(restored.list_deliveries, until=pause.at):
             settled += await self._compare_delivery(delivery_id)
-        await self._store.write(_resume, owner=self._owner)
+        await self._store.write(_resume, owner=self._owner, now=self._now())
         told = {f"checks_{action}": number for action, number in counts.items()}
         _log.info("What was restored is compared; the work goes on.", action="resume", deliveries_done=settled, **told)
 
     async def _compare_head(self, head: restored.Head, reason: str) -> list[Verdict]:
-        own = await self._store.read(restored.list_checks, repository_id=head.repository_id, head_sha=head.head_sha)
-        seen = await self._look(
-            head, is_needed=lambda found: any(is_open(one) and _own_run(one, found) is None for one in own)
-        )
-        verdicts = judge(own, seen.found, is_wanted=seen.is_wanted)
+        own = await self._store.read(checks.list_of_head, repository_id=head.repository_id, head_sha=head.head_sha)
+        seen = await self._look(head, is_needed=partial(comparing.is_lacking, own))
+        verdicts = comparing.judge(own, seen.found, is_wanted=seen.is_wanted)
         await self._store.write(self._apply, verdicts, reason=reason, owner=self._owner, now=self._now())
         return verdicts
 
@@ -250,37 +130,51 @@ class Restoring:
                 restored.adopt_check(connection, one.check.id, github_id=github_id)
             else:
                 status = one.found.status if one.found is not None else None
+                error = one.text if one.action == Action.DROP else None
                 restored.settle_check(
-                    connection, one.check.id, github_id=github_id, status=status, now=now, error=one.text
+                    connection, one.check.id, github_id=github_id, status=status, now=now, error=error
                 )
 
     async def _compare_delivery(self, delivery_id: str) -> bool:
         one = await self._store.read(deliveries.find, delivery_id)
-        if one is None or one.repository_id is None or one.installation_id is None or one.repository is None:
+        found = None if one is None else _told(one)
+        if found is None:
             return False
-        head_sha = head_of(one.event, delivery.payload(headers=one.headers, body=one.body))
-        if head_sha is None:
-            return False
-        head = restored.Head(
-            repository_id=one.repository_id,
-            head_sha=head_sha,
-            installation_id=one.installation_id,
-            repository=one.repository,
-        )
-        own = await self._store.read(restored.list_checks, repository_id=one.repository_id, head_sha=head_sha)
-        seen = await self._look(head, is_needed=lambda found: not found)
-        reason = why_done(own, seen.found, is_wanted=seen.is_wanted)
+        head, _ = found
+        own = await self._store.read(checks.list_of_head, repository_id=head.repository_id, head_sha=head.head_sha)
+        seen = await self._look(head, is_needed=lambda runs: not runs)
+        reason = comparing.why_done(own, seen.found, is_wanted=seen.is_wanted)
         if reason is None:
             return False
         await self._store.write(restored.settle_delivery, delivery_id, reason=reason, now=self._now())
         return True
 
+    async def why_done(self, one: delivery.Delivery) -> str | None:
+        """Why nothing follows from a delivery that comes again because the inbox that knew it is lost, or None.
+
+        :raises errors.GitHubError: if GitHub does not show the commit.
+        """
+        if self._resumed_at is None or self._now() > self._resumed_at + _COMES_AGAIN:
+            return None
+        found = _told(one)
+        if found is None:
+            return None
+        head, at = found
+        if at is not None and at > self._resumed_at:
+            return None
+        own = await self._store.read(checks.list_of_head, repository_id=head.repository_id, head_sha=head.head_sha)
+        runs = await self._repository(head).list_check_runs(head_sha=head.head_sha)
+        return comparing.HANDLED if comparing.is_unknown(own, runs) else None
+
+    def _repository(self, head: restored.Head) -> Repository:
+        return self._github.repository(
+            installation_id=head.installation_id, repository_id=head.repository_id, full_name=head.repository
+        )
+
     async def _look(self, head: restored.Head, *, is_needed: Callable[[Sequence[Found]], bool]) -> _Seen:
         """What GitHub shows of a commit; where it shows us nothing of the repository there is nothing to tell."""
         try:
-            repository = self._github.repository(
-                installation_id=head.installation_id, repository_id=head.repository_id, full_name=head.repository
-            )
+            repository = self._repository(head)
             found = await self._ask(partial(repository.list_check_runs, head_sha=head.head_sha))
             is_wanted = is_needed(found) and head.head_sha in await self._list_wanted(repository)
             return _Seen(found, is_wanted)
@@ -314,6 +208,20 @@ class Restoring:
             await asyncio.sleep(seconds)
 
 
+def _told(one: delivery.Delivery) -> tuple[restored.Head, datetime | None] | None:
+    """The commit that a delivery is about, and when it happened."""
+    found = comparing.told(one.event, delivery.payload(headers=one.headers, body=one.body))
+    if found is None or one.repository_id is None or one.installation_id is None or one.repository is None:
+        return None
+    head = restored.Head(
+        repository_id=one.repository_id,
+        head_sha=found.head_sha,
+        installation_id=one.installation_id,
+        repository=one.repository,
+    )
+    return head, found.at
+
+
 class _Described(msgspec.Struct):
     default_branch: str
 
@@ -330,6 +238,6 @@ def _take_lease(connection: Connection, *, owner: str, now: datetime) -> bool:
     return leases.take(connection, _LEASE_NAME, owner=owner, now=now, lease=_LEASE)
 
 
-def _resume(connection: Connection, *, owner: str) -> None:
-    pauses.end(connection)
+def _resume(connection: Connection, *, owner: str, now: datetime) -> None:
+    pauses.end(connection, now=now)
     leases.release(connection, _LEASE_NAME, owner=owner)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,7 +51,9 @@ class Dispatcher:
         owner: str,
         on_applied: Callable[[], None],
         now: Callable[[], datetime],
+        why_done: Callable[[delivery.Delivery], Awaitable[str | None]] | None = None,
     ) -> None:
+        """:param why_done: says why nothing follows from a delivery that comes again after a restore, or None."""
         self._store = store
         self._router = router
         self._context = context
@@ -59,6 +61,7 @@ class Dispatcher:
         self._owner = owner
         self._on_applied = on_applied
         self._now = now
+        self._why_done = why_done
         #: With the repository that each is about.
         self._under_way: dict[asyncio.Task[None], int | None] = {}
         self._hint = hint.Hint()
@@ -170,6 +173,8 @@ class Dispatcher:
         handlers = self._router.handlers(event)
         if not handlers:
             return outcome.ignored(retrying.no_handler(claimed.event, claimed.action))
+        if self._why_done is not None and (why := await self._why_done(claimed)) is not None:
+            return outcome.ignored(why)
         decided = [await handler(event, self._context(claimed)) for handler in handlers]
         await failpoint.pause("dispatch.mid_handler")
         return outcome.joined(decided)

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 
 from bot.store import bookmarks
 
-#: The bookmark's name.
-NAME = "paused"
+#: The bookmarks' names.
+NAME, END_NAME = "paused", "resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,13 @@ def save(connection: Connection, pause: Pause, *, now: datetime) -> None:
     bookmarks.save(connection, NAME, msgspec.json.encode(pause).decode(), now=now)
 
 
-def end(connection: Connection) -> None:
+def end(connection: Connection, *, now: datetime) -> None:
     """Let the work go on."""
     bookmarks.delete(connection, NAME)
+    bookmarks.save(connection, END_NAME, now.isoformat(), now=now)
+
+
+def find_end(connection: Connection) -> datetime | None:
+    """When the work went on after the last restore; None where nothing was ever restored."""
+    found = bookmarks.find(connection, END_NAME)
+    return None if found is None else datetime.fromisoformat(found)

@@ -9,8 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.model import check, delivery
-from bot.store import checks
+from bot.model import delivery
 from bot.store.schema import checks as checks_table
 from bot.store.schema import deliveries as deliveries_table
 
@@ -42,19 +41,6 @@ def list_open_heads(connection: Connection) -> list[Head]:
         .order_by(table.repository_id, table.head_sha)
     )
     return [Head(**row._mapping) for row in connection.execute(query)]
-
-
-def list_checks(connection: Connection, *, repository_id: int, head_sha: str) -> list[check.Check]:
-    """All checks of a commit, whatever their build."""
-    query = (
-        sa.select(checks_table.c.build_id)
-        .where(checks_table.c.repository_id == repository_id, checks_table.c.head_sha == head_sha)
-        .distinct()
-        .order_by(checks_table.c.build_id)
-    )
-    return [
-        one for build_id in connection.execute(query).scalars() for one in checks.list_of_build(connection, build_id)
-    ]
 
 
 def list_deliveries(connection: Connection, *, until: datetime) -> list[str]:

@@ -119,8 +119,12 @@ async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_a
             await service.command("backup", str(file))
 
             unreadable.times = unwritable.times = 0
-            for head in (unhandled, told_later):
+            # What the inbox will not know, and GitHub be asked for: all that it lists and we lack.
+            sent = pushed(github)
+            lost = [await push(branch, "true") for branch in ("lost", "main")]
+            for head in (unhandled, told_later, *lost):
                 await github.wait_for_check(hello, head, conclusion="success", timeout_seconds=60)
+            lost_ids = pushed(github) - sent
             ids = {head: one.id for head, one in (await made(store)).items()}
             for head in (cancelled, repeated):
                 await cancel(store, ids[head])
@@ -133,7 +137,7 @@ async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_a
             await service.kill()
         github.faults.clear()
         shown = runs(github)
-        assert len(shown) == 6
+        assert len(shown) == 8
 
         status, _, err = await process.run("restore", str(file), environment=second)
         assert status == 0, err
@@ -159,6 +163,8 @@ async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_a
             for head in new:
                 await github.wait_for_check(hello, head, conclusion="success", timeout_seconds=60)
             await github.wait_for_check(silent, of_default_branch, conclusion="success", timeout_seconds=60)
+            while not lost_ids <= {one.id for one in await pushes(store) if one.state == delivery.State.IGNORED}:
+                await asyncio.sleep(0)
             while "buildhook_outbox_depth 0.0" not in await get(service, "/metrics"):
                 pass
             assert await get(service, "/readyz") == "ok\n"
@@ -173,8 +179,14 @@ async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_a
             assert unhandled not in found
             ignored = [one.reason for one in await pushes(store) if one.state == delivery.State.IGNORED]
             assert [reason for reason in ignored if reason and "behind the backup" in reason]
+            assert not {*lost} & found.keys()
         assert "Traceback" not in (tmp_path / "second.log").read_text()
 
 
 def is_running(github: Simulator, head: str) -> bool:
     return any(run.status == "in_progress" for run in github.check_runs("octo/hello", head))
+
+
+def pushed(github: Simulator) -> set[str]:
+    """The ids of all pushes that were delivered."""
+    return {one.guid for one in github.deliveries if one.event == "push"}
