@@ -142,9 +142,6 @@ FINDS_NOTHING: dict[str, _Call] = {
     "jobs.list_of_builds": lambda connection, text: jobs.list_of_builds(connection, [text]),
     "jobs.request_cancel": lambda connection, text: jobs.request_cancel(connection, [text], now=NOW, reason=text),
     "known.heads": lambda connection, text: known.heads(connection, repository_id=REPOSITORY_ID, head_sha=text),
-    "restored.list_checks": lambda connection, text: restored.list_checks(
-        connection, repository_id=REPOSITORY_ID, head_sha=text
-    ),
     "pulls.find_open_of_branch": lambda connection, text: pulls.find_open_of_branch(
         connection, repository_id=REPOSITORY_ID, branch=text
     ),
