@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from bot.simulator import Simulator
 from tests.acceptance.conftest import pipeline
 from tests.acceptance.process import Process
 
+#: What the reconcilers ask beside the way of a delivery, at the start and every few minutes.
+_RECONCILERS = re.compile(
+    r"GET /(?:app/|installation/|repos/[^/]+/[^/?]+(?:$|\?|/pulls\?|/branches|/tags|/commits/[^/]+/check-runs))"
+)
+
 
 def calls(github: Simulator) -> list[str]:
-    """The API calls so far, without those for tokens."""
-    return [f"{one.method} {one.path}" for one in github.requests if not one.path.endswith("/access_tokens")]
+    """The API calls so far of the way of deliveries, without those for tokens."""
+    made = [f"{one.method} {one.path}" for one in github.requests if not one.path.endswith("/access_tokens")]
+    return [one for one in made if not _RECONCILERS.match(one)]
 
 
 async def test_a_push_becomes_a_green_check_in_three_calls(github: Simulator, service: Process) -> None:
