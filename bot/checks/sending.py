@@ -9,6 +9,8 @@ from bot import errors, ramp
 from bot.model import check
 
 _LONGEST_PAUSE = timedelta(minutes=5)
+#: Until GitHub answers again; how many ask meanwhile is bounded by the reporter's width.
+_OUTAGE_PAUSE = timedelta(seconds=30)
 #: What only an owner can change is told by an event; this is for when that event is lost.
 _OWNERS_PAUSE = timedelta(hours=1)
 #: An unexpected error of ours is tried this often.
@@ -49,13 +51,13 @@ def decide(error: Exception, claimed: check.Check, *, now: datetime) -> Verdict:
     """The verdict on one failed attempt."""
     match error:
         case NotYet():
-            return Verdict(text=str(error), again_at=min(now + _growing(claimed, _LONGEST_PAUSE), error.until))
+            return Verdict(text=str(error), again_at=min(now + _growing(claimed, _OUTAGE_PAUSE), error.until))
         case errors.RateLimited():
             return Verdict(text=str(error), again_at=max(error.retry_at, now), is_counted=False)
         case errors.AnswerLost():
-            return Verdict(text=str(error), again_at=now + _growing(claimed, _LONGEST_PAUSE), is_unmade=False)
+            return Verdict(text=str(error), again_at=now + _spread(claimed, _OUTAGE_PAUSE), is_unmade=False)
         case errors.GitHubUnavailable() | errors.Unauthorized():
-            return Verdict(text=str(error), again_at=now + _spread(claimed, _LONGEST_PAUSE))
+            return Verdict(text=str(error), again_at=now + _spread(claimed, _OUTAGE_PAUSE))
         case errors.CommitUnknown():
             return _lost(f"{error} The commit is superseded: nobody sees its result on GitHub any more.", claimed, now)
         case errors.NotReachable():

@@ -17,7 +17,8 @@ from bot.store.schema import builds, checks, deliveries
 MINUTE = timedelta(minutes=1)
 #: Once so much of a minute is spent, progress is put off: what is left is for first reports and conclusions.
 PROGRESS_POINTS = budget.POINTS_A_MINUTE // 2
-#: Once so much is spent, repositories that sent many checks in it are put off: what is left is for the others.
+#: Once so much is spent, repositories that sent many checks in it are put off where others have some to send as well:
+#: what is left of the minute is for these.
 NOISY_POINTS = budget.POINTS_A_MINUTE * 2 // 3
 NOISY_CHECKS = 8
 #: Below this part of an hour's calls, progress is put off as well.
@@ -49,6 +50,7 @@ _TIGHT = sa.select(table.c.installation_id).where(
     )
 )
 _sent = checks.alias("sent")
+_rival = checks.alias("rival")
 _NOISY = (
     sa.select(_sent.c.repository_id)
     .join(table, table.c.installation_id == _sent.c.installation_id)
@@ -57,8 +59,16 @@ _NOISY = (
         table.c.minute_points >= NOISY_POINTS,
         _sent.c.sent_at > _minute_ago,
     )
-    .group_by(_sent.c.repository_id)
-    .having(sa.func.count() >= NOISY_CHECKS)
+    .group_by(_sent.c.repository_id, _sent.c.installation_id)
+    .having(
+        sa.func.count() >= NOISY_CHECKS,
+        # Nothing is kept free for nobody.
+        sa.exists().where(
+            _rival.c.installation_id == _sent.c.installation_id,
+            _rival.c.repository_id != _sent.c.repository_id,
+            sa.or_(_rival.c.sent_at > _minute_ago, _rival.c.reported_version < _rival.c.desired_version),
+        ),
+    )
 )
 
 
