@@ -192,7 +192,7 @@ def test_t116_a_repository_that_floods_delays_anothers_conclusion_by_less_than_3
     assert model.github.refused == 0
 
 
-def test_f63_after_an_outage_the_backlog_is_worked_off_without_meeting_a_limit(connection: sa.Connection) -> None:
+def test_f63_after_an_outage_the_backlog_meets_a_limit_once_at_most(connection: sa.Connection) -> None:
     """300 checks of one repository and 20 of another wait when GitHub is back."""
     model = Model(connection, GitHub())
     for number in range(320):
@@ -200,7 +200,8 @@ def test_f63_after_an_outage_the_backlog_is_worked_off_without_meeting_a_limit(c
         model.add(at=NOW, updates=0, lasts=timedelta(0), repository_id=repository_id)
     model.run(until=NOW + timedelta(minutes=15))
     assert len(model.waited) == 320
-    assert model.github.refused == 0
+    # What is under way together may meet it together; after that the wait is kept.
+    assert model.github.refused <= SIDE_BY_SIDE
     sent = defaultdict(list)
     for one, waited in model.waited.items():
         sent[checks.list_of_build(connection, one)[0].repository_id].append(waited)
