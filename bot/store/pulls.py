@@ -24,34 +24,27 @@ def find(connection: Connection, *, repository_id: int, number: int) -> build.Pu
 
 def find_open_of_branch(connection: Connection, *, repository_id: int, branch: str) -> build.Pull | None:
     """The open pull request whose head is this branch of the same repository, and whose code we run."""
-    row = connection.execute(
-        sa.select(table)
-        .where(
-            table.c.repository_id == repository_id,
-            table.c.head_repository_id == repository_id,
-            table.c.head_ref == branch,
-            table.c.state == "open",
-            table.c.runs,
-        )
-        .order_by(table.c.number.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else build.Pull(**row._mapping)
+    is_open = sa.and_(table.c.state == "open", table.c.runs)
+    query = _of_branch(repository_id, branch).where(is_open).order_by(table.c.number.desc())
+    return _first(connection, query)
 
 
 def find_closed_of_branch(connection: Connection, *, repository_id: int, branch: str) -> build.Pull | None:
     """The pull request that was closed last whose head was this branch of the same repository."""
-    row = connection.execute(
-        sa.select(table)
-        .where(
-            table.c.repository_id == repository_id,
-            table.c.head_repository_id == repository_id,
-            table.c.head_ref == branch,
-            table.c.state == "closed",
-        )
-        .order_by(table.c.updated_at.desc())
-        .limit(1)
-    ).first()
+    query = _of_branch(repository_id, branch).where(table.c.state == "closed").order_by(table.c.updated_at.desc())
+    return _first(connection, query)
+
+
+def _of_branch(repository_id: int, branch: str) -> sa.Select[Any]:
+    return sa.select(table).where(
+        table.c.repository_id == repository_id,
+        table.c.head_repository_id == repository_id,
+        table.c.head_ref == branch,
+    )
+
+
+def _first(connection: Connection, query: sa.Select[Any]) -> build.Pull | None:
+    row = connection.execute(query.limit(1)).first()
     return None if row is None else build.Pull(**row._mapping)
 
 

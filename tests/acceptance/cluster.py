@@ -8,7 +8,25 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+from bot.simulator import Simulator
 from tests.acceptance import process
+
+
+def environments(github: Simulator, database_url: str, folder: Path, *, count: int) -> list[dict[str, str]]:
+    """The settings of each replica: a data folder of its own, one database."""
+    return [
+        process.environment(
+            folder / f"data-{number}",
+            github_api_url=github.api_url,
+            app_id=github.app_id,
+            private_key=github.private_key,
+            webhook_secret=github.webhook_secret,
+            database_url=database_url,
+            public_url="http://builds.example",
+            max_jobs=4,
+        )
+        for number in range(count)
+    ]
 
 
 class Balancer:

@@ -17,23 +17,6 @@ from tests.acceptance.conftest import pipeline
 from tests.databases import on_postgresql
 
 
-def environments(github: Simulator, database_url: str, folder: Path, *, count: int) -> list[dict[str, str]]:
-    """The settings of each replica: a data folder of its own, one database."""
-    return [
-        process.environment(
-            folder / f"data-{number}",
-            github_api_url=github.api_url,
-            app_id=github.app_id,
-            private_key=github.private_key,
-            webhook_secret=github.webhook_secret,
-            database_url=database_url,
-            public_url="http://builds.example",
-            max_jobs=4,
-        )
-        for number in range(count)
-    ]
-
-
 async def judge(github: Simulator, repository: Repository, heads: Sequence[str], replica: process.Process) -> None:
     """Each head has one build that passed, and one check run that says so."""
     made = await replica.command("builds", "list", "--limit", "10000")
@@ -123,7 +106,7 @@ async def push_and_kill(
 async def test_f3_pushes_through_kill_9_of_the_service_are_all_built_once(
     github: Simulator, database_url: str, tmp_path: Path, pushes: int, kills: int
 ) -> None:
-    settings = environments(github, database_url, tmp_path, count=1)
+    settings = cluster.environments(github, database_url, tmp_path, count=1)
     await push_and_kill(github, settings, tmp_path, pushes=pushes, kills=kills, every_seconds=1.0)
 
 
@@ -139,7 +122,7 @@ async def test_f3_pushes_through_kill_9_of_the_service_are_all_built_once(
 async def test_f77_two_replicas_one_killed_every_two_seconds_lose_nothing_and_do_nothing_twice(
     github: Simulator, database_url: str, tmp_path: Path, pushes: int, kills: int
 ) -> None:
-    settings = environments(github, database_url, tmp_path, count=2)
+    settings = cluster.environments(github, database_url, tmp_path, count=2)
     await push_and_kill(github, settings, tmp_path, pushes=pushes, kills=kills, every_seconds=2.0)
 
 
@@ -154,7 +137,7 @@ async def test_two_replicas_share_the_builds_of_many_pushes(
         folder = tmp_path / str(count)
         folder.mkdir()
         repository = await github.create_repository(f"octo/hello-{count}", files=pipeline("echo ok"))
-        settings = environments(github, database_url, folder, count=count)
+        settings = cluster.environments(github, database_url, folder, count=count)
         async with cluster.running(settings, folder=folder) as replicas:
             github.webhook_url = replicas.webhook_url
             branches = [f"topic-{number}" for number in range(200)]

@@ -25,7 +25,7 @@ from bot.simulator import Simulator, limits, values
 from bot.simulator.world import SimulatorError
 from bot.store import Store
 from tests import postgresql
-from tests.acceptance import cluster, process
+from tests.acceptance import cluster
 from tests.acceptance.conftest import pipeline
 from tests.crash import judge
 
@@ -264,19 +264,7 @@ async def run(seed: int, *, minutes: float, folder: Path) -> list[str]:
     """One run; gives the promises that were broken."""
     with postgresql.empty() as url:
         async with Simulator(folder=folder / "github") as github:
-            environments = [
-                process.environment(
-                    folder / f"data-{number}",
-                    github_api_url=github.api_url,
-                    app_id=github.app_id,
-                    private_key=github.private_key,
-                    webhook_secret=github.webhook_secret,
-                    database_url=url,
-                    public_url="http://builds.example",
-                    max_jobs=4,
-                )
-                for number in range(REPLICAS)
-            ]
+            environments = cluster.environments(github, url, folder, count=REPLICAS)
             async with cluster.running(environments, folder=folder) as replicas:
                 github.webhook_url = replicas.webhook_url
                 database = sa.make_url(url).database or ""
