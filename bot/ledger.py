@@ -1,7 +1,7 @@
 """The ledger: what GitHub limits, and what was spent, written where all replicas look before they make a call.
 
-A wait is written at once, so that nobody claims work of that installation before its end; what was spent is written
-once a second, however many calls there were.
+A wait is written and read at once, apart from all else, so that nobody makes a call of that installation before its
+end. What was spent is written once a second, however many calls there were, and sooner where it was much.
 """
 
 from __future__ import annotations
@@ -9,31 +9,52 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-
-from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
 from bot.model import budget
 from bot.store import Store, budgets, checks
 
 FLUSH_SECONDS = 1.0
+#: So much of one installation is written at once: claims have to know before the minute is spent.
+MUCH_POINTS = 50
 _INSTALLATION = re.compile(r"installation ([0-9]{1,18})")
 _log = telemetry.log("ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A wait, and when GitHub asked for it."""
+
+    wait: budget.Wait
+    at: datetime
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What calls did that is not written yet."""
+
+    points: int = 0
+    told: budget.Told | None = None
+    has_gone_well: bool = False
+
+    def with_newer(self, newer: _Spent) -> _Spent:
+        """Both together."""
+        return _Spent(
+            points=self.points + newer.points,
+            told=newer.told or self.told,
+            has_gone_well=self.has_gone_well or newer.has_gone_well,
+        )
 
 
 @dataclass(slots=True)
 class _Open:
     """What is not written yet of one installation."""
 
-    points: int = 0
-    told: budget.Told | None = None
-    has_gone_well: bool = False
-    wait: budget.Wait | None = None
-    #: When GitHub asked for the wait.
-    asked_at: datetime | None = None
+    spent: _Spent = field(default_factory=_Spent)
+    asked: _Asked | None = None
 
 
 class Ledger:
@@ -46,29 +67,32 @@ class Ledger:
         self._open: dict[int, _Open] = {}
         #: By installation, as the database has it.
         self._blocked: dict[int, budget.Budget] = {}
-        self._urgent = asyncio.Event()
+        #: Somebody was asked to wait, here or elsewhere; much was spent here.
+        self._asked, self._much = asyncio.Event(), asyncio.Event()
 
     def blocked(self, account: str, wait: budget.Wait) -> None:
         """GitHub asked the account to wait."""
         one = self._of(account)
         if one is None:
             return
-        if one.wait is None or one.wait.seconds < wait.seconds:
-            one.wait, one.asked_at = wait, self._now()
-        self._urgent.set()
+        if one.asked is None or one.asked.wait.seconds < wait.seconds:
+            one.asked = _Asked(wait, at=self._now())
+        self._asked.set()
 
     def spent(self, account: str, points: int) -> None:
         """A call was made."""
         one = self._of(account)
         if one is not None:
-            one.points += points
+            one.spent.points += points
+            if one.spent.points >= MUCH_POINTS:
+                self._much.set()
 
     def went_well(self, account: str, told: budget.Told | None) -> None:
         """A call went through; what its answer told of the limit."""
         one = self._of(account)
         if one is not None:
-            one.has_gone_well = True
-            one.told = told or one.told
+            one.spent.has_gone_well = True
+            one.spent.told = told or one.spent.told
 
     def wait(self, account: str) -> budget.Wait | None:
         """What is left of a wait that somebody was asked for."""
@@ -82,21 +106,31 @@ class Ledger:
 
     def wake(self) -> None:
         """Hint that another replica was asked to wait."""
-        self._urgent.set()
+        self._asked.set()
 
     async def run(self) -> None:
         """Write for ever what is open, and read what others wrote."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self._asked, self._exchange), name="ledger waits")
+            group.create_task(self._repeat(self._much, self._write_spent), name="ledger spending")
+
+    async def _repeat(self, event: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.flush()
-                await self.look()
+                await work()
             except errors.StoreUnavailable as error:
                 _log.warning("What was spent cannot be written for now.", action="flush_ledger", error=str(error))
+                # A database that is away is not asked without a pause.
+                await asyncio.sleep(FLUSH_SECONDS)
             # Not `wait_for`: before Python 3.12 that may swallow the cancellation that stops the loop.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._urgent.wait()
-            self._urgent.clear()
+                    await event.wait()
+            event.clear()
+
+    async def _exchange(self) -> None:
+        await self._write_waits()
+        await self.look()
 
     async def look(self) -> None:
         """Read which installations have to wait.
@@ -111,27 +145,38 @@ class Ledger:
 
         :raises errors.StoreUnavailable: if the database cannot be written; then all of it stays open.
         """
-        written = {of: one for of, one in self._open.items() if one.points or one.wait or one.has_gone_well}
-        self._open = {}
-        # Waits first: others look at them.
-        for installation_id, one in sorted(written.items(), key=lambda item: (item[1].wait is None, item[0])):
-            try:
-                await self._store.write(_write, installation_id, one, now=self._now())
-            except errors.StoreUnavailable:
-                self._keep(written)
-                raise
-            del written[installation_id]
+        await self._write_waits()
+        await self._write_spent()
 
-    def _keep(self, unwritten: dict[int, _Open]) -> None:
-        for installation_id, one in unwritten.items():
-            newer = self._open.get(installation_id)
-            if newer is not None:
-                one.points += newer.points
-                one.told = newer.told or one.told
-                one.has_gone_well = one.has_gone_well or newer.has_gone_well
-                if newer.wait is not None:
-                    one.wait, one.asked_at = newer.wait, newer.asked_at
-            self._open[installation_id] = one
+    async def _write_waits(self) -> None:
+        for installation_id, one in list(self._open.items()):
+            asked = one.asked
+            if asked is None:
+                continue
+            # It went by from when GitHub asked for it.
+            passed = (self._now() - asked.at) / timedelta(seconds=1)
+            left = replace(asked.wait, seconds=asked.wait.seconds - passed)
+            await self._store.write(budgets.block, installation_id, left, now=self._now())
+            if one.asked is asked:
+                one.asked = None
+
+    async def _write_spent(self) -> None:
+        for installation_id, one in list(self._open.items()):
+            spent, one.spent = one.spent, _Spent()
+            if not spent.points and not spent.has_gone_well:
+                continue
+            try:
+                await self._store.write(
+                    budgets.spend,
+                    installation_id,
+                    points=spent.points,
+                    told=spent.told,
+                    went_well=spent.has_gone_well and one.asked is None,
+                    now=self._now(),
+                )
+            except errors.StoreUnavailable:
+                one.spent = spent.with_newer(one.spent)
+                raise
 
     def _of(self, account: str) -> _Open | None:
         found = _INSTALLATION.fullmatch(account)
@@ -147,19 +192,3 @@ async def measure(store: Store, metrics: telemetry.Metrics, *, now: datetime) ->
     oldest_at = await store.read(checks.oldest_stale_at)
     metrics.oldest_stale.set((now - oldest_at).total_seconds() if oldest_at is not None else 0.0)
     metrics.blocked.set(len(await store.read(budgets.list_blocked, now=now)))
-
-
-def _write(connection: Connection, installation_id: int, one: _Open, *, now: datetime) -> None:
-    if one.points or one.has_gone_well:
-        budgets.spend(
-            connection,
-            installation_id,
-            points=one.points,
-            told=one.told,
-            went_well=one.has_gone_well and one.wait is None,
-            now=now,
-        )
-    if one.wait is not None and one.asked_at is not None:
-        # It went by from when GitHub asked for it.
-        passed = (now - one.asked_at) / timedelta(seconds=1)
-        budgets.block(connection, installation_id, replace(one.wait, seconds=one.wait.seconds - passed), now=now)
