@@ -69,4 +69,4 @@ def _end_build(connection: Connection, build_id: str, *, reason: str, now: datet
         reason=of.reason if is_over and of.reason is not None else reason,
     )
     if not is_over:
-        checks.mark_stale(connection, build_id=build_id, job_id=None, is_conclusion=True)
+        checks.mark_stale(connection, build_id=build_id, job_id=None, is_conclusion=True, now=now)

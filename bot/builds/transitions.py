@@ -33,7 +33,9 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Bu
             phase = lifecycle.phase(one.state)
             if phase != lifecycle.phase(before[one.id].state):
                 is_conclusion = phase == lifecycle.Phase.COMPLETED
-                checks.mark_stale(connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion)
+                checks.mark_stale(
+                    connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion, now=now
+                )
     return _save_build(connection, list(after.values()), now=now)
 
 
@@ -49,5 +51,5 @@ def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetim
     phase = lifecycle.phase(state)
     if phase != lifecycle.phase(was.state):
         is_conclusion = phase == lifecycle.Phase.COMPLETED
-        checks.mark_stale(connection, build_id=was.id, job_id=None, is_conclusion=is_conclusion)
+        checks.mark_stale(connection, build_id=was.id, job_id=None, is_conclusion=is_conclusion, now=now)
     return replace(was, state=state, started_at=started_at, finished_at=finished_at)

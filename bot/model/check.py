@@ -83,6 +83,8 @@ class Check:
     sent_at: datetime | None = None
     #: Since when GitHub may hold a check run of ours whose id we never learnt; None where that cannot be.
     create_begun_at: datetime | None = None
+    #: Since when GitHub does not show it as it should; of what it shows, since when it did not before.
+    wanted_at: datetime | None = None
     #: Whether what has to be sent is the end of it.
     is_conclusion: bool = False
     attempts: int = 0

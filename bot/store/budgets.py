@@ -12,13 +12,13 @@ from bot.model import budget, delivery
 from bot.store import hints
 from bot.store.columns import Instant
 from bot.store.schema import budgets as table
-from bot.store.schema import builds, checks, deliveries
+from bot.store.schema import checks, deliveries
 
 MINUTE = timedelta(minutes=1)
 #: Once so much of a minute is spent, progress is put off: what is left is for first reports and conclusions.
 PROGRESS_POINTS = budget.POINTS_A_MINUTE // 2
-#: Once so much is spent, repositories that sent many checks in it are put off where others have some to send as well:
-#: what is left of the minute is for these.
+#: Once so much is spent, what has waited for a minute waits for the next one, and so do repositories that sent many
+#: checks in it where others have some to send as well: what is left of the minute is for what is new.
 NOISY_POINTS = budget.POINTS_A_MINUTE * 2 // 3
 NOISY_CHECKS = 8
 #: Below this part of an hour's calls, progress is put off as well.
@@ -48,6 +48,12 @@ _TIGHT = sa.select(table.c.installation_id).where(
         sa.and_(table.c.minute_at > _minute_ago, table.c.minute_points >= PROGRESS_POINTS),
         sa.and_(table.c.reset_at > _now, table.c.remaining < table.c.limit_points * RESERVE),
     )
+)
+_WELL_SPENT = sa.select(table.c.installation_id).where(
+    table.c.minute_at > _minute_ago,
+    table.c.minute_points >= NOISY_POINTS,
+    # A server of one's own that tells of no limit has none.
+    table.c.limit_points.is_not(None),
 )
 _sent = checks.alias("sent")
 _rival = checks.alias("rival")
@@ -79,12 +85,24 @@ def is_open(claimed: sa.FromClause) -> sa.ColumnElement[bool]:
 
 def may_be_handled(received: sa.FromClause) -> sa.ColumnElement[bool]:
     """Whether a delivery's installation may make calls, or handling it takes none."""
-    return sa.or_(is_open(received), received.c.event.in_(_FREE_EVENTS))
+    return sa.or_(is_open(received), is_free(received))
+
+
+def is_free(received: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether handling a delivery takes no calls."""
+    return received.c.event.in_(_FREE_EVENTS)
 
 
 def is_easy(claimed: sa.FromClause) -> sa.ColumnElement[bool]:
     """Whether the installation of a row has enough left for what may wait, at `now` and the `minute_ago` before it."""
     return claimed.c.installation_id.not_in(_TIGHT)
+
+
+def is_affordable(claimed: sa.FromClause, *, since: sa.ColumnElement[datetime | None]) -> sa.ColumnElement[bool]:
+    """Whether a row is new, or its installation has enough left for what waits since then: no backlog meets a limit."""
+    return sa.or_(
+        since > _minute_ago, claimed.c.installation_id.is_(None), claimed.c.installation_id.not_in(_WELL_SPENT)
+    )
 
 
 def is_quiet(claimed: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -174,8 +192,7 @@ def list_blocked(connection: Connection, *, now: datetime) -> list[budget.Budget
 def count_waiting(connection: Connection) -> dict[int, Waiting]:
     """What waits to be sent and handled, by installation."""
     of_checks = (
-        sa.select(checks.c.installation_id, sa.func.count(), sa.func.min(builds.c.created_at))
-        .join(builds, builds.c.id == checks.c.build_id)
+        sa.select(checks.c.installation_id, sa.func.count(), sa.func.min(checks.c.wanted_at))
         .where(checks.c.reported_version < checks.c.desired_version)
         .group_by(checks.c.installation_id)
     )

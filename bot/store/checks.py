@@ -15,7 +15,6 @@ from bot.model import build, check, job
 from bot.pipelines import plan
 from bot.store import budgets, hints, owners
 from bot.store.columns import Instant
-from bot.store.schema import builds
 from bot.store.schema import checks as table
 
 #: The check run that always exists, and the only one to require.
@@ -59,12 +58,15 @@ def _new(made: build.Build, *, name: str) -> dict[str, Any]:
         "desired_version": 1,
         "reported_version": 0,
         "attempts": 0,
+        "wanted_at": made.created_at,
         "next_attempt_at": made.created_at + START_GRACE if made.state == build.State.QUEUED else None,
         "epoch": 0,
     }
 
 
-def mark_stale(connection: Connection, *, build_id: str, job_id: str | None, is_conclusion: bool) -> None:
+def mark_stale(
+    connection: Connection, *, build_id: str, job_id: str | None, is_conclusion: bool, now: datetime
+) -> None:
     """Say that a job's check (or, with None, the build's own) has to be sent again.
 
     :param is_conclusion: what has to be sent is the end of it.
@@ -73,7 +75,12 @@ def mark_stale(connection: Connection, *, build_id: str, job_id: str | None, is_
     connection.execute(
         sa.update(table)
         .where(table.c.build_id == build_id, is_it)
-        .values(desired_version=table.c.desired_version + 1, next_attempt_at=None, is_conclusion=is_conclusion)
+        .values(
+            desired_version=table.c.desired_version + 1,
+            wanted_at=sa.case((_IS_STALE, table.c.wanted_at), else_=sa.literal(now, Instant())),
+            next_attempt_at=None,
+            is_conclusion=is_conclusion,
+        )
     )
     hints.give(connection, hints.Word.CHECKS)
 
@@ -136,6 +143,7 @@ _READY = (
     .where(
         _IS_DUE,
         budgets.is_open(table),
+        budgets.is_affordable(table, since=table.c.wanted_at),
         budgets.is_quiet(table),
         sa.or_(_PRIORITY < 2, _IS_PROGRESS_DUE),
         ~_IS_HELD_BACK,
@@ -185,7 +193,7 @@ _NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE, 
 _LAST_SENT_AT = sa.select(sa.func.min(table.c.sent_at)).where(
     _IS_STALE, table.c.sent_at > sa.bindparam("progress_since", type_=Instant())
 )
-_OLDEST = sa.select(sa.func.min(builds.c.created_at)).join(table, table.c.build_id == builds.c.id).where(_IS_STALE)
+_OLDEST = sa.select(sa.func.min(table.c.wanted_at)).where(_IS_STALE)
 
 
 def claim_stale(
@@ -362,7 +370,7 @@ def count_stale(connection: Connection) -> int:
 
 
 def oldest_stale_at(connection: Connection) -> datetime | None:
-    """When the oldest build was made of which GitHub does not show all as it should."""
+    """Since when GitHub does not show the oldest change."""
     found: datetime | None = connection.execute(_OLDEST).scalar_one()
     return found
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors, failpoint
 from bot.model import delivery
-from bot.store import due, hints
+from bot.store import budgets, due, hints
 from bot.store.schema import deliveries as table
 
 _LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
@@ -167,6 +167,7 @@ def claim_next(
     :param busy: how many of each are in work already.
     """
     in_work = busy or {}
+    instants = {"now": now, "minute_ago": now - budgets.MINUTE}
 
     def most(repository_id: int | None) -> int:
         return limit if most_each is None else max(0, min(limit, most_each - in_work.get(repository_id, 0)))
@@ -174,23 +175,21 @@ def claim_next(
     waiting: list[int] = [row.id for row in connection.execute(due.WAITING_REPOSITORIES)]
     if len(waiting) <= 1:
         allowed = most(waiting[0] if waiting else None)
-        found = list(connection.execute(due.DUE, {"now": now, "most": allowed}).scalars())
+        found = list(connection.execute(due.DUE, {**instants, "most": allowed}).scalars())
     else:
-        found = _shared_out(connection, {one: most(one) for one in (None, *waiting)}, now=now)[:limit]
+        found = _shared_out(connection, {one: most(one) for one in (None, *waiting)}, instants)[:limit]
     return _claim(connection, found, owner=owner, until=now + lease)
 
 
-def _shared_out(connection: Connection, most: Mapping[int | None, int], *, now: datetime) -> list[int]:
+def _shared_out(connection: Connection, most: Mapping[int | None, int], instants: Mapping[str, datetime]) -> list[int]:
     """The due deliveries of each repository in turn, the oldest first, of each at most so many."""
     found = []
     for repository_id, allowed in most.items():
         if allowed > 0 and repository_id is None:
-            found.append(list(connection.execute(due.DUE_OF_NONE, {"now": now, "most": allowed}).scalars()))
+            found.append(list(connection.execute(due.DUE_OF_NONE, {**instants, "most": allowed}).scalars()))
         elif allowed > 0:
-            those = connection.execute(
-                due.DUE_OF_REPOSITORY, {"now": now, "most": allowed, "repository_id": repository_id}
-            )
-            found.append(list(those.scalars()))
+            bound = {**instants, "most": allowed, "repository_id": repository_id}
+            found.append(list(connection.execute(due.DUE_OF_REPOSITORY, bound).scalars()))
     return [seq for _, seq in sorted((place, seq) for of_one in found for place, seq in enumerate(of_one))]
 
 

@@ -45,7 +45,7 @@ _CLAIMABLE = (
     .limit(sa.bindparam("most", type_=sa.Integer()))
     .with_for_update(skip_locked=True, of=table)
 )
-DUE = _CLAIMABLE.where(_IS_DUE)
+DUE = _CLAIMABLE.where(_IS_DUE, sa.or_(budgets.is_free(table), budgets.is_affordable(table, since=table.c.received_at)))
 DUE_OF_REPOSITORY = DUE.where(table.c.repository_id == sa.bindparam("repository_id", type_=sa.BigInteger()))
 DUE_OF_NONE = DUE.where(table.c.repository_id.is_(None))
 SUSPECT = _CLAIMABLE.where(

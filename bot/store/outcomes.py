@@ -40,7 +40,7 @@ def apply(
     for farewell in decided.farewells:
         places.give_up(connection, farewell)
     for revival in decided.revivals:
-        places.revive(connection, revival)
+        places.revive(connection, revival, now=now)
     return made
 
 
@@ -110,4 +110,4 @@ def _request_cancel(connection: Connection, found: list[build.Build], *, now: da
                 finished_at=now,
                 reason=reason,
             )
-            checks.mark_stale(connection, build_id=one.id, job_id=None, is_conclusion=True)
+            checks.mark_stale(connection, build_id=one.id, job_id=None, is_conclusion=True, now=now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -35,7 +37,7 @@ def give_up(connection: Connection, wanted: outcome.Farewell) -> None:
     )
 
 
-def revive(connection: Connection, wanted: outcome.Revival) -> None:
+def revive(connection: Connection, wanted: outcome.Revival, *, now: datetime) -> None:
     """Have the checks sent now that were given up or put off for long, as they are by now."""
     is_there = checks.c.installation_id == wanted.installation_id
     if wanted.repository_id is not None:
@@ -52,5 +54,7 @@ def revive(connection: Connection, wanted: outcome.Revival) -> None:
     connection.execute(failed.where(~is_given_up).values(next_attempt_at=None))
     # Only what is told last of a commit: an older check would be shown for a moment, and then taken back.
     again = failed.where(is_given_up, ~has_newer)
-    connection.execute(again.values(desired_version=checks.c.desired_version + 1, next_attempt_at=None, attempts=0))
+    connection.execute(
+        again.values(desired_version=checks.c.desired_version + 1, wanted_at=now, next_attempt_at=None, attempts=0)
+    )
     hints.give(connection, hints.Word.CHECKS)

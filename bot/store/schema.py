@@ -164,6 +164,7 @@ checks = Table(
     Column("reported_at", Instant),
     Column("sent_at", Instant),
     Column("create_begun_at", Instant),
+    Column("wanted_at", Instant),
     Column("is_conclusion", Boolean, nullable=False, server_default=false()),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Instant),

@@ -44,7 +44,9 @@ def _show(connection: sa.Connection, made: build.Build, *, now: datetime = NOW) 
 
 
 def _change(connection: sa.Connection, made: build.Build, *, is_conclusion: bool) -> None:
-    checks.mark_stale(connection, build_id=made.id, job_id=_job_id(connection, made), is_conclusion=is_conclusion)
+    checks.mark_stale(
+        connection, build_id=made.id, job_id=_job_id(connection, made), is_conclusion=is_conclusion, now=NOW
+    )
 
 
 def _job_id(connection: sa.Connection, made: build.Build) -> str | None:

@@ -86,7 +86,7 @@ def test_an_acknowledged_check_is_not_sent_again_until_it_changes(connection: sa
     assert (stored.github_id, stored.reported_version, stored.reported_status) == (1000 + claimed.id, 1, "in_progress")
     assert (stored.is_stale, stored.attempts, stored.reported_at) == (False, 0, None)
     assert (_claim(connection), checks.count_stale(connection)) == ([], 0)
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False, now=NOW)
     (again,) = _claim(connection, now=LATER)
     _acknowledge(connection, again)
     (stored,) = checks.list_of_build(connection, made.id)
@@ -96,8 +96,8 @@ def test_an_acknowledged_check_is_not_sent_again_until_it_changes(connection: sa
 def test_a_change_while_it_is_sent_is_sent_next(connection: sa.Connection) -> None:
     made = _insert(connection)
     (claimed,) = _claim(connection)
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False, now=NOW)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False, now=NOW)
     assert _claim(connection) == []
     _acknowledge(connection, claimed)
     (again,) = _claim(connection, now=LATER)
@@ -107,9 +107,9 @@ def test_a_change_while_it_is_sent_is_sent_next(connection: sa.Connection) -> No
 def test_marking_touches_the_one_check(connection: sa.Connection) -> None:
     made, other = _insert(connection, "test", "lint"), _insert(connection, head_sha="a" * 40)
     job_id = jobs.list_of_builds(connection, [made.id])[1].id
-    checks.mark_stale(connection, build_id=made.id, job_id=job_id, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=job_id, is_conclusion=False, now=NOW)
     assert [one.desired_version for one in checks.list_of_build(connection, made.id)] == [1, 1, 2]
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False, now=NOW)
     assert [one.desired_version for one in checks.list_of_build(connection, made.id)] == [2, 1, 2]
     assert [one.desired_version for one in checks.list_of_build(connection, other.id)] == [1]
 
@@ -123,7 +123,7 @@ def test_a_failed_attempt_is_due_at_its_time_and_a_change_makes_it_due_at_once(c
     (again,) = _claim(connection, now=NOW + MINUTE)
     assert (again.attempts, again.error) == (2, "GitHub is away.")
     checks.fail(connection, again, error="GitHub is away.", next_attempt_at=NOW + 9 * MINUTE)
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False, now=NOW)
     assert len(_claim(connection, now=NOW + MINUTE)) == 1
 
 
@@ -134,7 +134,7 @@ def test_one_that_cannot_be_shown_is_left_until_it_changes(connection: sa.Connec
     (stored,) = checks.list_of_build(connection, made.id)
     assert (stored.is_stale, stored.error, stored.github_id) == (False, "The repository is gone.", None)
     assert _claim(connection) == []
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=False, now=NOW)
     assert len(_claim(connection)) == 1
 
 
@@ -179,7 +179,7 @@ def test_of_one_slot_the_older_generation_is_settled_first(connection: sa.Connec
 def test_a_generation_that_github_never_saw_is_dropped_for_a_newer_one(connection: sa.Connection) -> None:
     older, newer = _insert(connection), _insert(connection)
     assert [(one.build_id, one.generation) for one in _claim(connection)] == [(newer.id, 2)]
-    checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False, now=NOW)
     assert _claim(connection) == []
     (dropped,) = checks.list_of_build(connection, older.id)
     assert (dropped.is_stale, dropped.github_id) == (False, None)
@@ -197,14 +197,14 @@ def test_one_that_github_has_no_more_is_made_anew_unless_a_newer_one_is_there(co
     made = _insert(connection)
     (claimed,) = _claim(connection)
     _acknowledge(connection, claimed, status="in_progress")
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True, now=NOW)
     (again,) = _claim(connection)
     checks.forget(connection, again, now=NOW)
     (anew,) = _claim(connection)
     assert (anew.github_id, anew.create_begun_at, anew.is_conclusion) == (None, None, True)
     _acknowledge(connection, anew, status="in_progress")
     newer = _insert(connection)
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True, now=NOW)
     both = _claim(connection)
     assert {one.build_id for one in both} == {made.id, newer.id}
     checks.forget(connection, next(one for one in both if one.build_id == made.id), now=NOW)
@@ -224,7 +224,7 @@ def test_what_an_attempt_leaves_behind_is_remembered_until_it_is_known(connectio
     _acknowledge(connection, claimed, status="in_progress")
     (stored,) = checks.list_of_build(connection, made.id)
     assert (stored.create_begun_at, stored.sent_at) == (None, NOW)
-    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True)
+    checks.mark_stale(connection, build_id=made.id, job_id=None, is_conclusion=True, now=NOW)
     _claim(connection, now=NOW + 3 * MINUTE)
     assert checks.list_of_build(connection, made.id)[0].create_begun_at is None
 
@@ -232,7 +232,7 @@ def test_what_an_attempt_leaves_behind_is_remembered_until_it_is_known(connectio
 def test_a_change_says_whether_it_is_the_end(connection: sa.Connection) -> None:
     made = _insert(connection, "test", "lint")
     job_id = jobs.list_of_builds(connection, [made.id])[0].id
-    checks.mark_stale(connection, build_id=made.id, job_id=job_id, is_conclusion=True)
+    checks.mark_stale(connection, build_id=made.id, job_id=job_id, is_conclusion=True, now=NOW)
     assert [one.is_conclusion for one in checks.list_of_build(connection, made.id)] == [False, True, False]
     waiting = _insert(connection, state=build.State.WAITING, head_sha="a" * 40)
     assert [one.is_conclusion for one in checks.list_of_build(connection, waiting.id)] == [True]
@@ -270,7 +270,7 @@ def test_an_older_run_that_github_shows_is_still_brought_to_its_end(connection: 
     _insert(connection)
     (newer,) = _claim(connection)
     _acknowledge(connection, newer)
-    checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False)
+    checks.mark_stale(connection, build_id=older.id, job_id=None, is_conclusion=False, now=NOW)
     (again,) = _claim(connection, now=LATER)
     assert (again.build_id, again.github_id) == (older.id, claimed.id + 1000)
 
@@ -325,7 +325,7 @@ class Outbox(RuleBasedStateMachine):
     @rule(data=st.data())
     def change(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(self.builds))
-        checks.mark_stale(self.connection, build_id=one.id, job_id=None, is_conclusion=False)
+        checks.mark_stale(self.connection, build_id=one.id, job_id=None, is_conclusion=False, now=NOW)
 
     @rule(limit=st.integers(1, 3))
     def claim(self, limit: int) -> None:

@@ -163,7 +163,7 @@ CHANGES_NOTHING: dict[str, _Call] = {
         connection, text, state=build.State.FAILED, started_at=None, finished_at=None, reason=text
     ),
     "checks.mark_stale": lambda connection, text: checks.mark_stale(
-        connection, build_id=text, job_id=text, is_conclusion=True
+        connection, build_id=text, job_id=text, is_conclusion=True, now=NOW
     ),
     "deliveries.replay": lambda connection, text: deliveries.replay(connection, text),
     "jobs.get": lambda connection, text: jobs.get(connection, text),

@@ -38,14 +38,14 @@ def test_f39_what_is_given_up_is_sent_again_once_it_can_be_and_only_the_newest_o
     older = _make(connection)
     (claimed,) = _claim(connection, 1)
     checks.acknowledge(connection, claimed, version=1, github_id=7, status="completed", now=NOW)
-    checks.mark_stale(connection, build_id=older.build_id, job_id=older.job_id, is_conclusion=True)
+    checks.mark_stale(connection, build_id=older.build_id, job_id=older.job_id, is_conclusion=True, now=NOW)
     newer = _make(connection)
     farewell = outcome.Farewell(reason="octo/hello was deleted.", repository_id=REPOSITORY_ID)
     places.give_up(connection, farewell)
     assert _claim(connection, 2) == []
-    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID + 1))
+    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID + 1), now=NOW)
     assert _claim(connection, 3) == []
-    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID, repository_id=REPOSITORY_ID))
+    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID, repository_id=REPOSITORY_ID), now=NOW)
     assert [one.id for one in _claim(connection, 4)] == [newer.id]
 
 
@@ -54,7 +54,7 @@ def test_f39_what_waits_for_long_is_sent_at_once_when_the_repository_is_back(con
     (claimed,) = _claim(connection, 1)
     checks.fail(connection, claimed, error="It is suspended.", next_attempt_at=NOW + 60 * MINUTE)
     assert _claim(connection, 5) == []
-    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID))
+    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID), now=NOW)
     assert [one.id for one in _claim(connection, 5)] == [claimed.id]
 
 
@@ -62,5 +62,5 @@ def test_what_was_never_given_up_is_left_as_it_is(connection: sa.Connection) -> 
     _make(connection)
     (claimed,) = _claim(connection, 1)
     checks.acknowledge(connection, claimed, version=1, github_id=7, status="completed", now=NOW)
-    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID))
+    places.revive(connection, outcome.Revival(installation_id=INSTALLATION_ID), now=NOW)
     assert _claim(connection, 2) == []

@@ -146,7 +146,7 @@ async def test_a_commit_that_makes_work_is_told_to_other_replicas(store: Store, 
     assert await told.get() == hints.Word.DELIVERIES
     await store.write(outcomes.create, make_new_build(), now=NOW)
     assert {await told.get(), await told.get()} == {hints.Word.JOBS, hints.Word.CHECKS}
-    await store.write(checks.mark_stale, build_id="none", job_id=None, is_conclusion=True)
+    await store.write(checks.mark_stale, build_id="none", job_id=None, is_conclusion=True, now=NOW)
     assert await told.get() == hints.Word.CHECKS
     listening.cancel()
     await asyncio.wait([listening])
