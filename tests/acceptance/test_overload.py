@@ -18,6 +18,7 @@ from bot.simulator import Repository, Simulator
 from bot.store import Store, deliveries
 from tests.acceptance import process, raw
 from tests.acceptance.conftest import pipeline
+from tests.databases import long_on_postgresql
 
 CONNECTIONS = 64
 PUSHES = 50
@@ -118,6 +119,7 @@ async def stay_ready(service: process.Process) -> None:
             await asyncio.sleep(0.2)
 
 
+@long_on_postgresql
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.long)])
 async def test_f55_f62_a_burst_is_answered_and_kept_while_others_are_built(
@@ -249,6 +251,7 @@ async def test_f57_twenty_large_bodies_at_once_are_bounded_and_small_ones_are_an
     assert await answered(service.port, large(github, 25 * MIB, "afterwards")) == 202
 
 
+@long_on_postgresql
 async def test_f47_a_thousand_copies_at_once_have_one_effect(
     github: Simulator, loaded: process.Process, database_url: str
 ) -> None:

@@ -14,7 +14,7 @@ from bot.simulator import Simulator
 from bot.simulator.values import Repository
 from tests.acceptance import cluster, process
 from tests.acceptance.conftest import pipeline
-from tests.databases import on_postgresql
+from tests.databases import long_on_sqlite, on_postgresql
 
 
 async def judge(github: Simulator, repository: Repository, heads: Sequence[str], replica: process.Process) -> None:
@@ -95,6 +95,7 @@ async def push_and_kill(
     print(f"{pushes} pushes through {kills} kills: {seconds:.0f} s")  # noqa: T201
 
 
+@long_on_sqlite
 @pytest.mark.parametrize(
     ("pushes", "kills"),
     [

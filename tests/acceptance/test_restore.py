@@ -19,6 +19,7 @@ from bot.store import Store, builds, deliveries
 from tests import postgresql
 from tests.acceptance import process
 from tests.acceptance.conftest import pipeline
+from tests.databases import long_on_postgresql
 
 Runs = dict[int, tuple[str, str | None, str, str | None]]
 
@@ -71,9 +72,9 @@ async def cancel(store: Store, build_id: str) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@long_on_postgresql
 async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_and_builds_what_is_new(
-    github: Simulator, tmp_path: Path, kind: str
+    github: Simulator, tmp_path: Path, database_kind: str
 ) -> None:
     before, after, file = tmp_path / "before", tmp_path / "after", tmp_path / "backup.tar"
     settings = {
@@ -84,7 +85,7 @@ async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_a
         # More than are held by the jobs that stay.
         "max_jobs": 8,
     }
-    with database(kind, before) as first_url, database(kind, after) as second_url:
+    with database(database_kind, before) as first_url, database(database_kind, after) as second_url:
         first = process.environment(before, database_url=first_url, **settings)
         second = process.environment(after, database_url=second_url, **settings)
         hello = await github.create_repository("octo/hello", files=pipeline("sh ./test.sh"))

@@ -24,6 +24,7 @@ from bot.model import job
 from bot.simulator import Repository, Simulator
 from bot.store import Store, builds, deliveries, hints, jobs
 from bot.webhooks import parse
+from tests.databases import long_on_sqlite
 
 PUSHES = 60
 PIPELINE = {".buildhook.yml": "on: push\njobs:\n  test:\n    steps:\n      - run: echo ok\n"}
@@ -94,6 +95,7 @@ class _Replica:
 
 
 # A check that meets everything at once waits up to half a minute between two attempts.
+@long_on_sqlite
 @pytest.mark.timeout(150)
 async def test_f6_f32_f34_60_pushes_through_lost_answers_failing_calls_and_two_limits(
     store: Store, tmp_path: Path
