@@ -20,6 +20,9 @@ from bot.settings import Settings
 from bot.store import Store, hints
 from bot.webhooks import inbox, intake, recovery
 
+#: How long a hint of the database is kept: whoever made the work mostly takes it too, and many hints become one look.
+HINT_SECONDS = 0.05
+
 
 class Work:
     """The loops that handle deliveries, run builds and report them, and what they share."""
@@ -50,6 +53,8 @@ class Work:
         self._engine: contract.Engine = engines.load(
             settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
         )
+        #: Hints that are kept at the moment.
+        self._told: set[str] = set()
         self._store = store
         self._sources = source.Sources(store, github=self._github)
         self._new_id = new_id
@@ -146,12 +151,19 @@ class Work:
             group.create_task(self._reconciler.run(), name="reconciler")
 
     def take_hint(self, word: str) -> None:
-        """Another replica made work of this kind, or of any (`*`)."""
+        """A replica made work of this kind, or of any (`*`)."""
+        if word in (hints.Word.BUDGETS, "*"):
+            self._ledger.wake()
+        if word not in self._told:
+            self._told.add(word)
+            asyncio.get_running_loop().call_later(HINT_SECONDS, self._pass_on, word)
+
+    def _pass_on(self, word: str) -> None:
+        self._told.discard(word)
         for known, wake in (
             (hints.Word.DELIVERIES, self.dispatcher.wake),
             (hints.Word.JOBS, self.scheduler.wake),
             (hints.Word.CHECKS, self._reporter.wake),
-            (hints.Word.BUDGETS, self._ledger.wake),
         ):
             if word in (known, "*"):
                 wake()

@@ -12,8 +12,13 @@ from bot.simulator import Simulator
 from tests.acceptance import process
 
 
-def environments(github: Simulator, database_url: str, folder: Path, *, count: int) -> list[dict[str, str]]:
-    """The settings of each replica: a data folder of its own, one database."""
+def environments(
+    github: Simulator, database_url: str, folder: Path, *, count: int, max_jobs: int = 4
+) -> list[dict[str, str]]:
+    """The settings of each replica: a data folder of its own, one database.
+
+    :param max_jobs: how many jobs each of them runs at once.
+    """
     return [
         process.environment(
             folder / f"data-{number}",
@@ -23,7 +28,7 @@ def environments(github: Simulator, database_url: str, folder: Path, *, count: i
             webhook_secret=github.webhook_secret,
             database_url=database_url,
             public_url="http://builds.example",
-            max_jobs=4,
+            max_jobs=max_jobs,
         )
         for number in range(count)
     ]

@@ -133,12 +133,13 @@ async def test_f77_two_replicas_one_killed_every_two_seconds_lose_nothing_and_do
 async def test_two_replicas_share_the_builds_of_many_pushes(
     github: Simulator, database_url: str, tmp_path: Path
 ) -> None:
-    """And the figures: how fast one is, and two, on the same machine."""
+    """And the figures: how fast one is, and two that run as many jobs at once together, on the same machine."""
     for count in (1, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
-        repository = await github.create_repository(f"octo/hello-{count}", files=pipeline("echo ok"))
-        settings = cluster.environments(github, database_url, folder, count=count)
+        # Of another account: what one spends of its minute is not the other's.
+        repository = await github.create_repository(f"octo-{count}/hello", files=pipeline("echo ok"))
+        settings = cluster.environments(github, database_url, folder, count=count, max_jobs=4 // count)
         async with cluster.running(settings, folder=folder) as replicas:
             github.webhook_url = replicas.webhook_url
             branches = [f"topic-{number}" for number in range(200)]
