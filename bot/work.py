@@ -56,7 +56,7 @@ class Work:
         #: Hints that are kept at the moment.
         self._told: set[str] = set()
         self._store = store
-        self._sources = source.Sources(store, github=self._github)
+        self._sources = source.Sources(store, github=self._github, now=replica.now, new_id=new_id)
         self._new_id = new_id
         self._now = replica.now
         self._reporter = reporter.Reporter(

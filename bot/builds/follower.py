@@ -119,10 +119,10 @@ class Follower:
         if self._store.is_shared and one.state in _FAILURES:
             # Another replica may tell GitHub of it, and the log is not there.
             tail = await failure.tail(self._logs, one)
-        of = await self._store.write(_save, one, now=self._now(), tail=tail)
+        saved = await self._store.write(_save, one, now=self._now(), tail=tail)
         self._on_change()
-        if one.state in job.FINAL:
-            self._measure(one, of)
+        if saved.job.state in job.FINAL:
+            self._measure(saved.job, saved.of_build)
 
     def _measure(self, one: job.Job, of: build.Build) -> None:
         self._metrics.builds.labels(one.engine, one.state).inc()
@@ -140,13 +140,13 @@ class Follower:
         )
 
 
-def _save(connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None) -> build.Build:
-    of = transitions.save(connection, one, now=now)
+def _save(connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None) -> transitions.Saved:
+    saved = transitions.save(connection, one, now=now)
     if tail is not None:
         jobs.save_log_tail(connection, one.id, tail)
     if one.state in job.FINAL:
         failpoint.reach("result.before_commit")
-    return of
+    return saved
 
 
 async def _with_pauses(events: AsyncIterator[contract.Event]) -> AsyncGenerator[contract.Event | None, None]:

@@ -61,6 +61,15 @@ def transition(state: job.State, signal: Signal) -> job.State:
     return TRANSITIONS.get(state, {}).get(signal, state)
 
 
+def end(state: job.State, *, is_cancel_wanted: bool) -> job.State:
+    """How a job ends that came to this state: what could not go on while somebody wanted it to end was cancelled.
+
+    Both come from one cause, where a suspension takes the code away from a job and then tells of itself; which of them
+    is there first is chance.
+    """
+    return _S.CANCELLED if state == _S.ERRORED and is_cancel_wanted else state
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """What became of a job that waited for others."""

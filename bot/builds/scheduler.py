@@ -200,7 +200,7 @@ def _claim(connection: Connection, *, now: datetime, owner: str, limit: int) -> 
         moved = replace(
             one, state=lifecycle.transition(one.state, lifecycle.Signal.CLAIMED), started_at=now, reason=None
         )
-        started.append(_Started(moved, transitions.save(connection, moved, now=now)))
+        started.append(_Started(moved, transitions.save(connection, moved, now=now).of_build))
     return started
 
 

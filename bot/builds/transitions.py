@@ -6,7 +6,7 @@ truth are marked stale: the reporter finds them there.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
@@ -16,12 +16,21 @@ from bot.model import build, job
 from bot.store import builds, checks, jobs, locks
 
 
-def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Build:
-    """Write a job's new state and its consequences; gives the build as it stands then.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A job and its build as they stand behind a move."""
+
+    job: job.Job
+    of_build: build.Build
+
+
+def save(connection: Connection, changed: job.Job, *, now: datetime) -> Saved:
+    """Write a job's new state and its consequences; gives what was written.
 
     :raises bot.errors.LeaseLost: if another process took the job over; then nothing is written.
     """
     locks.build(connection, changed.build_id)
+    changed = _judged(connection, changed)
     before = {one.id: one for one in jobs.list_of_builds(connection, [changed.build_id])}
     after = {**before, changed.id: changed}
     for job_id, resolved in lifecycle.resolve(list(after.values())).items():
@@ -36,7 +45,16 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> build.Bu
                 checks.mark_stale(
                     connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion, now=now
                 )
-    return _save_build(connection, list(after.values()), now=now)
+    return Saved(job=changed, of_build=_save_build(connection, list(after.values()), now=now))
+
+
+def _judged(connection: Connection, changed: job.Job) -> job.Job:
+    if changed.state != job.State.ERRORED:
+        return changed
+    # Asked here, not of whoever follows the job: the wish may have come since that one looked.
+    wish = jobs.lock_wish(connection, changed.id)
+    state = lifecycle.end(changed.state, is_cancel_wanted=wish is not None)
+    return changed if state == changed.state else replace(changed, state=state, reason=wish)
 
 
 def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetime) -> build.Build:

@@ -29,9 +29,10 @@ class Source:
     base_sha: str | None
     trust: build.Trust
     #: Gives a token for reading this repository only; called when one is needed, never stored, never shown to a job.
-    #: None where the repository is public or local.
+    #: None where the repository is public or local. Where it raises, the job ends as errored.
     token: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
-    #: Gives the URL as it is by now; called where the one above leads nowhere or elsewhere.
+    #: Gives the URL as it is by now, and makes `token` give a new one; called where the URL above leads nowhere or
+    #: elsewhere, or the token is refused. Where it raises, the job ends as errored.
     locate: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
 
 

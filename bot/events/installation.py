@@ -11,6 +11,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import errors
+from bot.builds import resume
 from bot.events import payloads, resuming
 from bot.events.context import Context
 from bot.events.router import Router
@@ -40,13 +41,14 @@ async def changed(event: sansio.Event, context: Context) -> outcome.Outcome:
     if seen.state == "active":
         return await _allowed(seen, told.repositories or [], context)
     suspended = seen.state == "suspended"
-    text = _suspended(seen) if suspended else f"The App was uninstalled for {seen.account}."
-    stop = outcome.Cancellation(reason=text, installation_id=seen.id, spares_waiting=suspended)
+    text = f"The App was {'suspended' if suspended else 'uninstalled'} for {seen.account}."
+    reason = resume.SUSPENDED if suspended else text
+    stop = outcome.Cancellation(reason=reason, installation_id=seen.id, spares_waiting=suspended)
     return outcome.Outcome(trail=(text,), installations=(seen,), cancellations=(stop,))
 
 
 async def _allowed(seen: build.Installation, came: list[payloads.Repository], context: Context) -> outcome.Outcome:
-    again = await resuming.stopped(context, reason=_suspended(seen), installation_id=seen.id)
+    again = await resuming.stopped(context, reason=resume.SUSPENDED, installation_id=seen.id)
     return outcome.Outcome(
         trail=(f"The App may work for {seen.account}.{resuming.told(again)}",),
         installations=(seen,),
@@ -74,10 +76,6 @@ async def _why_late(seen: build.Installation, context: Context) -> str | None:
         return f"The App was uninstalled for {seen.account} since."
     text = f"The App for {seen.account} changed again within the same second: this is not how it stands now."
     return None if now.state == seen.state else text
-
-
-def _suspended(seen: build.Installation) -> str:
-    return f"The App was suspended for {seen.account}."
 
 
 def _seen(told: payloads.InstallationEvent) -> build.Installation:
@@ -111,13 +109,13 @@ async def repositories_changed(event: sansio.Event, context: Context) -> outcome
     ]
     stops = tuple(
         outcome.Cancellation(
-            reason=resuming.UNSEEN, repository_id=one.id, installation_id=installation_id, spares_waiting=True
+            reason=resume.UNSEEN, repository_id=one.id, installation_id=installation_id, spares_waiting=True
         )
         for one in gone
     )
     moves = await resuming.moves(told.repositories_added, context, installation_id=installation_id)
     back = [one.repository_id for one in moves]
-    again = await resuming.stopped(context, reason=resuming.UNSEEN, repository_ids=back)
+    again = await resuming.stopped(context, reason=resume.UNSEEN, repository_ids=back)
     added, removed = len(told.repositories_added), len(told.repositories_removed)
     text = f"The App for {account} was given {added} and lost {removed} repositories."
     return outcome.Outcome(

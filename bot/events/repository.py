@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gidgethub import sansio
 
+from bot.builds import resume
 from bot.events import payloads, resuming
 from bot.events.context import Context
 from bot.events.router import Router
@@ -29,7 +30,7 @@ async def moved(event: sansio.Event, context: Context) -> outcome.Outcome:
     move = outcome.Move(
         repository_id=told.repository.id, repository=now.full_name, installation_id=told.installation.id
     )
-    again = await resuming.stopped(context, reason=resuming.UNSEEN, repository_ids=[told.repository.id])
+    again = await resuming.stopped(context, reason=resume.UNSEEN, repository_ids=[told.repository.id])
     return outcome.Outcome(
         trail=(f"Repository {told.repository.id} is {now.full_name} now.{resuming.told(again)}",),
         moves=(move,),

@@ -138,6 +138,8 @@ def list_stopped(
 ) -> list[build.Build]:
     """Builds that somebody wanted cancelled for this reason since an instant, each the newest of its head.
 
+    One whose jobs all had their results before the wish came to anything was not stopped by it.
+
     :param repository_ids: None for all repositories.
     """
     newer = table.alias("newer")
@@ -145,7 +147,11 @@ def list_stopped(
         sa.select(table)
         .where(
             table.c.id.in_(
-                sa.select(jobs.c.build_id).where(jobs.c.cancel_reason == reason, jobs.c.cancel_requested_at >= since)
+                sa.select(jobs.c.build_id).where(
+                    jobs.c.cancel_reason == reason,
+                    jobs.c.cancel_requested_at >= since,
+                    jobs.c.state.not_in(sorted(job.DECIDED)),
+                )
             ),
             ~sa.exists().where(
                 newer.c.repository_id == table.c.repository_id,

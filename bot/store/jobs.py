@@ -289,6 +289,15 @@ def request_cancel(connection: Connection, build_ids: Sequence[str], *, now: dat
     return asked
 
 
+def lock_wish(connection: Connection, job_id: str) -> str | None:
+    """Why somebody wants the job cancelled, None if nobody does; no wish comes before this transaction ends."""
+    query = sa.select(table.c.cancel_requested_at, table.c.cancel_reason).where(table.c.id == job_id)
+    found = connection.execute(query.with_for_update()).first()
+    if found is None or found.cancel_requested_at is None:
+        return None
+    return found.cancel_reason or ""
+
+
 def list_cancel_requested(connection: Connection, *, owner: str | None = None) -> list[job.Job]:
     """Unfinished jobs that somebody wants cancelled; of those on an engine only this replica's own, if one is given."""
     query = (

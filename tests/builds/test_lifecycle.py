@@ -230,6 +230,12 @@ def test_a_build_with_a_job_that_did_not_pass_never_passes(states: Sequence[job.
 
 
 @pytest.mark.parametrize("state", list(S))
+def test_f39_what_breaks_while_somebody_wants_it_to_end_was_cancelled(state: job.State) -> None:
+    assert lifecycle.end(state, is_cancel_wanted=False) == state
+    assert lifecycle.end(state, is_cancel_wanted=True) == (S.CANCELLED if state == S.ERRORED else state)
+
+
+@pytest.mark.parametrize("state", list(S))
 def test_cancelling_is_written_down_asked_for_or_nothing(state: job.State) -> None:
     expected = {S.WAITING: "at_once", S.QUEUED: "at_once", S.STARTING: "ask_engine", S.RUNNING: "ask_engine"}
     assert lifecycle.cancel_effect(state) == expected.get(state, "nothing")

@@ -116,6 +116,33 @@ async def test_f69_cancelling_ends_what_waits_at_once_and_asks_the_engine_for_th
         await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Again.")
 
 
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (contract.Result.ERRORED, (job.State.CANCELLED, "Enough.")),
+        (contract.Result.FAILED, (job.State.FAILED, "It broke.")),
+        (contract.Result.CANCELLED, (job.State.CANCELLED, "It broke.")),
+    ],
+)
+async def test_f39_what_breaks_before_it_heeds_a_wish_to_cancel_was_cancelled_all_the_same(
+    yard: Yard, result: contract.Result, expected: tuple[job.State, str]
+) -> None:
+    new = factories.make_new_build()
+    made = await yard.create(new)
+    (one,) = new.jobs
+    yard.engine.heeds_cancel = False
+    async with yard.running():
+        await yard.until_job(one.id, job.State.STARTING)
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.")
+        yard.engine.tell(one.id, scripted.finished(result, reason="It broke."))
+        ended = await yard.until_job(one.id, *job.FINAL)
+        await yard.until(lambda: yard.engine.removed == [one.id])
+    assert (ended.state, ended.reason) == expected
+    assert (await yard.get_build(made.id)).state == build.State(expected[0].value)
+    labels = {"engine": "local", "result": str(expected[0])}
+    assert yard.metrics.registry.get_sample_value("buildhook_builds_total", labels) == 1
+
+
 async def test_f69_a_wish_to_cancel_before_the_start_starts_nothing(yard: Yard) -> None:
     new = factories.make_new_build()
     made = await yard.create(new)

@@ -109,6 +109,8 @@ class Server:
     moved: Mapping[str, str] = field(default_factory=dict)
     #: While not set, answers wait.
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
+    #: How many requests are still to be refused, whatever they give.
+    refusals: int = 0
     #: How many packs are still to be cut off in the middle.
     cut_packs: int = 0
 
@@ -136,6 +138,9 @@ class Server:
         for path, there in self.moved.items():
             if request.path.startswith(path):
                 raise web.HTTPMovedPermanently(there + request.path_qs)
+        if self.refusals:
+            self.refusals -= 1
+            raise web.HTTPForbidden
         if self.token is not None and "Authorization" not in request.headers:
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="git"'})
         status, headers, body = await self._ask_backend(request)

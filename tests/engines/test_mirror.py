@@ -214,8 +214,9 @@ async def test_f40_a_repository_that_moved_is_fetched_from_where_it_is_by_now(
 
 
 async def test_f40_a_repository_that_is_nowhere_else_ends_its_job_with_the_reason(
-    engine: local.Local, code: jobs.Code
+    engine: local.Local, code: jobs.Code, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._ATTEMPTS_SECONDS", (0.0, 0.01, 0.01))
     old = code.server.address("octo/old")
 
     async def locate() -> str:
@@ -224,6 +225,53 @@ async def test_f40_a_repository_that_is_nowhere_else_ends_its_job_with_the_reaso
     told = await jobs.run(engine, jobs.make(code.source(url=old, locate=locate), "true"))
     assert told.result == "errored"
     assert "no such repository" in told.reason
+
+
+async def test_f39_code_that_was_out_of_sight_for_a_moment_is_fetched_with_another_token(
+    engine: local.Local, code: jobs.Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._ATTEMPTS_SECONDS", (0.0, 0.01, 0.01))
+    tokens = ["old"]
+
+    async def token() -> str:
+        return tokens[-1]
+
+    async def locate() -> str:
+        tokens.append("new")
+        return code.source().url
+
+    code.server.refusals = 1
+    told = await jobs.run(engine, jobs.make(code.source(token=token, locate=locate), "true"))
+    assert (told.result, tokens) == ("passed", ["old", "new"])
+    given = [value for _, value in code.server.requests]
+    assert given[0] != given[-1]
+
+
+async def test_f39_code_that_gets_out_of_sight_before_the_last_attempt_is_looked_for_all_the_same(
+    engine: local.Local, code: jobs.Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.local.mirrors._ATTEMPTS_SECONDS", (0.0, 0.01, 0.01))
+    asked = []
+
+    async def locate() -> str:
+        asked.append(True)
+        return code.source().url
+
+    code.server.refusals = 9
+    told = await jobs.run(engine, jobs.make(code.source(token=canary, locate=locate), "true"))
+    assert (told.result, "permission" in told.reason, len(asked)) == ("errored", True, 3)
+
+
+async def test_f39_code_that_stays_out_of_sight_ends_its_job_with_what_was_said_when_it_was_looked_for(
+    engine: local.Local, code: jobs.Code
+) -> None:
+    async def locate() -> str:
+        raise errors.Suspended("The installation is suspended.", status=403)
+
+    code.server.refusals = 9
+    told = await jobs.run(engine, jobs.make(code.source(token=canary, locate=locate), "true"))
+    assert (told.result, "suspended" in told.reason) == ("errored", True)
+    assert code.server.fetches == 0
 
 
 async def test_a_private_repository_is_read_with_the_token_and_told_in_words_without(

@@ -29,6 +29,8 @@ class House:
     store: Store
     simulator: Simulator
     dispatcher: dispatcher.Dispatcher
+    github: GitHub
+    new_id: Ids
     #: How much later it is here than on this machine's clock.
     ahead: timedelta = timedelta(0)
 
@@ -128,5 +130,5 @@ async def house(store: Store, simulator: Simulator, metrics: telemetry.Metrics) 
             on_applied=lambda: None,
             now=now,
         )
-        made_house = House(store=store, simulator=simulator, dispatcher=made)
+        made_house = House(store=store, simulator=simulator, dispatcher=made, github=github, new_id=new_id)
         yield made_house

@@ -109,6 +109,7 @@ FINDS_NOTHING: dict[str, _Call] = {
     "checks.list_of_head": lambda connection, text: checks.list_of_head(
         connection, repository_id=REPOSITORY_ID, head_sha=text
     ),
+    "jobs.lock_wish": lambda connection, text: jobs.lock_wish(connection, text),
     "jobs.is_ending": lambda connection, text: jobs.is_ending(connection, text),
     "jobs.list_without": lambda connection, text: [one for one in jobs.list_without(connection, [text]) if one != text],
     "pulls.find_closed_of_branch": lambda connection, text: pulls.find_closed_of_branch(

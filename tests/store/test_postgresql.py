@@ -114,6 +114,22 @@ async def test_f77_jobs_that_end_at_once_end_their_build_once_and_well(store: St
         assert (await store.read(builds.get, new.build.id)).state == build.State.PASSED
 
 
+async def test_f39_a_job_that_breaks_in_the_moment_it_is_to_end_is_cancelled_or_nobody_wanted_it_to_end(
+    store: Store, other: Store
+) -> None:
+    for number in range(20):
+        new = make_new_build(make_build(head_sha=f"{number:040x}"))
+        await store.write(outcomes.create, new, now=NOW)
+        (claimed,) = await store.write(jobs.claim_ready, now=NOW, owner="a", lease=MINUTE, limit=1)
+        broken = replace(claimed, state=job.State.ERRORED, finished_at=NOW)
+        asked, _ = await asyncio.gather(
+            other.write(jobs.request_cancel, [new.build.id], now=NOW, reason="Enough."),
+            store.write(transitions.save, broken, now=NOW),
+        )
+        ended = await store.read(jobs.get, claimed.id)
+        assert ended.state == (job.State.CANCELLED if asked else job.State.ERRORED)
+
+
 async def test_an_older_pull_request_never_overwrites_a_newer_one_of_another_replica(
     store: Store, other: Store
 ) -> None:

@@ -96,6 +96,8 @@ class Mirrors:
             while batch := [wanted for wanted in self._waiting.pop(place.folder, []) if not wanted.done.done()]:
                 error = await self._try(place, batch)
                 for wanted in batch:
+                    if wanted.done.done():
+                        continue
                     # Of several that fail together each gets to know its own reason.
                     own = error if error is None or len(batch) == 1 else await self._try(place, [wanted])
                     _settle(wanted.done, own)
@@ -127,13 +129,13 @@ class Mirrors:
                 await self._pool.run(partial(place.fetch, oids, url=url, token=token, timeout_seconds=seconds))
                 return
             except trouble.Fetching as error:
-                if number == len(_ATTEMPTS_SECONDS):
-                    raise
-                if error.is_elsewhere and source.locate is not None:
-                    before, url = url, git.check_url(await source.locate())
-                    if url == before:
-                        raise
+                if error.is_out_of_sight and source.locate is not None:
+                    # Where it is still, a new token may see it: what took the sight of it may be over. Asked behind the
+                    # last attempt as well, because only who is asked can say that it is not.
+                    url = git.check_url(await source.locate())
                 elif not error.is_passing:
+                    raise
+                if number == len(_ATTEMPTS_SECONDS):
                     raise
                 if error.is_damaged and not is_anew:
                     is_anew = True

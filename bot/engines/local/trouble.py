@@ -33,11 +33,17 @@ class Fetching(Ended):
     """The code could not be fetched."""
 
     def __init__(
-        self, reason: str, *, log: str, is_passing: bool = False, is_damaged: bool = False, is_elsewhere: bool = False
+        self,
+        reason: str,
+        *,
+        log: str,
+        is_passing: bool = False,
+        is_damaged: bool = False,
+        is_out_of_sight: bool = False,
     ) -> None:
         super().__init__(reason, log=log)
-        #: Asking where the repository is by now may help.
-        self.is_elsewhere = is_elsewhere
+        #: The repository is not there, or not for this token: asking anew where it is and for a token may help.
+        self.is_out_of_sight = is_out_of_sight
         #: Trying again may help.
         self.is_passing = is_passing
         #: Making the mirror anew may help.
@@ -55,16 +61,20 @@ def fetching(stderr: str, *, host: str) -> Fetching:
         return Fetching(
             f"{host} answered with a redirect, which is not followed: was the repository renamed or moved?",
             log=log,
-            is_elsewhere=True,
+            is_out_of_sight=True,
         )
     if re.search(r"repository '[^']*' not found", stderr) or "returned error: 404" in stderr:
         return Fetching(
             f"{host} says that there is no such repository, or the App may not read it: check its installation.",
             log=log,
-            is_elsewhere=True,
+            is_out_of_sight=True,
         )
     if _REFUSED.search(stderr):
-        return Fetching(f"{host} did not let us read the repository: check the App's permission contents.", log=log)
+        return Fetching(
+            f"{host} did not let us read the repository: check the App's permission contents.",
+            log=log,
+            is_out_of_sight=True,
+        )
     if unsafe := _UNSAFE.search(stderr):
         what = f" ({unsafe.group(1)})" if unsafe.group(1) else ""
         return Fetching(f"The repository holds an object that is not safe to check out{what}; see the log.", log=log)
