@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from bot.engines import contract
 from bot.engines.local import engine as local
-from bot.engines.local import folder
+from bot.engines.local import folder, orphans
 from bot.model import job
 from tests.engines import jobs
 from tests.engines.conftest import Open
@@ -61,6 +62,23 @@ async def test_f69_a_cancellation_that_was_only_written_down_is_heeded_before_th
     told = await jobs.follow(engine, request.job_id)
     assert (told.result, told.reason, told.log) == ("cancelled", "written down", "ready\n")
     assert told.steps == [(0, "running"), (0, "passed"), (1, "skipped")]
+
+
+async def test_f69_a_job_that_is_removed_while_it_is_cancelled_needs_no_cancelling(
+    open_engine: Open, code: jobs.Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await open_engine()
+    request = jobs.make(code.source(), "true")
+    await jobs.run(engine, request)
+    look_after = orphans.look_after
+
+    def removed_before(place: folder.Folder, *, is_late: bool) -> object:
+        shutil.rmtree(place.path)
+        return look_after(place, is_late=is_late)
+
+    monkeypatch.setattr(orphans, "look_after", removed_before)
+    await engine.cancel(request.job_id, reason="late")
+    assert not await engine.find(request.job_id)
 
 
 async def test_f69_a_job_is_cancelled_while_its_code_is_fetched(open_engine: Open, code: jobs.Code) -> None:

@@ -220,7 +220,9 @@ class Local:
         if (preparation := self._preparing.get(job_id)) is not None:
             preparation.cancelled.set()
         elif await self.find(job_id):
-            await self._tend(place, is_late=False)
+            # It may have ended by itself, and be removed in this moment.
+            with contextlib.suppress(errors.NotFound):
+                await self._tend(place, is_late=False)
 
     async def remove(self, job_id: str) -> None:
         """Forget an ended job and free its disk.
