@@ -216,8 +216,19 @@ def sees(principal: Principal, repository: values.Repository, its_world: world.W
     return not repository.is_private
 
 
+#: What everyone who sees a repository may take part in.
+_FOR_READERS = ("issues", "pull_requests")
+
+
 def may(principal: Principal, repository: values.Repository, its_world: world.World, permission: str) -> bool:
-    """Whether whoever asks may do what needs a permission such as `checks:write` in a repository that they see."""
+    """Whether whoever asks may do what needs a permission such as `checks:write` in a repository that they see.
+
+    `issues:write or pull_requests:write` is one of them: about a pull request either suffices.
+    """
+    return any(_may(principal, repository, its_world, one) for one in permission.split(" or "))
+
+
+def _may(principal: Principal, repository: values.Repository, its_world: world.World, permission: str) -> bool:
     name, _, level = permission.partition(":")
     if principal.kind == "installation":
         if not reaches(principal, repository):
@@ -225,5 +236,6 @@ def may(principal: Principal, repository: values.Repository, its_world: world.Wo
         granted = principal.permissions.get(name)
         return granted in ("write", "admin") or (granted is not None and level == "read")
     if principal.user is not None:
-        return level == "read" or (name != "checks" and its_world.may(repository, principal.user, "write"))
+        needed = "read" if name in _FOR_READERS else "write"
+        return level == "read" or (name != "checks" and its_world.may(repository, principal.user, needed))
     return level == "read" and principal.kind == "anonymous"

@@ -32,7 +32,11 @@ class Talking(pulls.Pulls):
     def comment(
         self, pull: values.PullRequest, body: str, *, author: str | None = None, via_app: values.App | None = None
     ) -> values.Comment:
-        """Writes a comment on a pull request; sends `issue_comment.created`."""
+        """Writes a comment on a pull request; sends `issue_comment.created`, to the App itself too if it wrote it.
+
+        :param author: by default `mona`; a name that ends with `[bot]` is that of a bot
+        :param via_app: the App that writes it, in place of an author
+        """
         at = self.clock.now()
         comment = values.Comment(
             id=self.new_id("comment"),
@@ -45,16 +49,34 @@ class Talking(pulls.Pulls):
             via_app=via_app,
         )
         self.comments[comment.id] = comment
-        self._tell_comment("created", comment, pull)
+        self._tell_comment("created", comment, comment.author)
         return comment
 
-    def edit_comment(self, comment: values.Comment, body: str) -> None:
-        """Changes a comment; sends `issue_comment.edited`."""
+    def find_comment(self, repo: values.Repository | str, comment_id: int) -> values.Comment:
+        """:raises SimulatorError: if there is none of that id"""
+        found = self.comments.get(comment_id)
+        if found is None or found.repository is not self.repository(repo):
+            raise world.SimulatorError(f"there is no comment {comment_id}")
+        return found
+
+    def edit_comment(self, comment: values.Comment, body: str, *, sender: str | None = None) -> None:
+        """Changes a comment; sends `issue_comment.edited` with the old text. By default its author does it."""
         changes = {"body": {"from": comment.body}}
         comment.body, comment.updated_at = body, self.clock.now()
-        self._tell_comment("edited", comment, self.pulls[comment.repository.id, comment.number], changes=changes)
+        self._tell_comment("edited", comment, self.user(sender) if sender else comment.author, changes=changes)
 
-    def _tell_comment(self, action: str, comment: values.Comment, pull: values.PullRequest, **extra: Any) -> None:
+    def delete_comment(self, comment: values.Comment, *, sender: str | None = None) -> None:
+        """Deletes a comment; sends `issue_comment.deleted`. By default its author does it.
+
+        :raises SimulatorError: if it is gone already
+        """
+        del self.comments[self.find_comment(comment.repository, comment.id).id]
+        self._tell_comment("deleted", comment, self.user(sender) if sender else comment.author)
+
+    def _tell_comment(self, action: str, comment: values.Comment, sender: values.User, **extra: Any) -> None:
+        """Sends https://docs.github.com/en/webhooks/webhook-events-and-payloads#issue_comment."""
+        pull = self.pulls[comment.repository.id, comment.number]
+        pull.updated_at = self.clock.now()
         shown = self.comments_on(pull)
         payload = {
             "action": action,
@@ -64,7 +86,7 @@ class Talking(pulls.Pulls):
             "comment": self.shapes.comment(comment, association=self.association(comment.repository, comment.author)),
             **extra,
         }
-        self.emit("issue_comment", payload, repository=comment.repository, sender=comment.author)
+        self.emit("issue_comment", payload, repository=comment.repository, sender=sender)
 
     def comments_on(self, pull: values.PullRequest) -> Sequence[values.Comment]:
         """The comments of a pull request, oldest first."""

@@ -36,7 +36,7 @@ LEVELS = ("none", "read", "triage", "write", "maintain", "admin")
 PERMISSIONS = {
     "checks": "write",
     "contents": "read",
-    "issues": "write",
+    "merge_queues": "read",
     "metadata": "read",
     "pull_requests": "write",
     "statuses": "write",
@@ -44,7 +44,17 @@ PERMISSIONS = {
 
 #: What the App subscribed to; `installation` and `installation_repositories` come without a subscription.
 EVENTS = frozenset(
-    {"check_run", "check_suite", "create", "delete", "issue_comment", "pull_request", "push", "repository"}
+    {
+        "check_run",
+        "check_suite",
+        "create",
+        "delete",
+        "issue_comment",
+        "merge_group",
+        "pull_request",
+        "push",
+        "repository",
+    }
 )
 
 #: Owners that would hide other pages of this server.
@@ -133,7 +143,7 @@ class World:
             name=slug,
             client_id="Iv23li" + base64.b32encode(app_id.to_bytes(8, "big")).decode().lower().rstrip("="),
             owner=owner,
-            bot=self.user(f"{slug}[bot]", type_="Bot"),
+            bot=self.user(f"{slug}[bot]"),
             permissions=dict(permissions),
             events=set(events),
             created_at=self.clock.now(),
@@ -148,11 +158,12 @@ class World:
 
     # Finding
 
-    def user(self, login: str, *, type_: str = "User") -> values.User:
-        """The account of that name, made if it is new."""
+    def user(self, login: str, *, type_: str | None = None) -> values.User:
+        """The account of that name, made if it is new: a bot where the name ends with `[bot]`, else a person."""
         found = self.users.get(login.lower())
         if found is None:
-            found = self.users[login.lower()] = values.User(id=self.new_id("user"), login=login, type=type_)
+            kind = type_ or ("Bot" if login.endswith("[bot]") else "User")
+            found = self.users[login.lower()] = values.User(id=self.new_id("user"), login=login, type=kind)
         return found
 
     def account(self, login: str) -> values.User:

@@ -93,6 +93,13 @@ def test_nullable_becomes_null_in_type_and_enum() -> None:
     }
 
 
+def test_an_app_may_subscribe_to_events_that_are_newer_than_the_description() -> None:
+    events = {"type": "array", "items": {"type": "string", "enum": ["push"]}}
+    assert refresh.schema_of({"properties": {"events": events, "others": events}}) == {
+        "properties": {"events": {"type": "array", "items": {"type": "string"}}, "others": events}
+    }
+
+
 def test_an_excerpt_has_what_its_operations_refer_to_and_nothing_else() -> None:
     text = {"application/json": {"schema": {"$ref": "#/components/schemas/one"}}}
     description = {

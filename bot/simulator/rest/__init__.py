@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.simulator.rest import apps, checks, contents, deliveries, meta, pulls, repositories
+from bot.simulator.rest import apps, checks, comments, contents, deliveries, meta, pulls, repositories
 
 #: Every operation, in the order in which paths are tried.
 ROUTES = (
@@ -12,6 +12,7 @@ ROUTES = (
     *checks.ROUTES,
     *contents.ROUTES,
     *pulls.ROUTES,
+    *comments.ROUTES,
     *repositories.ROUTES,
     *repositories.LAST_ROUTES,
 )

@@ -128,8 +128,8 @@ class Route:
     #: As GitHub's description writes it, e.g. `/repos/{owner}/{repo}/pulls`.
     template: str
     handler: Handler
-    #: What a token needs, e.g. `checks:write`; `app` for the App's JWT, `token` for any installation token, empty for
-    #: everyone.
+    #: What a token needs, e.g. `checks:write` or `issues:write or pull_requests:write`; `app` for the App's JWT,
+    #: `token` for any installation token, empty for everyone.
     needs: str = ""
     #: Another operation in GitHub's description that judges it, where the path itself is not described.
     judged_as: str = ""
