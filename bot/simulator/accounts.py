@@ -144,7 +144,7 @@ class Accounts(world.World):
         owner = self._check_name(full_name)
         repository = self._new_repository(owner, full_name.partition("/")[2], private, default_branch, description)
         its_git = git.Git(self.folder / f"{repository.id}.git")
-        await its_git.create(default_branch)
+        await its_git.create(default_branch, objects=self.objects_of(repository))
         first = values.NewCommit(
             ref=f"refs/heads/{default_branch}",
             parent=None,
@@ -170,11 +170,18 @@ class Accounts(world.World):
         return self.account(owner)
 
     def _new_repository(
-        self, owner: values.User, name: str, private: bool, default_branch: str, description: str | None
+        self,
+        owner: values.User,
+        name: str,
+        private: bool,
+        default_branch: str,
+        description: str | None,
+        parent: values.Repository | None = None,
     ) -> values.Repository:
         at = self.clock.now()
+        repository_id = self.new_id("repository")
         return values.Repository(
-            id=self.new_id("repository"),
+            id=repository_id,
             owner=owner,
             name=name,
             is_private=private,
@@ -184,23 +191,27 @@ class Accounts(world.World):
             created_at=at,
             updated_at=at,
             pushed_at=at,
-            permissions={world.SOMEONE: "admin"},
+            network_id=parent.network_id if parent else repository_id,
+            parent=parent,
+            permissions={} if parent else {world.SOMEONE: "admin"},
         )
 
     async def fork(self, repo: values.Repository | str, owner: str) -> values.Repository:
-        """Copies a repository into another account, where the App is not installed.
+        """Copies a repository into another account, where the App is not installed. The two share their objects.
 
         :raises SimulatorError: if that account has one of the same name
         """
         parent = self.repository(repo)
         self.user(owner)
         account = self._check_name(f"{owner}/{parent.name}")
-        fork = self._new_repository(account, parent.name, parent.is_private, parent.default_branch, parent.description)
-        fork.parent = parent
-        fork.permissions = {}
+        fork = self._new_repository(
+            account, parent.name, parent.is_private, parent.default_branch, parent.description, parent
+        )
         its_git = git.Git(self.folder / f"{fork.id}.git")
-        await its_git.clone_from(self.git_of(parent))
+        await its_git.create(fork.default_branch, objects=self.objects_of(fork))
         fork.heads, fork.tags = dict(parent.heads), dict(parent.tags)
+        heads = {f"refs/heads/{name}": sha for name, sha in fork.heads.items()}
+        await its_git.set_refs({**heads, **{f"refs/tags/{name}": sha for name, sha in fork.tags.items()}})
         self.add_repository(fork, its_git)
         self.changes.ring()
         return fork

@@ -1,5 +1,8 @@
 """One bare git repository on disk: writes commits, moves refs, and reads trees, with few processes.
 
+Its objects lie in a folder of their own, which a repository and its forks share as they do on GitHub: a commit that was
+pushed to one of them can be read by its SHA in each of them. Refs are nobody else's.
+
 Commits are made by `git fast-import`, objects are read through one `git cat-file --batch` that stays open, and what an
 immutable commit says is remembered. Nothing of the user's or the machine's git configuration has an effect.
 """
@@ -10,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import pathlib
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.simulator import git_text, values
@@ -87,7 +91,7 @@ async def require_version(folder: pathlib.Path) -> None:
 
 
 class Git:
-    """The repository in `folder`; call `create` or `clone_from` first, `close` last."""
+    """The repository in `folder`; call `create` first, `close` last."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
@@ -99,18 +103,20 @@ class Git:
     async def git(self, *arguments: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> bytes:
         return await run(*arguments, folder=self.folder, stdin=stdin, ok=ok)
 
-    async def create(self, default_branch: str) -> None:
+    async def create(self, default_branch: str, *, objects: pathlib.Path) -> None:
+        """Makes it without a ref, on the objects that are in the folder `objects` already, if there are any."""
         self.folder.mkdir(parents=True)
         await self.git("init", "--quiet", "--bare", "--template=", f"--initial-branch={default_branch}", ".")
+        self._share(objects)
         self._configure()
 
-    async def clone_from(self, other: Git) -> None:
-        """Becomes a copy of another repository's branches and tags."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        await run(
-            "clone", "--quiet", "--bare", "--template=", "--", str(other.folder), str(self.folder), folder=other.folder
-        )
-        self._configure()
+    def _share(self, objects: pathlib.Path) -> None:
+        own = self.folder / "objects"
+        if objects.exists():
+            shutil.rmtree(own)
+        else:
+            own.rename(objects)
+        own.symlink_to(os.path.relpath(objects, self.folder))
 
     def _configure(self) -> None:
         lines = []
@@ -173,12 +179,6 @@ class Git:
         for ref, sha in refs.items():
             lines.append(f"delete {ref}\0\0" if sha is None else f"update {ref}\0{sha}\0\0")
         await self.git("update-ref", "-z", "--stdin", stdin="".join(lines).encode())
-
-    async def fetch(self, other: Git, sha: str, *, ref: str) -> None:
-        """Takes a commit over from another repository under a ref of ours."""
-        await self.git(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", str(other.folder), f"+{sha}:{ref}"
-        )
 
     async def annotate(self, tag: str, sha: str, *, message: str, tagger: values.Signature) -> str:
         """Writes a tag object, without a ref. Gives its SHA."""

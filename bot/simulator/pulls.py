@@ -27,10 +27,13 @@ class Pulls(accounts.Accounts):
 
         :param base: the branch to merge into; the default branch if not given
         :param author: by default `mona`, or the owner of the fork
-        :raises SimulatorError: if a branch is not there, or has nothing that the base has not, or has one already
+        :raises SimulatorError: if a branch is not there, or has nothing that the base has not, or has one already, or
+            `from_fork` is no fork
         """
         repository = self.repository(repo)
         head_repository = self.repository(from_fork) if from_fork is not None else repository
+        if head_repository.network_id != repository.network_id:
+            raise world.SimulatorError(f"{head_repository.full_name} is no fork of {repository.full_name}")
         base_branch = base or repository.default_branch
         head_sha, base_sha = self._head(head_repository, head_branch), self._head(repository, base_branch)
         for other in self.open_pulls(repository):
@@ -42,7 +45,7 @@ class Pulls(accounts.Accounts):
                 raise world.SimulatorError(f"pull request {other.number} has this head and this base already")
         its_git = self.git_of(repository)
         number, repository.next_number = repository.next_number, repository.next_number + 1
-        await self._take_over(head_repository, repository, head_sha, number)
+        await self._point_at_head(repository, number, head_sha)
         if (await its_git.count(base_sha, head_sha))[1] == 0:
             raise world.SimulatorError(f"there are no commits between {base_branch} and {head_branch}")
         at = self.clock.now()
@@ -94,7 +97,7 @@ class Pulls(accounts.Accounts):
             raise world.SimulatorError(f"pull request {pull.number} can no longer be reopened")
         head_sha = self._head(pull.head_repository, pull.head_branch)
         pull.state, pull.closed_at = "open", None
-        await self._take_over(pull.head_repository, pull.repository, head_sha, pull.number)
+        await self._point_at_head(pull.repository, pull.number, head_sha)
         pull.head_sha, pull.base_sha = head_sha, self._head(pull.repository, pull.base_branch)
         await self._try_merge(pull)
         await self.changed("reopened", pull, sender)
@@ -123,17 +126,31 @@ class Pulls(accounts.Accounts):
 
     async def ready_for_review(self, pull: values.PullRequest, *, sender: str | None = None) -> None:
         """A draft no longer is one."""
+        self._check(pull, "open")
         pull.is_draft = False
         await self.changed("ready_for_review", pull, sender)
 
     async def convert_to_draft(self, pull: values.PullRequest, *, sender: str | None = None) -> None:
+        """It becomes a draft: work that is not to be merged yet."""
+        self._check(pull, "open")
         pull.is_draft = True
         await self.changed("converted_to_draft", pull, sender)
 
     async def label(self, pull: values.PullRequest, name: str, *, sender: str | None = None) -> None:
-        """Adds a label."""
-        pull.labels.append(name)
-        await self.changed("labeled", pull, sender, label=self.shapes.label(pull.repository, name))
+        """Adds a label; one that is there already is told nobody."""
+        if name not in pull.labels:
+            pull.labels.append(name)
+            await self.changed("labeled", pull, sender, label=self.shapes.label(pull.repository, name))
+
+    async def unlabel(self, pull: values.PullRequest, name: str, *, sender: str | None = None) -> None:
+        """Takes a label away.
+
+        :raises SimulatorError: if it has none of that name
+        """
+        if name not in pull.labels:
+            raise world.SimulatorError(f"pull request {pull.number} has no label {name!r}")
+        pull.labels.remove(name)
+        await self.changed("unlabeled", pull, sender, label=self.shapes.label(pull.repository, name))
 
     def _check(self, pull: values.PullRequest, state: str) -> None:
         if pull.state != state:
@@ -156,8 +173,7 @@ class Pulls(accounts.Accounts):
                 await self._follow_base(pull, after, sender)
 
     async def _synchronize(self, pull: values.PullRequest, before: str, after: str, sender: values.User) -> None:
-        assert pull.head_repository is not None
-        await self._take_over(pull.head_repository, pull.repository, after, pull.number)
+        await self._point_at_head(pull.repository, pull.number, after)
         pull.head_sha = after
         pull.base_sha = self._head(pull.repository, pull.base_branch)
         await self._try_merge(pull)
@@ -180,15 +196,9 @@ class Pulls(accounts.Accounts):
 
     # Git
 
-    async def _take_over(
-        self, head_repository: values.Repository, repository: values.Repository, sha: str, number: int
-    ) -> None:
-        """Makes the head reachable in the base repository as `refs/pull/N/head`."""
-        ref = f"refs/pull/{number}/head"
-        if head_repository is repository:
-            await self.git_of(repository).set_refs({ref: sha})
-        else:
-            await self.git_of(repository).fetch(self.git_of(head_repository), sha, ref=ref)
+    async def _point_at_head(self, repository: values.Repository, number: int, sha: str) -> None:
+        """Makes the head, also that of a fork, reachable in the base repository as `refs/pull/N/head`."""
+        await self.git_of(repository).set_refs({f"refs/pull/{number}/head": sha})
 
     async def _try_merge(self, pull: values.PullRequest) -> None:
         """Makes the test merge with the base as it is now, and `refs/pull/N/merge`."""

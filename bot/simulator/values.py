@@ -85,6 +85,8 @@ class Repository:
     created_at: datetime
     updated_at: datetime
     pushed_at: datetime
+    #: The id of the repository that its network of forks began with: all of these share their objects.
+    network_id: int
     #: The repository that it is a fork of.
     parent: Repository | None = None
     is_archived: bool = False

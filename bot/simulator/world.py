@@ -191,6 +191,14 @@ class World:
     def git_of(self, repository: values.Repository) -> git.Git:
         return self._gits[repository.id]
 
+    def objects_of(self, repository: values.Repository) -> pathlib.Path:
+        """Where the objects of a repository and of all its forks lie."""
+        return self.folder / f"{repository.network_id}.objects"
+
+    def network(self, repository: values.Repository) -> list[values.Repository]:
+        """The repository, what it is a fork of, and all other forks of that."""
+        return [one for one in self.repositories.values() if one.network_id == repository.network_id]
+
     def add_repository(self, repository: values.Repository, its_git: git.Git) -> None:
         self.repositories[repository.id] = repository
         self._gits[repository.id] = its_git
@@ -205,6 +213,8 @@ class World:
         its_git = self._gits.pop(repository.id)
         await its_git.close()
         shutil.rmtree(its_git.folder)
+        if not self.network(repository):
+            shutil.rmtree(self.objects_of(repository))
 
     def name_repository(self, repository: values.Repository) -> None:
         """Notes the name that a repository has now; names that it had go on leading to it."""

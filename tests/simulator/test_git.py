@@ -23,7 +23,7 @@ MESSAGES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=[
 async def round_trip(files: dict[str, str | bytes], message: str, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         repository = git.Git(Path(folder) / "r.git")
-        await repository.create("main")
+        await repository.create("main", objects=Path(folder) / "objects")
         author = values.Signature(name=name, email="a@b.example", at=datetime.now(UTC).replace(microsecond=0))
         new = values.NewCommit(ref="refs/heads/main", parent=None, files=files, message=message, author=author)
         (sha,) = await repository.write([new])

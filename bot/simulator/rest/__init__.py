@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.simulator.rest import apps, checks, comments, contents, deliveries, meta, pulls, repositories
+from bot.simulator.rest import apps, checks, comments, commits, contents, deliveries, meta, pulls, repositories
 
 #: Every operation, in the order in which paths are tried.
 ROUTES = (
@@ -14,5 +14,6 @@ ROUTES = (
     *pulls.ROUTES,
     *comments.ROUTES,
     *repositories.ROUTES,
-    *repositories.LAST_ROUTES,
+    *commits.ROUTES,
+    *commits.LAST_ROUTES,
 )

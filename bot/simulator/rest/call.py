@@ -92,9 +92,12 @@ class Call:
         merged = {**self.query, **{name: str(value) for name, value in query.items()}}
         return self.url + "?" + "&".join(f"{name}={value}" for name, value in merged.items())
 
-    async def resolve(self, ref: str) -> str | None:
-        """The commit that a branch, tag, full ref, pull request ref or full SHA stands for."""
-        repository = self.repository
+    async def resolve(self, ref: str, *, repository: values.Repository | None = None) -> str | None:
+        """The commit that a branch, tag, full ref, pull request ref or full SHA stands for.
+
+        By default in the repository of the call. A full SHA of any fork is one.
+        """
+        repository = repository or self.repository
         name = ref.removeprefix("refs/")
         for prefix, names in (("heads/", repository.heads), ("tags/", repository.tags)):
             if name.startswith(prefix) and name.removeprefix(prefix) in names:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from bot.simulator import values
 from bot.simulator.rest import call
 
+#: GitHub lists at most this many files of a pull request, in pages.
+MOST_FILES = 3000
+
 
 def _pull(this: call.Call) -> values.PullRequest:
     found = this.world.pulls.get((this.repository.id, this.number("pull_number")))
@@ -46,7 +49,7 @@ async def get_pull(this: call.Call) -> call.Answer:
 
 async def list_files(this: call.Call) -> call.Answer:
     pull = _pull(this)
-    items, headers = this.page(await this.world.pull_files(pull))
+    items, headers = this.page((await this.world.pull_files(pull))[:MOST_FILES])
     body = [this.world.shapes.file_change(this.repository, pull.head_sha, file) for file in items]
     return call.Answer(body=body, headers=headers)
 
