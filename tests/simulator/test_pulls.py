@@ -222,8 +222,22 @@ async def test_drafts_and_labels(github: Simulator, receiver: Receiver, reposito
     assert (await told(github, receiver, "ready_for_review"))["pull_request"]["draft"] is False
     await github.convert_to_draft(pull)
     assert (await told(github, receiver, "converted_to_draft"))["pull_request"]["draft"] is True
+    await github.label(pull, "ok to test", sender="octo")
+    payload = await told(github, receiver, "labeled")
+    assert (payload["label"]["name"], payload["sender"]["login"]) == ("ok to test", "octo")
+    assert [one["name"] for one in payload["pull_request"]["labels"]] == ["ok to test"]
     await github.label(pull, "ok to test")
-    assert (await told(github, receiver, "labeled"))["label"]["name"] == "ok to test"
+    await github.label(pull, "other")
+    await github.unlabel(pull, "ok to test", sender="hubot")
+    gone = await told(github, receiver, "unlabeled")
+    assert (gone["label"], gone["sender"]["login"]) == (payload["label"], "hubot")
+    assert [one["name"] for one in gone["pull_request"]["labels"]] == ["other"]
+    assert receiver.events().count("pull_request.labeled") == 2
+    with pytest.raises(SimulatorError, match="no label 'ok to test'"):
+        await github.unlabel(pull, "ok to test")
+    await github.close(pull)
+    with pytest.raises(SimulatorError, match="is closed"):
+        await github.ready_for_review(pull)
 
 
 @pytest.mark.parametrize("branch", ["topic", "base"])
@@ -247,6 +261,10 @@ async def test_impossible_ones_are_refused(github: Simulator, repository: Reposi
     with pytest.raises(SimulatorError, match="there is no pull request 9"):
         github.pull_request(repository, 9)
     assert github.pull_request("octo/hello", 1) is pull
+    other = await github.create_repository("hubot/other")
+    await github.push(other, "topic", {"b.txt": "b"})
+    with pytest.raises(SimulatorError, match="hubot/other is no fork of octo/hello"):
+        await github.open_pull_request(repository, "topic", from_fork=other)
 
 
 async def test_who_has_merged_before_is_a_contributor(github: Simulator, repository: Repository) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -121,7 +122,7 @@ class PullShapes(commits.CommitShapes):
 
     def label(self, repository: values.Repository, name: str) -> accounts.Body:
         return {
-            "id": 1,
+            "id": zlib.crc32(f"{repository.id}/{name}".encode()),
             "node_id": accounts.node_id("LA", name),
             "url": f"{self.repository_url(repository)}/labels/{quote(name)}",
             "name": name,
