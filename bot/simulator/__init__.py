@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from bot.simulator.git import GitError
+from bot.simulator.protecting import MergeState
 from bot.simulator.simulator import Simulator, serve
-from bot.simulator.values import CheckRun, Delivery, Link, PullRequest, RecordedRequest, Repository
+from bot.simulator.values import (
+    CheckRun,
+    Comment,
+    Delivery,
+    Link,
+    PullRequest,
+    RecordedRequest,
+    Repository,
+)
 from bot.simulator.world import SimulatorError
 
 __all__ = [
     "CheckRun",
+    "Comment",
     "Delivery",
     "GitError",
     "Link",
+    "MergeState",
     "PullRequest",
     "RecordedRequest",
     "Repository",

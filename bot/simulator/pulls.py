@@ -225,6 +225,12 @@ class Pulls(accounts.Accounts):
         start = await its_git.merge_base(pull.base_sha, pull.head_sha)
         return await its_git.changes(start or pull.base_sha, pull.head_sha)
 
+    def mergeable_state(self, pull: values.PullRequest) -> str:
+        """GitHub's word for whether it can be merged: `clean`, `dirty`, `draft` or `unknown`."""
+        if pull.state != "open" or pull.is_mergeable is None:
+            return "unknown"
+        return "dirty" if not pull.is_mergeable else "draft" if pull.is_draft else "clean"
+
     # Telling
 
     async def full_pull_request(self, pull: values.PullRequest, *, is_settled: bool) -> dict[str, Any]:
@@ -240,7 +246,8 @@ class Pulls(accounts.Accounts):
             "changed_files": len(files),
         }
         association = self.association(pull.repository, pull.author)
-        return self.shapes.full_pull_request(pull, association=association, counts=counts, is_settled=is_settled)
+        state = self.mergeable_state(pull) if is_settled else None
+        return self.shapes.full_pull_request(pull, association=association, counts=counts, state=state)
 
     async def changed(self, action: str, pull: values.PullRequest, sender: str | None, **extra: Any) -> None:
         pull.updated_at = self.clock.now()

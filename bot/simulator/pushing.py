@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from bot.simulator import checking, values, world
+from bot.simulator import protecting, values, world
 from bot.simulator.shapes import pushes
 
 #: A push of more tags than this causes no push event for them, and no create or delete either.
@@ -20,8 +20,8 @@ MOST_BRANCHES = 5000
 MOST_COMMITS = 2048
 
 
-class Pushing(checking.Checking):
-    """Branches, on top of pull requests and checks that follow them."""
+class Pushing(protecting.Protecting):
+    """Branches, on top of pull requests, checks and rules that follow them."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -308,24 +308,35 @@ class Pushing(checking.Checking):
             pusher=person,
         )
 
-    async def merge(self, pull: values.PullRequest, *, method: str = "merge", sender: str | None = None) -> str:
+    async def merge(
+        self, pull: values.PullRequest, *, method: str = "merge", sender: str | None = None, force: bool = False
+    ) -> str:
         """Merges a pull request with a merge commit (`merge`) or one commit for all (`squash`); gives its SHA.
 
-        :raises SimulatorError: if it is closed or has conflicts
+        :param force: although its required checks have not passed, as an administrator may
+        :raises SimulatorError: if it is closed, a draft, has conflicts or is blocked by required checks
         """
-        repository, person = pull.repository, self.user(sender or world.SOMEONE)
-        its_git, base = self.git_of(repository), repository.heads[pull.base_branch]
-        title = f"Merge pull request #{pull.number}" if method == "merge" else f"{pull.title} (#{pull.number})"
-        sha = None
-        if pull.state == "open":
-            sha = await its_git.merge(base, pull.head_sha, message=title, author=self.signature(person))
+        repository, person, state = pull.repository, self.user(sender or world.SOMEONE), self.merge_state(pull)
+        base, sha = repository.heads.get(pull.base_branch, values.ZERO_SHA), None
+        if state.may_merge or (force and state.state == "blocked"):
+            sha = await self.merge_commit(pull, base, method=method, author=person)
         if sha is None:
-            raise world.SimulatorError(f"pull request {pull.number} is {pull.state} or has conflicts")
-        if method == "squash":
-            tree = (await its_git.commit(sha)).tree
-            sha = await its_git.commit_tree(tree, [base], message=title, author=self.signature(person))
-        self.mark_merged(pull, sha, person)
+            reasons = "; ".join(state.reasons) or "it has conflicts"
+            raise world.SimulatorError(f"pull request {pull.number} may not be merged: {reasons}")
         await self._move(repository, f"refs/heads/{pull.base_branch}", sha)
+        self.mark_merged(pull, sha, person)
         await self.changed("closed", pull, person.login)
         await self._announce(repository, f"refs/heads/{pull.base_branch}", base, sha, person.login)
         return sha
+
+    async def merge_commit(
+        self, pull: values.PullRequest, base: str, *, method: str, author: values.User
+    ) -> str | None:
+        """Writes what merging a pull request into a commit makes, without a ref; None on a conflict."""
+        its_git = self.git_of(pull.repository)
+        title = f"Merge pull request #{pull.number}" if method == "merge" else f"{pull.title} (#{pull.number})"
+        sha = await its_git.merge(base, pull.head_sha, message=title, author=self.signature(author))
+        if sha is None or method == "merge":
+            return sha
+        tree = (await its_git.commit(sha)).tree
+        return await its_git.commit_tree(tree, [base], message=title, author=self.signature(author))

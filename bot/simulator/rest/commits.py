@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.simulator import values
-from bot.simulator.rest import call
+from bot.simulator.rest import call, repositories
 
 #: GitHub lists at most this many files of a commit or a comparison.
 MOST_FILES = 300
@@ -52,8 +52,7 @@ async def list_branches_where_head(this: call.Call) -> call.Answer:
     """The branches of this repository, and of no fork, that point at the commit."""
     commit = await commit_of(this, this.parameters["commit_sha"])
     names = sorted(name for name, sha in this.repository.heads.items() if sha == commit.sha)
-    shapes = this.world.shapes
-    return call.Answer(body=[shapes.short_branch(this.repository, name, commit.sha) for name in names])
+    return call.Answer(body=[repositories.short_branch(this, name, commit.sha) for name in names])
 
 
 async def list_pulls_of_commit(this: call.Call) -> call.Answer:

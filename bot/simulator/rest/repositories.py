@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bot.simulator import values, world
 from bot.simulator.rest import call
 
@@ -15,8 +17,13 @@ async def get_repository(this: call.Call) -> call.Answer:
 
 async def list_branches(this: call.Call) -> call.Answer:
     items, headers = this.page(sorted(this.repository.heads.items()))
-    shapes = this.world.shapes
-    return call.Answer(body=[shapes.short_branch(this.repository, name, sha) for name, sha in items], headers=headers)
+    return call.Answer(body=[short_branch(this, name, sha) for name, sha in items], headers=headers)
+
+
+def short_branch(this: call.Call, name: str, sha: str) -> dict[str, Any]:
+    """What lists of branches say."""
+    is_protected = bool(this.world.required_on(this.repository, name))
+    return this.world.shapes.short_branch(this.repository, name, sha, is_protected=is_protected)
 
 
 async def get_branch(this: call.Call) -> call.Answer:
@@ -25,7 +32,8 @@ async def get_branch(this: call.Call) -> call.Answer:
     if sha is None:
         raise call.ApiError(404, "Branch not found")
     commit = await this.world.git_of(this.repository).commit(sha)
-    return call.Answer(body=this.world.shapes.branch(this.repository, name, commit))
+    required = this.world.required_on(this.repository, name)
+    return call.Answer(body=this.world.shapes.branch(this.repository, name, commit, required=required))
 
 
 def _refs(repository: values.Repository) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from bot.simulator import values
@@ -22,9 +22,9 @@ class CommitShapes(repositories.RepositoryShapes):
             "object": {"sha": sha, "type": kind, "url": f"{url}/git/{kind}s/{sha}"},
         }
 
-    def short_branch(self, repository: values.Repository, name: str, sha: str) -> accounts.Body:
+    def short_branch(self, repository: values.Repository, name: str, sha: str, *, is_protected: bool) -> accounts.Body:
         url = f"{self.repository_url(repository)}/commits/{sha}"
-        return {"name": name, "commit": {"sha": sha, "url": url}, "protected": False}
+        return {"name": name, "commit": {"sha": sha, "url": url}, "protected": is_protected}
 
     def tag(self, repository: values.Repository, name: str, sha: str) -> accounts.Body:
         url = self.repository_url(repository)
@@ -36,15 +36,25 @@ class CommitShapes(repositories.RepositoryShapes):
             "node_id": accounts.node_id("REF", f"refs/tags/{name}"),
         }
 
-    def branch(self, repository: values.Repository, name: str, commit: values.Commit) -> accounts.Body:
+    def branch(
+        self, repository: values.Repository, name: str, commit: values.Commit, *, required: Mapping[str, int | None]
+    ) -> accounts.Body:
+        """`required` are the names of its required checks, each with the id of the App that it is pinned to."""
         url = f"{self.repository_url(repository)}/branches/{quote(name, safe='')}"
         html = f"{repository.html_url}/tree/{quote(name)}"
         return {
             "name": name,
             "commit": self.commit(repository, commit),
             "_links": {"self": url, "html": html},
-            "protected": False,
-            "protection": {"enabled": False},
+            "protected": bool(required),
+            "protection": {
+                "enabled": bool(required),
+                "required_status_checks": {
+                    "enforcement_level": "non_admins" if required else "off",
+                    "contexts": list(required),
+                    "checks": [{"context": context, "app_id": app_id} for context, app_id in required.items()],
+                },
+            },
             "protection_url": f"{url}/protection",
         }
 

@@ -71,27 +71,26 @@ class PullShapes(commits.CommitShapes):
         }
 
     def full_pull_request(
-        self, pull: values.PullRequest, *, association: str, counts: Mapping[str, int], is_settled: bool
+        self, pull: values.PullRequest, *, association: str, counts: Mapping[str, int], state: str | None
     ) -> accounts.Body:
         """What `GET .../pulls/{number}` and webhooks say.
 
-        `counts` has `comments`, `commits`, `additions`, `deletions`, `changed_files`. Unless `is_settled`, the test
-        merge is not known yet, as in the webhooks that GitHub sends right after a change.
+        `counts` has `comments`, `commits`, `additions`, `deletions`, `changed_files`. Without a `state` (its
+        `mergeable_state`) the test merge is not known yet, as in the webhooks that GitHub sends right after a change.
         """
-        mergeable = pull.is_mergeable if is_settled else None
-        state = {True: "clean", False: "dirty", None: "unknown"}[mergeable]
+        mergeable = pull.is_mergeable if state is not None else None
         body = {
             **self.pull_request(pull, association=association),
             "merged": pull.merged_at is not None,
             "mergeable": mergeable,
             "rebaseable": mergeable,
-            "mergeable_state": "draft" if pull.is_draft and mergeable else state,
+            "mergeable_state": state or "unknown",
             "merged_by": self.user(pull.merged_by) if pull.merged_by else None,
             "review_comments": 0,
             "maintainer_can_modify": pull.is_fork,
             **counts,
         }
-        if not is_settled and pull.merged_at is None:
+        if state is None and pull.merged_at is None:
             body["merge_commit_sha"] = None
         return body
 
