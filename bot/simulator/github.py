@@ -8,10 +8,10 @@ from typing import Any
 
 import multidict
 
-from bot.simulator import auth, faults, limits, pushing, values, waits, world
+from bot.simulator import auth, faults, limits, queueing, values, waits, world
 
 
-class GitHub(pushing.Pushing):
+class GitHub(queueing.Queueing):
     """What the API, git over HTTP, the pages and the control API serve."""
 
     def __init__(self, *, token_lifetime_seconds: float, rate_limit: int, **arguments: Any) -> None:

@@ -87,6 +87,7 @@ class Simulator(github.GitHub):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.close_queues()
         await self.hooks.close()
         if self._runner is not None:
             await self._runner.cleanup()

@@ -143,6 +143,27 @@ class PullRequest:
         return self.head_repository is not self.repository
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MergeGroup:
+    """A pull request in a merge queue, merged with all that is before it on a branch of its own."""
+
+    pull: PullRequest
+    #: e.g. `gh-readonly-queue/main/pr-1-` and the SHA that it begins at.
+    branch: str
+    head_commit: Commit
+    base_branch: str
+    #: Where it begins: the head of the group before it, or of the base.
+    base_sha: str
+    #: What the pull request was when it was merged here.
+    pull_head_sha: str
+    #: Who queued it.
+    sender: str
+
+    @property
+    def head_sha(self) -> str:
+        return self.head_commit.sha
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class CheckSuite:
     """All check runs of one App for one commit."""

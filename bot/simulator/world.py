@@ -1,8 +1,9 @@
 """The state of the simulated GitHub: accounts, installations, repositories, and who may do what.
 
-`World` is the floor of a small tower of classes, each a chapter of what can happen: `accounts`, `pulls`, `checking`,
-`pushing`; `simulator.Simulator` is the top and what others use. All state lives in memory, the repositories' content in
-git repositories below `folder`. One event loop, no threads: what does not await cannot be interrupted.
+`World` is the floor of a small tower of classes, each a chapter of what can happen: `accounts`, `pulls`, `talking`,
+`checking`, `protecting`, `pushing`, `queueing`; `simulator.Simulator` is the top and what others use. All state lives
+in memory, the repositories' content in git repositories below `folder`. One event loop, no threads: what does not await
+cannot be interrupted.
 """
 
 from __future__ import annotations

@@ -136,6 +136,7 @@ async def github(receiver: Receiver, tmp_path: Path) -> AsyncIterator[Simulator]
     """A simulator whose answers and payloads must satisfy GitHub's description, whatever the test is about."""
     async with Simulator(folder=tmp_path / "github", webhook_url=receiver.url) as github:
         yield github
+        await github.settle_queues()
         await github.hooks.settle()
         assert github.problems == []
         for delivery in github.deliveries:

@@ -1,4 +1,4 @@
-"""The payloads of push, create and delete: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push."""
+"""The payloads of push, create, delete and merge_group: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push."""
 
 from __future__ import annotations
 
@@ -68,6 +68,16 @@ class PushShapes(checks.CheckShapes):
         """What `delete` says of a branch or tag that is gone."""
         _, kind, name = push.ref.split("/", 2)
         return {"ref": name, "ref_type": "tag" if kind == "tags" else "branch", "pusher_type": "user"}
+
+    def merge_group(self, group: values.MergeGroup) -> accounts.Body:
+        """What `merge_group` says of a group."""
+        return {
+            "head_sha": group.head_sha,
+            "head_ref": f"refs/heads/{group.branch}",
+            "base_sha": group.base_sha,
+            "base_ref": f"refs/heads/{group.base_branch}",
+            "head_commit": self.simple_commit(group.head_commit),
+        }
 
     def _pushed_repository(self, repository: values.Repository) -> accounts.Body:
         """In push events, and only there, two of the times are numbers."""
