@@ -69,6 +69,13 @@ class Queueing(pushing.Pushing):
         repository = self.repository(repo)
         return [group for queue in self._queues.values() if queue.repository is repository for group in queue.groups]
 
+    def has_merge_queue(self, repository: values.Repository, branch: str) -> bool:
+        return (repository.id, branch) in self._queues
+
+    def find_merge_group(self, pull: values.PullRequest) -> values.MergeGroup | None:
+        """The group of a pull request that is in a queue."""
+        return next((group for group in self.merge_groups(pull.repository) if group.pull is pull), None)
+
     async def enqueue(
         self, pull: values.PullRequest, *, sender: str | None = None, force: bool = False
     ) -> values.MergeGroup:
@@ -117,7 +124,7 @@ class Queueing(pushing.Pushing):
         self, pull: values.PullRequest, *, method: str = "merge", sender: str | None = None, force: bool = False
     ) -> str:
         """As ever, but not beside a merge queue, unless `force`."""
-        if (pull.repository.id, pull.base_branch) in self._queues and not force:
+        if self.has_merge_queue(pull.repository, pull.base_branch) and not force:
             raise world.SimulatorError(f"changes to {pull.base_branch} must be made through the merge queue")
         return await super().merge(pull, method=method, sender=sender, force=force)
 

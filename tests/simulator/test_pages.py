@@ -191,6 +191,86 @@ async def test_buttons_work(
     assert len(client.github.deliveries) == count + 1
 
 
+async def test_buttons_are_pressed_by_whom_the_form_names(
+    client: Client, pull: PullRequest, run: CheckRun, receiver: Receiver
+) -> None:
+    github, back = client.github, "back=/octo/hello/pull/1&sender=hubot"
+    for path, form in (
+        (f"/octo/hello/runs/{run.id}/rerequest", back),
+        (f"/octo/hello/runs/{run.id}/actions", f"{back}&identifier=rerun_failed"),
+        (f"/octo/hello/suites/{run.suite.id}/rerequest", back),
+        ("/octo/hello/pull/1/comment", f"{back}&body=%2Ftest"),
+        ("/octo/hello/pull/1/draft", back),
+        ("/octo/hello/pull/1/ready", back),
+    ):
+        assert (await press(client, path, form)).status == 303, path
+    await github.hooks.settle()
+    for name in (
+        "check_run.rerequested",
+        "check_run.requested_action",
+        "check_suite.rerequested",
+        "issue_comment.created",
+        "pull_request.converted_to_draft",
+        "pull_request.ready_for_review",
+    ):
+        assert receiver.payload(name)["sender"]["login"] == "hubot", name
+    pressed = receiver.payload("check_run.requested_action")
+    assert pressed["requested_action"] == {"identifier": "rerun_failed"}
+    assert (pressed["check_run"]["id"], pressed["check_run"]["check_suite"]["id"]) == (run.id, run.suite.id)
+    assert pressed["check_run"]["pull_requests"][0]["number"] == 1
+    assert receiver.payload("issue_comment.created")["comment"]["user"]["login"] == "hubot"
+    assert (await press(client, "/octo/hello/pull/1/comment", "sender=a+b&body=x")).status == 409
+
+
+async def test_a_browser_acts_as_whom_it_has_chosen(client: Client, pull: PullRequest, receiver: Receiver) -> None:
+    page = await show(client, "/octo/hello/pull/1")
+    assert 'name="sender" list="people" value="mona"' in page
+    assert "Add a comment as mona" in page
+    chosen = await press(client, "/_person", "back=/octo/hello/pull/1&sender=stranger")
+    assert (chosen.status, chosen.headers["Location"]) == (303, "/octo/hello/pull/1")
+    cookie = chosen.headers["Set-Cookie"]
+    assert cookie.startswith("simulator_person=stranger;")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    kept = {"Cookie": "simulator_person=stranger"}
+    page = (await client("GET", "/octo/hello/pull/1", root=client.github.url, token="", headers=kept)).content.decode()
+    assert "Add a comment as stranger" in page
+    assert '<option value="stranger">' in page
+    await press(client, "/octo/hello/pull/1/comment", "back=/octo/hello/pull/1&body=Hello", **kept)
+    await client.github.hooks.settle()
+    assert receiver.payload("issue_comment.created")["sender"]["login"] == "stranger"
+    for wrong in ("", "//evil.example", "https://evil.example", "/a%0d%0ab", "/\\evil.example"):
+        answer = await press(client, "/_person", f"back={wrong}&sender=mona")
+        assert answer.headers["Location"] == "/", wrong
+    assert (await press(client, "/_person", "sender=mona", Origin="https://evil.example")).status == 403
+
+
+async def test_a_forged_choice_is_nobodys(client: Client, pull: PullRequest) -> None:
+    headers = {"Cookie": 'simulator_person="<script>"'}
+    answer = await client("GET", "/octo/hello/pull/1", root=client.github.url, token="", headers=headers)
+    assert b"Add a comment as mona" in answer.content
+
+
+async def test_the_merge_box_says_what_is_in_the_way(
+    client: Client, repository: Repository, pull: PullRequest, run: CheckRun
+) -> None:
+    github = client.github
+    github.enable_merge_queue(repository, "main", ["buildhook"])
+    page = await show(client, "/octo/hello/pull/1")
+    assert "Merging is blocked" in page
+    assert "buildhook is failing" in page
+    assert (await press(client, "/octo/hello/pull/1/enqueue")).status == 409
+    github.update_check_run(run, {"conclusion": "success"})
+    assert "Merge when ready" in await show(client, "/octo/hello/pull/1")
+    assert (await press(client, "/octo/hello/pull/1/enqueue")).status == 303
+    (group,) = github.merge_groups(repository)
+    page = await show(client, "/octo/hello/pull/1")
+    assert "In the merge queue" in page
+    assert f'href="/octo/hello/commit/{group.head_sha}"' in page
+    assert (await press(client, "/octo/hello/pull/1/dequeue")).status == 303
+    assert github.merge_groups(repository) == []
+
+
 async def test_a_button_that_cannot_work_says_why(client: Client, pull: PullRequest, run: CheckRun) -> None:
     for path, status in (
         ("/octo/hello/pull/1/reopen", 409),

@@ -48,12 +48,20 @@ class Renderer:
             markdown=markdown, when=_when, short=_short, headline=_headline, diff=_diff_lines
         )
 
-    def render(self, page: views.Page, *, its_world: github.GitHub) -> str:
+    def render(self, page: views.Page, *, its_world: github.GitHub, person: str, path: str) -> str:
+        """The page, for whoever acts as `person` and asked for `path`."""
         template = self._environment.get_template(page.template)
         deliveries = its_world.deliveries
         failed = sum(delivery.status_code >= 400 for delivery in deliveries)
+        people = sorted(user.login for user in its_world.users.values() if user.type != "Organization")
         return template.render(
-            title=page.title, failed_deliveries=failed, webhook_url=its_world.webhook_url, **page.context
+            title=page.title,
+            failed_deliveries=failed,
+            webhook_url=its_world.webhook_url,
+            person=person,
+            people=people,
+            here=path,
+            **page.context,
         )
 
 

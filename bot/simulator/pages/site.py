@@ -19,14 +19,26 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 #: The pages of a repository that have buttons, without the repository.
 _WITH_BUTTONS = re.compile(r"/(?:pull|runs|commit)/[0-9a-f]+")
 
+#: A page of this site, to lead back to.
+_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~%/-]*")
+
+#: The name of a person or a bot.
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}(?:\[bot\])?")
+
+#: Remembers as whom a browser acts.
+_COOKIE = "simulator_person"
+
 #: What our forms are sent as.
 _FORM = "application/x-www-form-urlencoded"
 
 Act = Callable[[web.Request], Awaitable[str]]
 
+#: An operation of the world on a pull request.
+ActOnPull = Callable[..., Awaitable[object]]
+
 
 class Pages:
-    """Serves the pages; everyone who sees them acts as `mona`."""
+    """Serves the pages; everyone who sees them acts as whom they choose, at first as `mona`."""
 
     def __init__(self, its_world: github.GitHub, *, host: str) -> None:
         self._world = its_world
@@ -40,6 +52,7 @@ class Pages:
         router.add_get("/_deliveries", self._page(self._deliveries))
         router.add_get("/_deliveries/{id:[0-9]{1,18}}", self._page(self._delivery))
         router.add_post("/_deliveries/{id:[0-9]{1,18}}/redeliver", self._act(self._redeliver))
+        router.add_post("/_person", self._act(self._remember))
         router.add_get("/_static/{name}", self._asset)
         router.add_get("/_avatars/{id:[0-9]{1,18}}.svg", self._avatar)
         router.add_get(repository, self._page(self._repository))
@@ -64,7 +77,8 @@ class Pages:
                 page = await view(request)
             except (KeyError, world.SimulatorError, git.GitError):
                 page = views.lost()
-            text = self._renderer.render(page, its_world=self._world)
+            path = request.rel_url.raw_path
+            text = self._renderer.render(page, its_world=self._world, person=_remembered(request), path=path)
             return web.Response(status=page.status, text=text, content_type="text/html", headers=render.HEADERS)
 
         return serve
@@ -81,7 +95,10 @@ class Pages:
                 return web.Response(status=404, text="There is nothing here.\n", headers=render.HEADERS)
             except (world.SimulatorError, git.GitError) as error:
                 return web.Response(status=409, text=f"{error}\n", headers=render.HEADERS)
-            return web.Response(status=303, headers={**render.HEADERS, "Location": location})
+            response = web.Response(status=303, headers={**render.HEADERS, "Location": location})
+            if request.path == "/_person":
+                response.set_cookie(_COOKIE, await _sender(request), httponly=True, samesite="Strict")
+            return response
 
         return serve
 
@@ -154,34 +171,61 @@ class Pages:
 
     async def _rerequest(self, request: web.Request) -> str:
         run = self._found_run(request)
-        self._world.rerequest_check_run(run.repository, run.id)
+        self._world.rerequest_check_run(run.repository, run.id, sender=await _sender(request))
         return await _back(request, run.repository)
 
     async def _press(self, request: web.Request) -> str:
         run = self._found_run(request)
         form = await request.post()
-        self._world.press_action(run, str(form.get("identifier", "")))
+        self._world.press_action(run, str(form.get("identifier", "")), sender=await _sender(request))
         return await _back(request, run.repository)
 
     async def _rerequest_suite(self, request: web.Request) -> str:
-        repository = self._found(request)
-        self._world.rerequest_check_suite(repository, int(request.match_info["id"]))
+        repository, sender = self._found(request), await _sender(request)
+        self._world.rerequest_check_suite(repository, int(request.match_info["id"]), sender=sender)
         return await _back(request, repository)
 
     async def _act_on_pull(self, request: web.Request) -> str:
         its, pull, act = self._world, self._found_pull(request), request.match_info["act"]
+        sender = await _sender(request)
         if act == "comment":
             if body := str((await request.post()).get("body", "")).strip():
-                its.comment(pull, body)
+                its.comment(pull, body, author=sender)
         else:
-            acts: dict[str, Callable[[values.PullRequest], Awaitable[object]]] = {
+            acts: dict[str, ActOnPull] = {
                 "merge": its.merge,
+                "enqueue": its.enqueue,
+                "dequeue": its.dequeue,
                 "close": its.close,
                 "reopen": its.reopen,
                 "ready": its.ready_for_review,
+                "draft": its.convert_to_draft,
             }
-            await acts[act](pull)
+            await acts[act](pull, sender=sender)
         return await _back(request, pull.repository)
+
+    async def _remember(self, request: web.Request) -> str:
+        """Acts as somebody else from now on; gives the page that the form was on."""
+        self._world.user(await _sender(request))
+        back = str((await request.post()).get("back", ""))
+        return back if _PATH.fullmatch(back) else "/"
+
+
+def _remembered(request: web.Request) -> str:
+    """As whom whoever asks has chosen to act."""
+    login = request.cookies.get(_COOKIE, "")
+    return login if _LOGIN.fullmatch(login) else world.SOMEONE
+
+
+async def _sender(request: web.Request) -> str:
+    """Who presses a button: whom the form names, or as whom its sender has chosen to act.
+
+    :raises SimulatorError: if the form names what is no account's name
+    """
+    login = str((await request.post()).get("sender", "")) or _remembered(request)
+    if not _LOGIN.fullmatch(login):
+        raise world.SimulatorError(f"{login!r} is no account's name")
+    return login
 
 
 async def _is_form(request: web.Request) -> bool:

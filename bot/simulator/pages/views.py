@@ -199,6 +199,9 @@ async def pull(its: github.GitHub, shown: values.PullRequest) -> Page:
             "files": await its.pull_files(shown),
             "comments": its.comments_on(shown),
             "box": box(its, shown.repository, shown.head_sha),
+            "state": its.merge_state(shown),
+            "has_queue": its.has_merge_queue(shown.repository, shown.base_branch),
+            "group": its.find_merge_group(shown),
             "back": f"/{shown.repository.full_name}/pull/{shown.number}",
         },
     )
