@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import aiohttp
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bot.simulator import Simulator, control
+from bot.simulator import Simulator, control, operations
 from tests.simulator.conftest import Client, Receiver, Reply
 
 
@@ -64,6 +65,66 @@ async def test_a_whole_story_can_be_told(client: Client, receiver: Receiver) -> 
     assert (again["guid"], again["status"]) == (deliveries[0]["guid"], "OK")
     assert [one["path"] for one in await done(client, "requests")] == ["/repos/octo/hello/check-runs"]
     assert (await done(client, "user_token", login="mona"))["token"].startswith("ghp_")
+
+
+async def test_people_can_talk_and_draft_and_label(client: Client, receiver: Receiver) -> None:
+    await done(client, "create_repository", full_name="octo/hello")
+    await done(client, "push", repo="octo/hello", branch="topic", files={"a.txt": "a\n"})
+    await done(client, "open_pull_request", repo="octo/hello", head_branch="topic", body="Because.")
+    where = {"repo": "octo/hello", "number": 1}
+    comment = await done(client, "comment", **where, body="/test", author="renovate[bot]")
+    assert (comment["author"], comment["body"]) == ("renovate[bot]", "/test")
+    this = {"repo": "octo/hello", "comment_id": comment["id"]}
+    assert (await done(client, "edit_comment", **this, body="/test all", sender="mona"))["body"] == "/test all"
+    assert (await done(client, "react", **this, content="eyes"))["reactions"] == [{"login": "mona", "content": "eyes"}]
+    assert [one["id"] for one in await done(client, "comments", **where)] == [comment["id"]]
+    await done(client, "delete_comment", **this, sender="mona")
+    assert await done(client, "comments", **where) == []
+    assert (await call(client, "delete_comment", **this)).status == 400
+    assert (await done(client, "label", **where, name="ok to test", sender="mona"))["labels"] == ["ok to test"]
+    assert (await done(client, "unlabel", **where, name="ok to test"))["labels"] == []
+    assert (await done(client, "convert_to_draft", **where))["is_draft"] is True
+    assert (await done(client, "ready_for_review", **where, sender="mona"))["is_draft"] is False
+    await done(client, "edit_body", **where, body="For no reason.")
+    await client.github.hooks.settle()
+    assert {f"issue_comment.{action}" for action in ("created", "edited", "deleted")} <= set(receiver.events())
+
+
+async def test_a_merge_queue_can_be_used(client: Client) -> None:
+    github = client.github
+    await done(client, "create_repository", full_name="octo/hello")
+    for name in ("one", "two"):
+        await done(client, "push", repo="octo/hello", branch=name, files={f"{name}.txt": "x\n"})
+        await done(client, "open_pull_request", repo="octo/hello", head_branch=name)
+    checks = {"buildhook": github.app_id}
+    await done(client, "enable_merge_queue", repo="octo/hello", branch="main", checks=checks, method="squash")
+    state = await done(client, "merge_state", repo="octo/hello", number=1)
+    assert state == {
+        "may_merge": False,
+        "state": "blocked",
+        "checks": {"buildhook": "missing"},
+        "reasons": ["the check 'buildhook' is missing"],
+    }
+    assert (await call(client, "enqueue", repo="octo/hello", number=1)).status == 400
+    group = await done(client, "enqueue", repo="octo/hello", number=1, force=True, sender="hubot")
+    assert (group["number"], group["sender"]) == (1, "hubot")
+    second = await done(client, "enqueue", repo="octo/hello", number=2, force=True)
+    assert second["base_sha"] == group["head_sha"]
+    assert [one["number"] for one in await done(client, "merge_groups", repo="octo/hello")] == [1, 2]
+    await done(client, "invalidate", repo="octo/hello", number=2)
+    await done(client, "dequeue", repo="octo/hello", number=2)
+    forged = {"repo": "octo/hello", "sha": group["head_sha"], "name": "buildhook", "conclusion": "success"}
+    run = await done(client, "create_foreign_check_run", **forged)
+    assert run["app_id"] != github.app_id
+    assert [one["number"] for one in await done(client, "merge_groups", repo="octo/hello")] == [1]
+    body = {"name": "buildhook", "head_sha": group["head_sha"], "conclusion": "success"}
+    assert (await client("POST", "/repos/octo/hello/check-runs", body)).status == 201
+    await github.settle_queues()
+    assert github.repository("octo/hello").heads["main"] == group["head_sha"]
+    await done(client, "required_checks", repo="octo/hello", branch="main", checks=["lint"])
+    assert (await done(client, "merge_state", repo="octo/hello", number=2))["checks"] == {"lint": "missing"}
+    assert (await call(client, "merge", repo="octo/hello", number=2)).status == 400
+    assert (await done(client, "merge", repo="octo/hello", number=2, force=True))["is_merged"] is True
 
 
 async def test_faults_can_be_set(client: Client) -> None:
@@ -196,5 +257,5 @@ async def test_another_machine_cannot_call_it(github: Simulator) -> None:
 
 def test_every_operation_is_documented() -> None:
     assert control.__doc__ is not None
-    for name in control.OPERATIONS:
-        assert f"`{name}`" in control.__doc__
+    named = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", control.__doc__, re.MULTILINE))))
+    assert named == set(operations.OPERATIONS)
