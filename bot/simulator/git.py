@@ -25,18 +25,19 @@ OLDEST = (2, 38)
 _MOST_KEPT = 4096
 _LARGEST_KEPT_BYTES = 262_144
 
-CONFIGURATION = {
-    "http.receivepack": "true",
-    "http.getanyfile": "false",
-    "uploadpack.allowAnySHA1InWant": "true",
-    "uploadpack.allowFilter": "true",
-    # The namespace refs/pull belongs to GitHub: it can be fetched, and nobody can push to it.
-    "receive.hideRefs": "refs/pull",
-    "receive.fsckObjects": "true",
-    "receive.autogc": "false",
-    "gc.auto": "0",
-    "core.fsync": "none",
-}
+CONFIGURATION = (
+    ("http.receivepack", "true"),
+    ("http.getanyfile", "false"),
+    ("uploadpack.allowAnySHA1InWant", "true"),
+    ("uploadpack.allowFilter", "true"),
+    # These namespaces belong to GitHub: they can be fetched, and nobody can push to them.
+    ("receive.hideRefs", "refs/pull"),
+    ("receive.hideRefs", "refs/heads/gh-readonly-queue"),
+    ("receive.fsckObjects", "true"),
+    ("receive.autogc", "false"),
+    ("gc.auto", "0"),
+    ("core.fsync", "none"),
+)
 
 
 #: What no part of a path may be; GitHub refuses a push that has one.
@@ -120,7 +121,7 @@ class Git:
 
     def _configure(self) -> None:
         lines = []
-        for name, value in CONFIGURATION.items():
+        for name, value in CONFIGURATION:
             section, _, key = name.partition(".")
             lines.append(f"[{section}]\n\t{key} = {value}\n")
         with (self.folder / "config").open("a", encoding="utf-8") as file:

@@ -245,6 +245,8 @@ class Queueing(pushing.Pushing):
     async def _look(self, queue: _Queue) -> None:
         """Brings a queue up to date with what has become of its pull requests, its branch and its checks."""
         async with queue.lock:
+            if queue.repository.id not in self.repositories:
+                queue.groups.clear()
             for group in list(queue.groups):
                 pull = group.pull
                 is_same = (pull.head_sha, pull.base_branch) == (group.pull_head_sha, queue.branch)
@@ -266,9 +268,11 @@ class Queueing(pushing.Pushing):
         return "passed" if all(state == "passed" for state in states) else "pending"
 
     async def settle_queues(self) -> None:
-        """Returns when no queue has anything left to do for now."""
+        """Returns when no queue has anything left to do for now; raises what went wrong meanwhile."""
         while self._looking:
-            await asyncio.wait(self._looking)
+            done, _ = await asyncio.wait(self._looking)
+            for task in done:
+                task.result()
 
     async def close_queues(self) -> None:
         """Cuts what is under way."""

@@ -140,9 +140,21 @@ async def test_a_large_push_is_streamed(github: Simulator, repository: Repositor
     assert len(found[2]) == 3_000_000
 
 
-async def test_the_namespace_of_pull_requests_belongs_to_github(clone: Path) -> None:
+@pytest.mark.parametrize("ref", ["refs/pull/1/head", "refs/heads/gh-readonly-queue/main/pr-1-a"])
+async def test_some_namespaces_belong_to_github(clone: Path, ref: str) -> None:
     with pytest.raises(GitFailed, match="hidden ref"):
-        await git("push", "origin", "main:refs/pull/1/head", cwd=clone)
+        await git("push", "origin", f"main:{ref}", cwd=clone)
+
+
+async def test_a_merge_group_can_be_fetched_like_any_branch(
+    github: Simulator, repository: Repository, tmp_path: Path
+) -> None:
+    github.enable_merge_queue(repository, "main", ["buildhook"])
+    await github.push(repository, "topic", {"a.txt": "a\n"})
+    group = await github.enqueue(await github.open_pull_request(repository, "topic"), force=True)
+    await git("init", "--quiet", ".", cwd=tmp_path)
+    await git("fetch", "--quiet", repository.clone_url, f"refs/heads/{group.branch}:group", cwd=tmp_path)
+    assert await git("rev-parse", "group", cwd=tmp_path) == group.head_sha
 
 
 async def test_who_may_not_push_is_told(

@@ -166,6 +166,22 @@ async def test_branches_and_tags_that_come_and_go_are_told(
     assert receiver.events().count("create") == 4
 
 
+async def test_a_tag_that_moves_is_pushed_and_not_created_again(
+    github: Simulator, repository: Repository, receiver: Receiver
+) -> None:
+    first = repository.heads["main"]
+    await github.push_tags(repository, ["v1"], author="hubot")
+    second = await github.push(repository, "main", {"a.txt": "a"})
+    await github.push_tags(repository, ["v1"], second, author="hubot")
+    await github.hooks.settle()
+    payload = receiver.payload("push")
+    assert (payload["ref"], payload["before"], payload["after"]) == ("refs/tags/v1", first, second)
+    assert (payload["created"], payload["deleted"]) == (False, False)
+    created = receiver.payload("create")
+    assert (created["ref"], created["pusher_type"], created["sender"]["login"]) == ("v1", "user", "hubot")
+    assert receiver.events().count("create") == 1
+
+
 async def test_many_branches_are_pushed_quickly_and_signed(
     github: Simulator, repository: Repository, receiver: Receiver
 ) -> None:

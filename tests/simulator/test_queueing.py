@@ -275,3 +275,13 @@ async def test_what_cannot_be_queued_says_why(
         with pytest.raises(SimulatorError, match="one has no merge queue"):
             await call(pulls[2])
     assert await github.merge(pulls[2]) == repository.heads["one"]
+
+
+async def test_a_queue_goes_with_its_repository(
+    github: Simulator, repository: Repository, pulls: list[PullRequest]
+) -> None:
+    await github.enqueue(pulls[0])
+    github.create_status(repository, pulls[0].head_sha, {"state": "success"}, creator=github.user("mona"))
+    await github.delete_repository(repository)
+    await settle(github)
+    assert groups_told(github) == [("requested", "1")]
