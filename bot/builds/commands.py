@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from bot import errors
 from bot.builds import rerun
 from bot.model import build
-from bot.store import builds, jobs, outcomes
+from bot.store import approvals, builds, jobs, outcomes
 
 
 def cancel(connection: Connection, build_id: str, *, now: datetime, reason: str) -> None:
@@ -34,6 +34,8 @@ def retry(connection: Connection, build_id: str, *, now: datetime, new_id: Calla
     refusal = rerun.why_not(asked, latest=latest)
     if refusal is not None:
         raise errors.Conflict(refusal)
+    if asked.trust == build.Trust.UNTRUSTED and approvals.find_of_build(connection, asked) is None:
+        raise errors.Conflict(f"Nobody's consent to {asked.head_sha} holds any more: it has to be approved again.")
     wish = rerun.Wish(now=now, new_id=new_id, cause=f"retry:{asked.id}")
     made = rerun.make(asked, jobs.list_of_builds(connection, [asked.id]), wish)
     return outcomes.create(connection, made, now=now)

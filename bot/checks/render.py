@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.checks import annotations as marks
 from bot.checks import cleaning, summary, titles
-from bot.model import build, check, job
+from bot.model import approval, build, check, job
 from bot.pipelines import parse
 
 #: Of the title, in UTF-8 bytes, as all limits here: GitHub counts characters, which are never more.
@@ -24,6 +24,18 @@ _CONCLUSIONS = {
     "cancelled": "cancelled",
     "timed_out": "timed_out",
     "skipped": "skipped",
+}
+_BUTTONS = {
+    approval.Consent.APPROVE: check.Action(
+        label="Approve and run",
+        description="Let this very commit run, once.",
+        identifier=approval.Consent.APPROVE.value,
+    ),
+    approval.Consent.RUN_ANYWAY: check.Action(
+        label="Run anyway",
+        description="Run what the author asked to skip.",
+        identifier=approval.Consent.RUN_ANYWAY.value,
+    ),
 }
 _FAILURES = (job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT)
 
@@ -61,6 +73,7 @@ def check_run(
         title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES),
         summary=summary.make(subject, failure=failure, log_tail=log_tail, note=_note(found)),
         annotations=found.annotations,
+        actions=_actions(subject) if is_completed else (),
     )
 
 
@@ -127,6 +140,13 @@ def _annotations(subject: summary.Subject, log_tail: str | None) -> marks.Found:
     words = titles.in_words(subject.one)
     fallback = marks.make(PIPELINE_PATH, step[0].line, f"{step[0].name}: {words}", title=titles.of_job(subject.one))
     return marks.Found(annotations=(fallback,), total=1)
+
+
+def _actions(subject: summary.Subject) -> tuple[check.Action, ...]:
+    proposal = subject.made.proposal
+    if subject.one is not None or subject.made.state != build.State.WAITING or proposal is None or not proposal.jobs:
+        return ()
+    return (_BUTTONS[proposal.consent],)
 
 
 def _note(found: marks.Found) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.checks import cleaning, markdown, titles
-from bot.model import build, job
+from bot.model import approval, build, job
 
 LOG_LINES = 20
 _COMMAND_LINES = 10
@@ -17,6 +17,8 @@ _COMMAND_LINES = 10
 _LINE_BYTES = 500
 _MAX_TABLE_BYTES = 20_000
 _MAX_PROBLEMS_BYTES = 12_000
+_MAX_JOBS_BYTES = 6_000
+_MAX_CHANGES_BYTES = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ def make(subject: Subject, *, failure: job.Job | None, log_tail: str | None, not
         _status(subject, is_explained=failure is not None),
         _tested(subject),
         _problems(subject.made) if subject.is_whole else "",
+        _proposal(subject.made, subject.made.proposal) if subject.is_whole and subject.made.proposal else "",
         _jobs(subject) if subject.one is None else _steps(subject.one),
         _failure(failure, log_tail) if failure is not None else "",
         note or "",
@@ -60,8 +63,8 @@ def make(subject: Subject, *, failure: job.Job | None, log_tail: str | None, not
 
 def _status(subject: Subject, *, is_explained: bool) -> str:
     one = subject.one or subject.made
-    is_approval = subject.one is None and subject.made.state == build.State.WAITING
-    words = "⏳ waits for approval" if is_approval else titles.WORDS[subject.state.value]
+    is_waiting = subject.one is None and subject.made.state == build.State.WAITING
+    words = f"⏳ {titles.waits(subject.made)}" if is_waiting else titles.WORDS[subject.state.value]
     sign, _, word = words.partition(" ")
     line = f"**{sign} {titles.capital(word)}**"
     if subject.jobs:
@@ -100,6 +103,40 @@ def _problems(made: build.Build) -> str:
         place = f"{markdown.code(problem.path)}, line {problem.line}, column {problem.column}"
         lines.append(f"- {place}: {markdown.prose(problem.text)}")
     return "\n".join(_first_fitting(lines, limit_bytes=_MAX_PROBLEMS_BYTES))
+
+
+def _proposal(made: build.Build, proposal: approval.Proposal) -> str:
+    if made.state != build.State.WAITING:
+        return ""
+    parts = [f"**Refused:** {markdown.prose(proposal.remark)}"] if proposal.remark else []
+    if proposal.jobs:
+        names = [f"- {markdown.code(name)}" for name in proposal.jobs]
+        parts.append(
+            f"What would run, by the pipeline file of {markdown.code(proposal.file_sha)}, without secrets:"
+            if made.trust == build.Trust.UNTRUSTED
+            else f"What would run, by the pipeline file of {markdown.code(proposal.file_sha)}:"
+        )
+        parts.append("\n".join(_first_fitting(names, limit_bytes=_MAX_JOBS_BYTES)))
+        parts.append(_how(made, proposal))
+    if proposal.changes:
+        lines = cleaning.first_lines("\n".join(proposal.changes), lines=len(proposal.changes), line_bytes=_LINE_BYTES)
+        text = "\n".join(_first_fitting(lines.splitlines(), limit_bytes=_MAX_CHANGES_BYTES))
+        parts += [
+            "### It changes the pipeline file",
+            "These changes have no effect before they are merged:",
+            markdown.fenced(text, language="diff"),
+        ]
+    return "\n\n".join(parts)
+
+
+def _how(made: build.Build, proposal: approval.Proposal) -> str:
+    if proposal.consent == approval.Consent.RUN_ANYWAY:
+        return "Somebody who may push can press **Run anyway** above."
+    command = markdown.code(f"/ok-to-test {made.head_sha}")
+    return (
+        f"Somebody who may push can press **Approve and run** above, or comment {command}. That holds for this commit:"
+        " whatever is pushed later waits again."
+    )
 
 
 def _jobs(subject: Subject) -> str:

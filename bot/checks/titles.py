@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.model import build, job
+from bot.model import approval, build, job
 
 #: The words for a state, each with a sign for those who look before they read.
 WORDS = {
@@ -26,7 +26,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def of_build(made: build.Build, jobs: Sequence[job.Job]) -> str:
     """The title of the check that stands for a whole build."""
     if made.state == build.State.WAITING:
-        return "Waits for approval"
+        return capital(waits(made))
     if made.problems:
         return _of_problems(made)
     if not jobs:
@@ -40,6 +40,12 @@ def of_build(made: build.Build, jobs: Sequence[job.Job]) -> str:
     if made.state == build.State.PASSED or worst is None:
         return f"{_counted(jobs)}{_after(made.started_at, made.finished_at)}"
     return f"{worst.plan.name} {_what(worst)}"
+
+
+def waits(made: build.Build) -> str:
+    """What a build waits for."""
+    is_skip = made.proposal is not None and made.proposal.consent == approval.Consent.RUN_ANYWAY
+    return "waits: its author asked for no build" if is_skip else "waits for approval"
 
 
 def of_job(one: job.Job) -> str:

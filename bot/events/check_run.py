@@ -1,4 +1,4 @@
-"""`check_run`: somebody pressed "Re-run" beside one of our check runs.
+"""`check_run`: somebody pressed "Re-run", or a button of ours, beside one of our check runs.
 
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#check_run
 """
@@ -11,10 +11,10 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot.builds import rerun
-from bot.events import payloads, rerunning
+from bot.events import approving, payloads, rerunning
 from bot.events.context import Context
 from bot.events.router import Router
-from bot.model import build, check, job, outcome
+from bot.model import approval, build, check, job, outcome
 from bot.store import builds, checks, jobs
 
 router = Router()
@@ -41,7 +41,7 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
     refusal = await rerunning.why_not_allowed(
-        asked.sender, context, asked.repository, installation_id=asked.installation.id
+        asked.sender, context, asked.repository, known.of_build, installation_id=asked.installation.id
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
@@ -49,6 +49,33 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     wish = rerunning.wish(asked.sender, context, cause=f"check_run:{asked.check_run.id}", only_key=own)
     made = rerun.make(known.of_build, known.jobs, wish)
     return outcome.Outcome(trail=(f"Build {made.build.id} runs {own or 'all jobs'} again.",), builds=(made,))
+
+
+@router.register("check_run", action="requested_action")
+async def pressed(event: sansio.Event, context: Context) -> outcome.Outcome:
+    """A button was pressed: somebody lets a build run that waits."""
+    asked = payloads.read(event, payloads.PressedEvent)
+    if asked.installation is None:
+        return outcome.ignored("The delivery names no installation of the App.")
+    try:
+        consent = approval.Consent(asked.requested_action.identifier)
+    except ValueError:
+        return outcome.ignored(f"There is no button {asked.requested_action.identifier!a}.")
+    known = await context.store.read(_find, asked)
+    if known is None:
+        return outcome.ignored(f"Check run {asked.check_run.id} is none of ours.")
+    return await approving.approve(
+        approving.Asked(
+            build=known.of_build,
+            sender=asked.sender,
+            repository=asked.repository,
+            installation_id=asked.installation.id,
+            head_sha=asked.check_run.head_sha,
+            via="button",
+            consent=consent,
+        ),
+        context,
+    )
 
 
 def _find(connection: Connection, asked: payloads.CheckRunEvent) -> _Known | None:

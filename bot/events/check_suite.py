@@ -29,7 +29,7 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
         return outcome.Outcome(trail=(known,))
     latest, latest_jobs = known
     refusal = rerun.why_not(latest, latest=latest) or await rerunning.why_not_allowed(
-        asked.sender, context, asked.repository, installation_id=asked.installation.id
+        asked.sender, context, asked.repository, latest, installation_id=asked.installation.id
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))

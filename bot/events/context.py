@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gidgethub import sansio
 
+from bot import trust
 from bot.github import GitHub, Repository
 from bot.model import delivery, outcome
 from bot.store import Store
@@ -23,6 +24,8 @@ class Context:
     now: Callable[[], datetime]
     #: Gives ULIDs that sort in the order they were made.
     new_id: Callable[[], str]
+    #: What the operator decides about trust.
+    policy: trust.Policy = field(default_factory=trust.Policy)
 
     def repository(self, *, installation_id: int, repository_id: int, full_name: str) -> Repository:
         """A repository as our token for exactly this repository id and installation sees it."""

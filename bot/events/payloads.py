@@ -31,6 +31,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Id
     login: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.\[\]-]{1,255}\Z")]
+    #: `User`, `Bot`, `Organization`, …
+    type: str | None = None
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     title: str | None = None
     user: Account
+    draft: bool | None = False
     head: Side
     base: Side
     updated_at: Time
@@ -141,6 +144,40 @@ class CheckRunEvent(msgspec.Struct, frozen=True, kw_only=True):
     check_run: CheckRun
     repository: Repository
     sender: Account
+    installation: Numbered | None = None
+
+
+class RequestedAction(msgspec.Struct, frozen=True, kw_only=True):
+    """`requested_action`: which button was pressed."""
+
+    identifier: Annotated[str, msgspec.Meta(max_length=255)]
+
+
+class PressedEvent(CheckRunEvent, frozen=True, kw_only=True):
+    """`check_run` events of buttons."""
+
+    requested_action: RequestedAction
+
+
+class MergeGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """`merge_group`."""
+
+    head_sha: Sha
+    head_ref: Ref
+    base_sha: Sha
+    base_ref: Ref
+    head_commit: Commit | None = None
+
+
+class MergeGroupEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """`merge_group` events."""
+
+    action: str
+    merge_group: MergeGroup
+    #: Of a group that was destroyed: `merged`, `invalidated` or `dequeued`.
+    reason: str | None = None
+    repository: Repository
+    sender: Account | None = None
     installation: Numbered | None = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.builds import rerun
-from bot.model import build, job, outcome
+from bot.model import approval, build, job, outcome
 from bot.pipelines import parse, plan
 
 #: The one pipeline file of a repository.
@@ -53,9 +53,10 @@ class Maker:
         """A build that the pipeline file itself decided not to run."""
         return self._ended(build.State.SKIPPED, reason=reason)
 
-    def waiting(self, reason: str) -> outcome.NewBuild:
-        """A build that waits for approval: nothing of it is planned."""
-        return outcome.NewBuild(build=replace(self.template, state=build.State.WAITING, reason=reason))
+    def waiting(self, reason: str, proposal: approval.Proposal) -> outcome.NewBuild:
+        """A build that waits for somebody's consent: nothing of it is there before that."""
+        waits = replace(self.template, state=build.State.WAITING, reason=reason, proposal=proposal)
+        return outcome.NewBuild(build=waits)
 
     def taken_over(self, made: plan.Plan, *, origin: build.Build, origin_jobs: tuple[job.Job, ...]) -> outcome.NewBuild:
         """A build that has the result of another one whose tree and plan are equal."""

@@ -11,14 +11,15 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import payloads, planning
+from bot.events import payloads, planning, proposing, pull_trust
 from bot.events.context import Context
 from bot.events.push import LATE_AFTER, tests_pull, told
 from bot.events.router import Router
 from bot.github import Repository
 from bot.github import pulls as pulls_of_github
-from bot.model import build, job, outcome
+from bot.model import approval, build, job, outcome
 from bot.pipelines import parse, plan
+from bot.pipelines.document import Pipeline
 from bot.store import builds, jobs, pulls
 
 router = Router()
@@ -42,8 +43,9 @@ class _Known:
 @router.register("pull_request", action="reopened")
 @router.register("pull_request", action="synchronize")
 @router.register("pull_request", action="ready_for_review")
+@router.register("pull_request", action="converted_to_draft")
 async def head_changed(event: sansio.Event, context: Context) -> outcome.Outcome:
-    """A pull request has a head that should be built."""
+    """A pull request has a head that should be built, or is another kind of request for it."""
     return await _build(payloads.read(event, payloads.PullRequest), context)
 
 
@@ -72,7 +74,7 @@ async def closed(event: sansio.Event, context: Context) -> outcome.Outcome:
         repository_id=ended.repository.id,
         pull_number=ended.number,
     )
-    seen = _seen(ended, runs=False)
+    seen = _seen(ended, known, runs=False)
     pull = ended.pull_request
     if pull.merged and pull.merge_commit_sha == pull.head.sha:
         # The base stands at this very commit now, and its push is covered by what runs for the pull request.
@@ -117,15 +119,15 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         return outcome.Outcome(trail=(late,))
     if pull.state != "open":
         return outcome.Outcome(trail=(f"Pull request #{changed.number} is {pull.state}: nothing is built.",))
-    if known.own is not None and not _may_start_again(changed, known):
+    if known.own is not None and not _may_start_again(changed, known) and not _lost_consent(changed, known):
         text = f"Build {known.own.id} already tests this head on this base."
         # That it was told again counts: an event between the two is older than this one.
-        seen = _seen(changed, runs=bool(known.own.plan_digest))
+        seen = _seen(changed, known, runs=bool(known.own.plan_digest))
         stops = await _superseded(changed, context, repository, has_jobs=seen.runs)
         return outcome.Outcome(trail=(text,), pulls=(seen,), cancellations=stops)
     decided = await _decide(changed, context, repository, known)
     has_jobs = not isinstance(decided, str) and bool(decided.jobs)
-    seen = _seen(changed, runs=has_jobs)
+    seen = _seen(changed, known, runs=has_jobs)
     stops = await _superseded(changed, context, repository, has_jobs=has_jobs)
     if isinstance(decided, str):
         return outcome.Outcome(trail=(decided,), is_ignored=True, pulls=(seen,), cancellations=stops)
@@ -167,7 +169,7 @@ async def _decide(
     changed: payloads.PullRequest, context: Context, repository: Repository, known: _Known
 ) -> outcome.NewBuild | str:
     pull = changed.pull_request
-    verdict = await _verdict(pull, repository)
+    verdict = await pull_trust.verdict(changed, context, repository, known.pull)
     maker = _maker(
         changed,
         context,
@@ -175,45 +177,78 @@ async def _decide(
         trust_given=verdict.trust,
         cause=_new_cause(changed, known),
     )
-    if verdict.action != trust.Action.RUN:
-        if not await _has_file(repository, pull.base.sha) and not await _has_file(repository, pull.head.sha):
-            return _no_file()
-        return maker.waiting(verdict.reason)
     content = await repository.get_file(planning.PIPELINE_PATH, ref=pull.head.sha)
     await failpoint.pause("plan.after_config_fetch")
-    if content is None:
-        return maker.deleted() if await _has_file(repository, pull.base.sha) else _no_file()
+    is_trusted = verdict.file_from == trust.FileFrom.HEAD
+    of_base = None if is_trusted and content is not None else await _file(repository, pull.base.sha)
+    if content is None and of_base is None:
+        return _no_file()
+    if is_trusted:
+        return maker.deleted() if content is None else await _planned(content, maker, changed, repository, known)
+    return await _proposed(verdict, of_base, content, maker, changed, known)
+
+
+async def _proposed(
+    verdict: trust.Verdict,
+    deciding: bytes | None,
+    at_head: bytes | None,
+    maker: planning.Maker,
+    changed: payloads.PullRequest,
+    known: _Known,
+) -> outcome.NewBuild | str:
+    """What the base's file makes of it: a build that waits, unless that file itself decides that nothing runs."""
+    made = plan.Plan(pipeline="")
+    if deciding is not None:
+        parsed = parse.parse(deciding, path=planning.PIPELINE_PATH)
+        if parsed.pipeline is None or parsed.problems:
+            return maker.broken(parsed.problems)
+        made = plan.make(parsed.pipeline, _facts(changed))
+        if made.reason is not None:
+            return _nothing(made.reason, parsed.pipeline, maker, known)
+    reason = verdict.reason
+    if deciding is None:
+        reason += f" The base has no `{planning.PIPELINE_PATH}`, so nothing will run then either."
+    return maker.waiting(
+        reason,
+        proposing.make(
+            made,
+            consent=approval.Consent.APPROVE,
+            file_sha=changed.pull_request.base.sha,
+            deciding=deciding,
+            at_head=at_head,
+        ),
+    )
+
+
+async def _planned(
+    content: bytes, maker: planning.Maker, changed: payloads.PullRequest, repository: Repository, known: _Known
+) -> outcome.NewBuild | str:
     parsed = parse.parse(content, path=planning.PIPELINE_PATH)
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
-    made = plan.make(
-        parsed.pipeline,
-        plan.Facts(event="pull_request", ref=maker.template.ref, base_ref=pull.base.ref),
-    )
+    made = plan.make(parsed.pipeline, _facts(changed))
     if made.reason is not None:
-        # Where the file decides about pull requests at all, a check that says so keeps nobody waiting for one;
-        # but it must not hide what a push of the same commit told.
-        says_so = "pull_request" in parsed.pipeline.on and known.latest is None
-        return maker.skipped(made.reason) if says_so else made.reason
+        return _nothing(made.reason, parsed.pipeline, maker, known)
     if await _is_proved_equal(made, changed, repository, known):
         assert known.latest is not None
         return maker.taken_over(made, origin=known.latest, origin_jobs=known.latest_jobs)
     return maker.planned(made)
 
 
-async def _verdict(pull: payloads.Pull, repository: Repository) -> trust.Verdict:
-    head_id = pull.head.repo.id if pull.head.repo is not None else None
-    base_id = pull.base.repo.id if pull.base.repo is not None else 0
-    permission = None
-    if head_id == base_id:
-        permission = await repository.get_permission(pull.user.login, user_id=pull.user.id)
-    return trust.decide(
-        trust.pull_request(head_repository_id=head_id, base_repository_id=base_id, author_permission=permission)
-    )
+def _facts(changed: payloads.PullRequest) -> plan.Facts:
+    ref = f"refs/pull/{changed.number}/merge"
+    return plan.Facts(event="pull_request", ref=ref, base_ref=changed.pull_request.base.ref)
 
 
-async def _has_file(repository: Repository, sha: str) -> bool:
-    return await repository.get_file(planning.PIPELINE_PATH, ref=sha) is not None
+def _nothing(reason: str, pipeline: Pipeline, maker: planning.Maker, known: _Known) -> outcome.NewBuild | str:
+    # Where the file decides about pull requests at all, a check that says so keeps nobody waiting for one;
+    # but it must not hide what a push of the same commit told.
+    says_so = "pull_request" in pipeline.on and known.latest is None
+    return maker.skipped(reason) if says_so else reason
+
+
+async def _file(repository: Repository, sha: str) -> bytes | None:
+    return await repository.get_file(planning.PIPELINE_PATH, ref=sha)
 
 
 async def _is_proved_equal(
@@ -272,6 +307,14 @@ def _may_start_again(changed: payloads.PullRequest, known: _Known) -> bool:
     return known.is_own_stopped and is_return
 
 
+def _lost_consent(changed: payloads.PullRequest, known: _Known) -> bool:
+    """Whether somebody's consent let its build run, which ended with this: it has to be given again."""
+    own = known.own
+    if own is None or own.trust == build.Trust.TRUSTED or own.state == build.State.WAITING or known.pull is None:
+        return False
+    return known.pull.is_draft != (changed.pull_request.draft is True)
+
+
 def _cause(changed: payloads.PullRequest) -> str:
     return f"pull:{changed.number}:{changed.pull_request.head.sha}:{changed.pull_request.base.sha}"
 
@@ -288,7 +331,7 @@ def _cause_of_return(changed: payloads.PullRequest) -> str:
     return f"{_cause(changed)}:{payloads.utc(changed.pull_request.updated_at).timestamp():.0f}"
 
 
-def _seen(changed: payloads.PullRequest, *, runs: bool) -> build.Pull:
+def _seen(changed: payloads.PullRequest, known: _Known, *, runs: bool) -> build.Pull:
     pull = changed.pull_request
     return build.Pull(
         repository_id=changed.repository.id,
@@ -302,6 +345,8 @@ def _seen(changed: payloads.PullRequest, *, runs: bool) -> build.Pull:
         state=pull.state,
         updated_at=payloads.utc(pull.updated_at),
         runs=runs,
+        is_draft=pull.draft is True,
+        is_only_authors=pull_trust.is_only_authors(changed, known.pull),
     )
 
 

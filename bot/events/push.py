@@ -98,6 +98,9 @@ async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
 
 async def decide(moved: Moved, context: Context) -> outcome.Outcome:
     """What follows from a branch or tag that stands at another commit now."""
+    verdict = trust.decide(trust.push(moved.ref))
+    if verdict.action == trust.Action.REFUSE:
+        return outcome.ignored(verdict.reason)
     known = await context.store.read(_known, moved)
     if known.covering is not None:
         covering = known.covering
@@ -202,7 +205,7 @@ def tests_pull(content: bytes, *, base_ref: str) -> bool:
 
 
 def _maker(moved: Moved, context: Context, *, repository: str) -> planning.Maker:
-    verdict = trust.decide(trust.push())
+    verdict = trust.decide(trust.push(moved.ref))
     template = build.Build(
         id=context.new_id(),
         repository_id=moved.repository.id,

@@ -212,8 +212,14 @@ def _body(check_run: check.CheckRun) -> dict[str, object]:
                     "annotations": [_annotation(one) for one in check_run.annotations] or None,
                 }
             ),
+            # Buttons that an earlier update made stay where none are told.
+            "actions": [_action(one) for one in check_run.actions] if check_run.status == "completed" else None,
         }
     )
+
+
+def _action(action: check.Action) -> dict[str, object]:
+    return {"label": action.label, "description": action.description, "identifier": action.identifier}
 
 
 def _annotation(annotation: check.Annotation) -> dict[str, object]:

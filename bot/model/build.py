@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from bot.model.approval import Proposal
+
 
 class State(enum.StrEnum):
     """The graph's verdict; what it is made of is decided by `bot.builds.lifecycle.build_state`."""
@@ -83,6 +85,8 @@ class Build:
     reason: str | None = None
     #: Mistakes of the pipeline file; then there are no jobs.
     problems: tuple[Problem, ...] = ()
+    #: What would run, of a build that waits for somebody's consent.
+    proposal: Proposal | None = None
     #: The delivery that caused it.
     delivery_id: str | None = None
     #: The build whose result or plan it took over.
@@ -112,6 +116,9 @@ class Pull:
     updated_at: datetime
     #: Whether its author's code was let run when last decided.
     runs: bool = False
+    is_draft: bool = False
+    #: Whether its author pushed every head that was heard of, the first one included.
+    is_only_authors: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

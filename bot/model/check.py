@@ -29,6 +29,18 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A button beside a check run. GitHub takes 20, 40 and 20 characters.
+
+    https://docs.github.com/en/rest/checks/runs: `actions`
+    """
+
+    label: str
+    description: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRun:
     """A check run as GitHub takes it: the rendered form, already within GitHub's limits.
 
@@ -50,6 +62,8 @@ class CheckRun:
     text: str | None = None
     #: At most 50: the limit of one request.
     annotations: tuple[Annotation, ...] = ()
+    #: At most three.
+    actions: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.model import build, job
+from bot.model import approval, build, job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class NewBuild:
     supersedes_reason: str = "A newer build of the same commit took its place."
     #: The newest generation of its head when it was decided, 0 for none; None where another one makes no difference.
     follows: int | None = None
+    #: The consent that it runs by: it is made only if the pull request still is as that says.
+    approval: approval.Approval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,14 @@ class Revival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """A word to whoever tried to consent to a build that waits: it is shown in the build's check."""
+
+    build_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a handler decided. `trail` is never empty: "nothing to do" is an answer with a reason."""
 
@@ -81,6 +91,7 @@ class Outcome:
     moves: tuple[Move, ...] = ()
     farewells: tuple[Farewell, ...] = ()
     revivals: tuple[Revival, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
 
@@ -105,6 +116,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         moves=tuple(move for one in outcomes for move in one.moves),
         farewells=tuple(farewell for one in outcomes for farewell in one.farewells),
         revivals=tuple(revival for one in outcomes for revival in one.revivals),
+        remarks=tuple(remark for one in outcomes for remark in one.remarks),
         look_again_at=min(again, default=None),
     )
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bot import errors
-from bot.model import build, job
+from bot.model import approval, build, job
 from bot.store.schema import builds as table
 from bot.store.schema import jobs
 
@@ -22,7 +22,7 @@ def insert(connection: Connection, new: build.Build) -> build.Build:
     """Insert a build as the next generation of its head SHA; gives it back with that generation."""
     stored = replace(new, generation=latest_generation(connection, new) + 1)
     values = asdict(stored)
-    values["problems"] = stored.problems
+    values |= {"problems": stored.problems, "proposal": stored.proposal}
     connection.execute(sa.insert(table).values(values))
     return stored
 
@@ -166,6 +166,11 @@ def list_stopped(
     if repository_ids is not None:
         query = query.where(table.c.repository_id.in_(sorted(repository_ids)))
     return [_from_row(row) for row in connection.execute(query)]
+
+
+def save_proposal(connection: Connection, build_id: str, proposal: approval.Proposal) -> None:
+    """Write what a build that waits proposes."""
+    connection.execute(sa.update(table).where(table.c.id == build_id).values(proposal=proposal))
 
 
 def save_state(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint
-from bot.model import build, delivery, outcome
-from bot.store import builds, checks, deliveries, installations, jobs, locks, places, pulls
+from bot.model import approval, build, delivery, outcome
+from bot.store import approvals, builds, checks, deliveries, installations, jobs, locks, places, pulls
 
 
 def apply(
@@ -26,7 +27,7 @@ def apply(
     state = delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED
     deliveries.finish(connection, claimed, state=state, now=now, trail=decided.trail)
     for pull in decided.pulls:
-        pulls.save(connection, pull)
+        pulls.save(connection, pull, now=now)
     for installation in decided.installations:
         installations.save(connection, installation)
         if installation.state == "active":
@@ -41,6 +42,8 @@ def apply(
         places.give_up(connection, farewell)
     for revival in decided.revivals:
         places.revive(connection, revival, now=now)
+    for remark in decided.remarks:
+        _note(connection, remark, now=now)
     return made
 
 
@@ -59,6 +62,8 @@ def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> b
     locks.repositories(connection, [new.build.repository_id])
     if new.follows is not None and new.follows != builds.latest_generation(connection, new.build):
         raise errors.Conflict(f"Another build of {new.build.head_sha} was made meanwhile: it is decided anew.")
+    if new.approval is not None:
+        _consent(connection, new.approval)
     older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
     _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
     stored = builds.insert(connection, new.build)
@@ -66,6 +71,21 @@ def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> b
     jobs.insert_many(connection, new.jobs)
     checks.insert_for_build(connection, stored, new.jobs)
     return stored
+
+
+def _consent(connection: Connection, given: approval.Approval) -> None:
+    pull = pulls.find(connection, repository_id=given.repository_id, number=given.pull_number)
+    if pull is None or (pull.state, pull.head_sha, pull.base_ref) != ("open", given.head_sha, given.base_ref):
+        raise errors.Conflict(f"Pull request #{given.pull_number} changed meanwhile: it is decided anew.")
+    approvals.insert(connection, given)
+
+
+def _note(connection: Connection, remark: outcome.Remark, *, now: datetime) -> None:
+    found = builds.find(connection, remark.build_id)
+    if found is None or found.state != build.State.WAITING or found.proposal is None:
+        return
+    builds.save_proposal(connection, found.id, replace(found.proposal, remark=remark.text))
+    checks.mark_stale(connection, build_id=found.id, job_id=None, is_conclusion=True, now=now)
 
 
 def cancel(connection: Connection, wish: outcome.Cancellation, *, now: datetime) -> list[build.Build]:

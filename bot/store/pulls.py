@@ -9,7 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bot import trust
 from bot.model import build
+from bot.store import approvals
 from bot.store.schema import builds, deliveries
 from bot.store.schema import pulls as table
 
@@ -72,17 +74,18 @@ def _delete(connection: Connection, query: sa.Select[Any]) -> int:
     keys = [(row.repository_id, row.number) for row in connection.execute(query)]
     if not keys:
         return 0
+    approvals.delete_of_pulls(connection, keys)
     is_one = sa.tuple_(table.c.repository_id, table.c.number).in_(keys)
     return connection.execute(sa.delete(table).where(is_one)).rowcount
 
 
-def save(connection: Connection, seen: build.Pull) -> None:
-    """Write what an event told, unless we already know something newer."""
+def save(connection: Connection, seen: build.Pull, *, now: datetime) -> None:
+    """Write what an event told, unless we already know something newer. Consent ends with what it was given to."""
     known = find(connection, repository_id=seen.repository_id, number=seen.number)
     if known is None:
         connection.execute(sa.insert(table).values(asdict(seen)))
     else:
-        connection.execute(
+        written = connection.execute(
             sa.update(table)
             .where(
                 table.c.repository_id == seen.repository_id,
@@ -92,3 +95,8 @@ def save(connection: Connection, seen: build.Pull) -> None:
             )
             .values(asdict(seen))
         )
+        reason = trust.why_approval_ends(known, seen) if written.rowcount else None
+        if reason is not None:
+            approvals.drop(
+                connection, repository_id=seen.repository_id, pull_number=seen.number, reason=reason, now=now
+            )

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from bot.model import build, job
+from bot.model import approval, build, job
 from bot.store.columns import Instant, Value, Words
 
 metadata = MetaData(
@@ -99,6 +99,7 @@ builds = Table(
     Column("state", Words(16), nullable=False),
     Column("reason", Words()),
     Column("problems", Value(tuple[build.Problem, ...]), nullable=False),
+    Column("proposal", Value(approval.Proposal)),
     Column("delivery_id", Words(72)),
     Column("origin_id", Words(26)),
     Column("cause", Words(512), nullable=False),
@@ -194,6 +195,8 @@ pulls = Table(
     Column("state", Words(16), nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("runs", Boolean, nullable=False),
+    Column("is_draft", Boolean, nullable=False, server_default=false()),
+    Column("is_only_authors", Boolean, nullable=False, server_default=false()),
 )
 
 installations = Table(
@@ -235,6 +238,27 @@ bookmarks = Table(
     Column("updated_at", Instant, nullable=False),
 )
 
+#: Consent to builds that waited for it. Rows stay when it ends, so that it can be told who had given it.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Words(26), primary_key=True),
+    Column("repository_id", BigInteger, nullable=False),
+    Column("pull_number", BigInteger, nullable=False),
+    Column("head_sha", Words(64), nullable=False),
+    Column("base_ref", Words(), nullable=False),
+    Column("base_sha", Words(64), nullable=False),
+    Column("digest", Words(64), nullable=False),
+    Column("approver_id", BigInteger, nullable=False),
+    Column("approver", Words(255), nullable=False),
+    Column("via", Words(16), nullable=False),
+    Column("delivery_id", Words(72), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("dropped_at", Instant),
+    Column("dropped_reason", Words()),
+    Index("ix_approvals_pull", "repository_id", "pull_number"),
+    Index("ix_approvals_created_at", "created_at"),
+)
 #: What GitHub lets an installation do, as all replicas learnt it.
 budgets = Table(
     "budgets",

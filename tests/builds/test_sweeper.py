@@ -102,7 +102,7 @@ async def test_f24_old_ended_builds_go_with_their_logs_and_everything_else_stays
 
 async def test_old_pull_requests_and_bookmarks_go_and_a_pause_stays(yard: Yard) -> None:
     for number, at in ((1, OLD), (2, clock.now())):
-        await yard.store.write(pulls.save, factories.make_pull(number=number, updated_at=at))
+        await yard.store.write(pulls.save, factories.make_pull(number=number, updated_at=at), now=clock.now())
     await yard.store.write(bookmarks.save, "old", "1", now=OLD)
     await yard.store.write(bookmarks.save, "new", "1", now=clock.now())
     await yard.store.write(pauses.save, pauses.Pause(reason="It was restored.", at=OLD), now=OLD)
@@ -164,7 +164,9 @@ async def test_f94_t119_everything_of_a_deleted_installation_goes_after_its_days
         of: dict[str, Any] = {"installation_id": installation_id, "repository_id": repository_id}
         await add_ended(yard, created_at=clock.now(), **of)
         await add_handled(yard, f"of-{installation_id}", received_at=clock.now(), **of)
-        await yard.store.write(pulls.save, factories.make_pull(repository_id=repository_id, updated_at=clock.now()))
+        await yard.store.write(
+            pulls.save, factories.make_pull(repository_id=repository_id, updated_at=clock.now()), now=clock.now()
+        )
         one = factories.make_installation(
             id=installation_id, account=f"octo-{installation_id}", state="deleted" if installation_id == 1 else "active"
         )

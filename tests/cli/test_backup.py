@@ -121,7 +121,7 @@ async def fill(place: Place) -> None:
             one = replace(new.jobs[0], state=job.State.FAILED, reason=HOSTILE, log_size_bytes=len(LOG))
             await store.write(jobs.save, one)
             await store.write(jobs.save_log_tail, one.id, LOG)
-        await store.write(pulls.save, factories.make_pull(runs=True, head_repository_id=None))
+        await store.write(pulls.save, factories.make_pull(runs=True, head_repository_id=None), now=clock.now())
         await store.write(installations.save, factories.make_installation())
         await store.write(bookmarks.save, "read", HOSTILE, now=clock.now())
         logs = LogStore(place.data_dir / "logs")

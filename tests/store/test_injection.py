@@ -214,7 +214,7 @@ def _fill(connection: sa.Connection) -> None:
     """One of each, none of them with a hostile text."""
     deliveries.insert_many(connection, [make_verified_delivery()])
     outcomes.create(connection, make_new_build(make_build(delivery_id="g")), now=NOW)
-    pulls.save(connection, make_pull(runs=True))
+    pulls.save(connection, make_pull(runs=True), now=NOW)
     installations.save(connection, make_installation())
 
 

@@ -134,7 +134,9 @@ async def test_an_older_pull_request_never_overwrites_a_newer_one_of_another_rep
     store: Store, other: Store
 ) -> None:
     seen = [make_pull(updated_at=NOW + number * MINUTE, head_sha=f"{number:040x}") for number in range(8)]
-    await asyncio.gather(*((store, other)[number % 2].write(pulls.save, one) for number, one in enumerate(seen)))
+    await asyncio.gather(
+        *((store, other)[number % 2].write(pulls.save, one, now=NOW) for number, one in enumerate(seen))
+    )
     assert await store.read(pulls.find, repository_id=seen[0].repository_id, number=7) == seen[-1]
 
 
