@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from bot.events import check_run, check_suite, installation, merge_group, naming, ping, pull_request, push, repository
+from bot.events import (
+    check_run,
+    check_suite,
+    installation,
+    labeled,
+    merge_group,
+    naming,
+    ping,
+    pull_request,
+    push,
+    repository,
+)
 from bot.events.router import Router
 
 #: Every module of handlers. A new one is added here, and `app.yml` has to subscribe to its event.
-HANDLERS = (check_run, check_suite, installation, merge_group, naming, ping, pull_request, push, repository)
+HANDLERS = (check_run, check_suite, installation, labeled, merge_group, naming, ping, pull_request, push, repository)
 
 
 def make_router() -> Router:

@@ -129,6 +129,18 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     changes: PullChanges | None = None
 
 
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """`label`."""
+
+    name: str
+
+
+class LabeledEvent(PullRequest, frozen=True, kw_only=True):
+    """`pull_request` events about one label."""
+
+    label: Label
+
+
 class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
     """`check_run`."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot import clock, events, telemetry
+from bot import clock, events, telemetry, trust
 from bot.events import context, dispatcher
 from bot.github import GitHub
 from bot.identity import Ids
@@ -33,6 +33,8 @@ class House:
     new_id: Ids
     #: How much later it is here than on this machine's clock.
     ahead: timedelta = timedelta(0)
+    #: What the operator decides about trust; may be changed.
+    policy: trust.Policy = field(default_factory=trust.Policy)
 
     def now(self) -> datetime:
         """The time, here."""
@@ -119,7 +121,9 @@ async def house(store: Store, simulator: Simulator, metrics: telemetry.Metrics) 
             return made_house.now()
 
         def make_context(one: delivery.Delivery) -> context.Context:
-            return context.Context(delivery=one, github=github, store=store, now=now, new_id=new_id)
+            return context.Context(
+                delivery=one, github=github, store=store, now=now, new_id=new_id, policy=made_house.policy
+            )
 
         made = dispatcher.Dispatcher(
             store,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot import clock
+from bot import clock, trust
 from bot.checks import render
 from bot.model import approval, build, delivery, job
 from bot.simulator import CheckRun, PullRequest, Repository
@@ -247,8 +247,8 @@ async def _aggregate(visit: Visit, of: build.Build) -> CheckRun:
 async def test_t24_a_check_run_of_another_commit_is_none_of_ours(visit: Visit) -> None:
     run = await visit.shown()
     other = await visit.house.simulator.git_of(visit.repository).commit(visit.repository.heads["main"])
-    body = {"name": "buildhook", "head_sha": other.sha, "status": "completed", "conclusion": "action_required"}
-    body |= {"actions": list(run.actions)}
+    body: dict[str, Any] = {"name": "buildhook", "head_sha": other.sha, "status": "completed"}
+    body |= {"conclusion": "action_required", "actions": list(run.actions)}
     foreign = visit.house.simulator.create_check_run(visit.repository, other, body, app=visit.house.simulator.app)
     done = await visit.press(foreign)
     assert done.state == delivery.State.IGNORED
@@ -277,3 +277,47 @@ async def test_t121_a_head_that_no_branch_of_the_repository_stands_at_waits(hous
     await house.deliver(sent)
     made = await house.store.read(builds.list_newest, limit=9)
     assert {one.state for one in made} <= {build.State.WAITING}
+
+
+@pytest.mark.parametrize(("level", "runs"), [("write", True), ("triage", False)])
+async def test_t30_a_label_consents_where_the_policy_says_so_and_whoever_set_it_may_push(
+    visit: Visit, level: str, runs: bool
+) -> None:
+    visit.house.policy = trust.Policy(label="ok-to-test")
+    visit.house.simulator.set_permission(visit.repository, "mallory", level)
+    await visit.house.simulator.label(visit.pull, "ok-to-test", sender="mallory")
+    await visit.house.deliver(visit.house.sent("pull_request", "labeled"))
+    made, _ = await visit.newest()
+    assert (made.state == build.State.QUEUED) == runs
+
+
+async def test_a_label_means_nothing_where_the_policy_names_none(visit: Visit) -> None:
+    await visit.house.simulator.label(visit.pull, "ok-to-test", sender="octo")
+    done = await visit.house.deliver(visit.house.sent("pull_request", "labeled"))
+    assert done.state == delivery.State.IGNORED
+    assert (await visit.newest())[0].state == build.State.WAITING
+
+
+async def test_t22_a_label_that_was_set_at_an_older_head_lets_no_newer_one_run(visit: Visit) -> None:
+    visit.house.policy = trust.Policy(label="ok-to-test")
+    await visit.house.simulator.label(visit.pull, "ok-to-test", sender="octo")
+    sent = visit.house.sent("pull_request", "labeled")
+    await visit.push("evil")
+    await visit.house.deliver(sent)
+    assert not [one for one in await visit.house.builds() if one.state == build.State.QUEUED]
+
+
+async def test_t122_a_bot_that_the_policy_names_runs_until_somebody_else_pushes_to_its_branch(house: House) -> None:
+    repository = await house.simulator.create_repository("octo/hello", files=PIPELINE)
+    bot_id = house.simulator.user("renovate[bot]").id
+    house.policy = trust.Policy(bots=frozenset({bot_id}))
+    await house.simulator.push(repository, "update", {"a.txt": "a"}, author="renovate[bot]")
+    await house.simulator.open_pull_request(repository, "update", author="renovate[bot]")
+    await house.deliver(house.sent("pull_request", "opened"))
+    assert (await house.builds())[0].trust == build.Trust.TRUSTED
+    await house.simulator.push(repository, "update", {"a.txt": "b"}, author="mona")
+    await house.deliver(house.sent("pull_request", "synchronize"))
+    assert (await house.builds())[0].state == build.State.WAITING
+    await house.simulator.push(repository, "update", {"a.txt": "c"}, author="renovate[bot]")
+    await house.deliver(house.sent("pull_request", "synchronize"))
+    assert (await house.builds())[0].state == build.State.WAITING
