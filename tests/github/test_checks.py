@@ -109,6 +109,7 @@ async def test_a_check_run_is_made_with_all_that_it_has(repository: Repository, 
                 {"path": "b.py", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "look"},
             ],
         },
+        "actions": [],
     }
 
 

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from bot import errors
 from bot import store as store_room
-from bot.model import build, delivery, job, outcome
+from bot.model import approval, build, delivery, job, outcome
 from bot.store import (
+    approvals,
     bookmarks,
     budgets,
     builds,
@@ -78,6 +79,7 @@ HOSTILE = [
     "",
 ]
 ROOMS = (
+    approvals,
     bookmarks,
     budgets,
     builds,
@@ -104,6 +106,12 @@ def _claimed(connection: sa.Connection, **changes: Any) -> delivery.Delivery:
 
 #: Looks for a text that is not there: finds nothing.
 FINDS_NOTHING: dict[str, _Call] = {
+    "approvals.find_valid": lambda connection, text: approvals.find_valid(
+        connection, repository_id=REPOSITORY_ID, pull_number=1, head_sha=text, base_sha=text, digest=text
+    ),
+    "approvals.drop": lambda connection, text: approvals.drop(
+        connection, repository_id=REPOSITORY_ID, pull_number=99, reason=text, now=NOW
+    ),
     "bookmarks.list_names": lambda connection, text: bookmarks.list_names(connection, prefix=text or "none"),
     "builds.list_stopped": lambda connection, text: builds.list_stopped(connection, reason=text, since=NOW),
     "checks.list_of_head": lambda connection, text: checks.list_of_head(
@@ -149,6 +157,11 @@ FINDS_NOTHING: dict[str, _Call] = {
 }
 #: Names a thing that is not there: changes nothing, or says that it is not there.
 CHANGES_NOTHING: dict[str, _Call] = {
+    "builds.save_proposal": lambda connection, text: builds.save_proposal(
+        connection,
+        text,
+        approval.Proposal(consent=approval.Consent.APPROVE, jobs=(text,), file_sha=text, digest=text),
+    ),
     "bookmarks.delete": lambda connection, text: bookmarks.delete(connection, text),
     "builds.get": lambda connection, text: builds.get(connection, text),
     "checks.release_all": lambda connection, text: checks.release_all(connection, owner=text),
