@@ -361,6 +361,44 @@ async def deleted(tale: Tale) -> None:
     await tale.tell("repository", "installation_repositories")
 
 
+async def strangers_draft_and_pushes(tale: Tale) -> None:
+    repository = await tale.repository()
+    fork = await tale.github.fork(repository, "stranger")
+    await tale.github.commit(fork, "topic", {"a.txt": "a"})
+    pull = await tale.github.open_pull_request(repository, "topic", from_fork=fork, author="stranger", draft=True)
+    await tale.tell("pull_request")
+    await tale.github.push(fork, "topic", {"a.txt": "b"}, author="stranger")
+    await tale.tell("pull_request")
+    await tale.github.ready_for_review(pull)
+    await tale.tell("pull_request")
+    await tale.github.push(fork, "topic", {"a.txt": "c"}, author="stranger")
+    await tale.tell("pull_request")
+
+
+async def queued_and_taken_out(tale: Tale) -> None:
+    repository = await tale.repository()
+    await tale.github.commit(repository, "topic", {"a.txt": "a"})
+    pull = await tale.github.open_pull_request(repository, "topic")
+    await tale.tell("pull_request.opened")
+    tale.github.enable_merge_queue(repository, "main", ["buildhook"])
+    await tale.github.enqueue(pull, force=True)
+    await tale.tell("merge_group", "push")
+    await tale.github.dequeue(pull)
+    await tale.tell("merge_group", "push")
+
+
+async def queued_again(tale: Tale) -> None:
+    repository = await tale.repository()
+    await tale.github.commit(repository, "topic", {"a.txt": "a"})
+    pull = await tale.github.open_pull_request(repository, "topic")
+    tale.github.enable_merge_queue(repository, "main", ["buildhook"])
+    await tale.github.enqueue(pull, force=True)
+    await tale.tell("merge_group")
+    await tale.github.push(repository, "main", {"b.txt": "b"})
+    await tale.github.settle_queues()
+    await tale.tell("merge_group", "push")
+
+
 #: Each with the number of deliveries that come first in every order: what GitHub no longer shows cannot come late.
 STORIES: Sequence[tuple[Story, int]] = (
     (opened_pushed_closed, 0),
@@ -383,6 +421,9 @@ STORIES: Sequence[tuple[Story, int]] = (
     (archived_for_a_while, 0),
     (given_away, 1),
     (deleted, 0),
+    (strangers_draft_and_pushes, 0),
+    (queued_and_taken_out, 0),
+    (queued_again, 0),
 )
 
 
