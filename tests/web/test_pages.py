@@ -16,7 +16,7 @@ import jinja2.meta
 import pytest
 
 from bot import web as dashboard
-from bot.model import budget, build, check, delivery, job, outcome
+from bot.model import approval, budget, build, check, delivery, job, outcome
 from bot.store import budgets, checks, deliveries, installations
 from bot.web import states
 from bot.web.assets import Assets
@@ -168,6 +168,29 @@ async def test_a_build_shows_the_mistakes_of_its_pipeline_file(house: House, cli
     assert "1 mistake in the pipeline file" in text
     assert ".buildhook.yml:12:7" in text
     assert "did you mean" in text
+
+
+async def test_t31_a_build_that_waits_shows_what_would_run_and_what_its_author_changes(
+    house: House, client: Client
+) -> None:
+    proposal = approval.Proposal(
+        consent=approval.Consent.APPROVE,
+        jobs=("lint", "<b>test</b>"),
+        file_sha=factories.BASE_SHA,
+        digest="0" * 64,
+        changes=("-  run: make", "+  run: curl <script>"),
+        remark="eve (7) has the permission `read` here.",
+    )
+    made = factories.make_build(state=build.State.WAITING, proposal=proposal)
+    await house.add_build(made)
+    html = await shown(client, f"/builds/{made.id}")
+    text = words(html)
+    assert "here. lint &lt;b&gt;test&lt;/b&gt; By the pipeline file" in text
+    assert "&lt;b&gt;test&lt;/b&gt;" in html
+    assert f"/ok-to-test {made.head_sha}" in text
+    assert "+  run: curl &lt;script&gt;" in html
+    assert "eve (7) has the permission" in text
+    assert "<b>test" not in html
 
 
 async def test_a_build_offers_what_can_be_done_with_it(house: House, client: Client) -> None:
