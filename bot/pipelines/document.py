@@ -21,6 +21,33 @@ class Filter:
     tags: tuple[str, ...] | None = None
     #: Only for `push`.
     tags_ignore: tuple[str, ...] | None = None
+    #: Only for `push` and `pull_request`, as `paths_ignore`.
+    paths: tuple[str, ...] | None = None
+    paths_ignore: tuple[str, ...] | None = None
+    #: Only for `pull_request`: the actions of the event.
+    types: tuple[str, ...] | None = None
+    #: Only for `pull_request`: whether drafts are built.
+    drafts: bool = True
+
+    @property
+    def has_paths(self) -> bool:
+        """Whether it depends on which files changed."""
+        return self.paths is not None or self.paths_ignore is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """Builds of one group run one after the other.
+
+    https://docs.github.com/en/actions/how-tos/write-workflows/choose-when-workflows-run/control-workflow-concurrency
+    """
+
+    #: As written: groups are told apart without regard to case.
+    group: str
+    #: Whether a new build ends the one that runs.
+    cancel_in_progress: bool = False
+    #: Whether each branch, tag and pull request has a group of its own.
+    is_per_ref: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +55,13 @@ class Pipeline:
     """A pipeline file without problems."""
 
     name: str
-    #: `push` and `pull_request`, each with its filter.
+    #: `push`, `pull_request` and `merge_group`, each with its filter.
     on: Mapping[str, Filter]
     #: In the order of the file; `env` is the job's own, without the pipeline's.
     jobs: tuple[job.Plan, ...]
     #: For every job; a job's own value comes before it.
     env: Mapping[str, str] = field(default_factory=dict)
+    concurrency: Concurrency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 #: Characters of one pattern; a branch's name has at most some 250.
@@ -94,14 +94,26 @@ def compiled(pattern: str) -> Glob:
     )
 
 
+def compiled_all(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Patterns together, ready to match many names: see `matches`.
+
+    :raises PatternError: if one of them means nothing.
+    """
+    ready = [(pattern.startswith("!"), compiled(pattern.removeprefix("!"))) for pattern in patterns]
+
+    def match(name: str) -> bool:
+        is_taken = False
+        for is_negative, glob in ready:
+            if is_taken is is_negative and glob.matches(name):
+                is_taken = not is_negative
+        return is_taken
+
+    return match
+
+
 def matches(patterns: Sequence[str], name: str) -> bool:
     """Whether the last pattern that matches takes the name: one that begins with `!` leaves it out again."""
-    is_taken = False
-    for pattern in patterns:
-        is_negative = pattern.startswith("!")
-        if is_taken is is_negative and compiled(pattern.removeprefix("!")).matches(name):
-            is_taken = not is_negative
-    return is_taken
+    return compiled_all(patterns)(name)
 
 
 def _bits(items: Sequence[_Item], facts: Sequence[bool]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.model import job
-from bot.pipelines import fields, jobs, nodes, scalars, triggers, vocabulary
+from bot.pipelines import concurrency, fields, jobs, nodes, scalars, triggers, vocabulary
 from bot.pipelines.document import Parsed, Pipeline
 from bot.pipelines.problems import START, Place, Problems
 
@@ -53,10 +53,11 @@ def _pipeline(root: nodes.Node, problems: Problems) -> Pipeline | None:
     name = fields.name(given["name"], what="`name`", problems=problems) if "name" in given else None
     env = fields.environment(given["env"], problems=problems) if "env" in given else {}
     on = triggers.read(given["on"], problems=problems) if "on" in given else {}
+    group = concurrency.read(given["concurrency"], problems=problems) if "concurrency" in given else None
     made = jobs.read(given["jobs"], problems=problems) if "jobs" in given else ()
     if "env" in given:
         _check_copies(env, jobs=made, place=given["env"].place, problems=problems)
-    return Pipeline(name=name or "", on=on, jobs=made, env=env)
+    return Pipeline(name=name or "", on=on, jobs=made, env=env, concurrency=group)
 
 
 def _check_copies(env: Mapping[str, str], *, jobs: tuple[job.Plan, ...], place: Place, problems: Problems) -> None:

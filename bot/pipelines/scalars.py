@@ -17,6 +17,11 @@ def is_null(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Scalar) and node.is_plain and node.text in _NULL
 
 
+def boolean(node: nodes.Node) -> bool | None:
+    """Whether `true` or `false` stands there without quotes; None for all else."""
+    return _BOOLEAN.get(node.text) if isinstance(node, nodes.Scalar) and node.is_plain else None
+
+
 def number(node: nodes.Scalar) -> float | None:
     """The number that stands there without quotes, or None. Infinities and NaN are not numbers here."""
     if not node.is_plain:

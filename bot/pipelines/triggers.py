@@ -34,7 +34,9 @@ def _is_event(node: nodes.Scalar, problems: Problems) -> bool:
     if node.text in vocabulary.EVENTS:
         return True
     if node.text in vocabulary.UNSUPPORTED_EVENTS:
-        problems.add(node.place, f"The event {quoted(node.text)} is not supported: use `push` or `pull_request`.")
+        problems.add(
+            node.place, f"The event {quoted(node.text)} is not supported: use {listed(vocabulary.EVENTS, last='or')}."
+        )
     elif not problems.is_full:
         problems.add(node.place, f"{quoted(node.text)} is not an event. {did_you_mean(node.text, vocabulary.EVENTS)}")
     return False
@@ -44,19 +46,62 @@ def _filter(node: nodes.Node, *, event: str, problems: Problems) -> Filter:
     if scalars.is_null(node):
         return Filter()
     found = fields.keys(node, of=vocabulary.EVENTS[event], problems=problems) or {}
-    patterns = {key: _patterns(value, what=f"`on.{event}.{key}`", problems=problems) for key, value in found.items()}
-    for key in ("branches", "tags"):
+    patterns = {
+        key: _patterns(value, what=f"`on.{event}.{key}`", problems=problems)
+        for key, value in found.items()
+        if key not in ("types", "drafts")
+    }
+    for key in {"paths", "paths-ignore"} & found.keys():
+        _check_places(found[key], patterns[key], key=key, problems=problems)
+    for key in ("branches", "tags", "paths"):
         if key in found and f"{key}-ignore" in found:
             problems.add(
                 found[f"{key}-ignore"].place,
                 f"`{key}` and `{key}-ignore` exclude each other: keep `{key}` and begin what to leave out with `!`.",
             )
+    types = _types(found["types"], event=event, problems=problems) if "types" in found else None
+    drafts = _drafts(found["drafts"], types, problems) if "drafts" in found else True
     return Filter(
         branches=patterns.get("branches"),
         branches_ignore=patterns.get("branches-ignore"),
         tags=patterns.get("tags"),
         tags_ignore=patterns.get("tags-ignore"),
+        paths=patterns.get("paths"),
+        paths_ignore=patterns.get("paths-ignore"),
+        types=types,
+        drafts=drafts,
     )
+
+
+def _check_places(node: nodes.Node, patterns: tuple[str, ...], *, key: str, problems: Problems) -> None:
+    for pattern in patterns:
+        if pattern.removeprefix("!").startswith(("/", "./")):
+            text = f"{quoted(pattern)} in `{key}` matches nothing: write the path from the repository's root, without"
+            problems.add(node.place, f"{text} `/` or `./` before it.")
+
+
+def _types(node: nodes.Node, *, event: str, problems: Problems) -> tuple[str, ...]:
+    known, unsupported = vocabulary.TYPES[event], vocabulary.UNSUPPORTED_TYPES
+    found = fields.texts(node, what=f"`on.{event}.types`", problems=problems)
+    for item, one in found:
+        if one in known or problems.is_full:
+            continue
+        why = f"The type {quoted(one)} is not supported: {unsupported[one]}." if one in unsupported else None
+        problems.add(item.place, why or f"{quoted(one)} is not a type of `{event}`. {did_you_mean(one, known)}")
+    return tuple(dict.fromkeys(one for _, one in found))
+
+
+def _drafts(node: nodes.Node, types: tuple[str, ...] | None, problems: Problems) -> bool:
+    drafts = scalars.boolean(node)
+    if drafts is None:
+        problems.add(node.place, "`drafts` has to be `true` or `false`, without quotes.")
+        return True
+    if not drafts and types is not None and "ready_for_review" not in types:
+        problems.add(
+            node.place,
+            "With `drafts: false` a draft is built when it becomes ready: add `ready_for_review` to `types`.",
+        )
+    return drafts
 
 
 def _patterns(node: nodes.Node, *, what: str, problems: Problems) -> tuple[str, ...]:

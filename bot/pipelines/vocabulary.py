@@ -20,14 +20,13 @@ class Kind:
 _IF = 'decide in the script, e.g. `if [ "$GITHUB_REF" = refs/heads/main ]; then …; fi`'
 _DEFAULTS = "write `working-directory` in each step"
 _PERMISSIONS = "delete it, builds get no token of GitHub"
-_CONCURRENCY = "delete it, a push to a pull request cancels the older build by itself"
+_CONCURRENCY = "write it at the top of the file, it holds for the build as a whole"
 _LATER = "delete it"
 
 PIPELINE = Kind(
     name="the pipeline",
-    known=("name", "on", "env", "jobs"),
+    known=("name", "on", "env", "concurrency", "jobs"),
     unsupported={
-        "concurrency": _CONCURRENCY,
         "defaults": _DEFAULTS,
         "permissions": _PERMISSIONS,
         "run-name": "delete it",
@@ -70,23 +69,70 @@ STEP = Kind(
         "with": "use `env`",
     },
 )
+_OF_PULL_REQUEST = "delete it, a pull request is made against a branch"
+_OF_GROUP = "delete it, a merge group is tested as a whole before it is merged"
 PUSH = Kind(
     name="`on.push`",
-    known=("branches", "branches-ignore", "tags", "tags-ignore"),
-    unsupported={"paths": "delete it", "paths-ignore": "delete it"},
+    known=("branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"),
+    unsupported={
+        "drafts": "write it under `pull_request`",
+        "types": "delete it, a push has no types",
+    },
 )
 PULL_REQUEST = Kind(
     name="`on.pull_request`",
-    known=("branches", "branches-ignore"),
+    known=("branches", "branches-ignore", "paths", "paths-ignore", "types", "drafts"),
     unsupported={
-        "paths": "delete it",
-        "paths-ignore": "delete it",
-        "tags": "delete it, a pull request is made against a branch",
-        "tags-ignore": "delete it, a pull request is made against a branch",
-        "types": "delete it, each new commit of a pull request is built",
+        "draft": "write `drafts: false`",
+        "tags": _OF_PULL_REQUEST,
+        "tags-ignore": _OF_PULL_REQUEST,
     },
 )
-EVENTS: Mapping[str, Kind] = {"push": PUSH, "pull_request": PULL_REQUEST}
+MERGE_GROUP = Kind(
+    name="`on.merge_group`",
+    known=("branches", "branches-ignore", "types"),
+    unsupported={
+        "drafts": "write it under `pull_request`",
+        "paths": _OF_GROUP,
+        "paths-ignore": _OF_GROUP,
+        "tags": "delete it, a merge group is merged into a branch",
+        "tags-ignore": "delete it, a merge group is merged into a branch",
+    },
+)
+EVENTS: Mapping[str, Kind] = {"push": PUSH, "pull_request": PULL_REQUEST, "merge_group": MERGE_GROUP}
+
+CONCURRENCY = Kind(
+    name="`concurrency`",
+    known=("group", "cancel-in-progress", "scope"),
+    unsupported={"queue": "delete it, one build of a group waits, and a newer one takes its place"},
+)
+#: What a group of `concurrency` spans.
+SCOPES = ("ref", "repository")
+
+#: What a build can follow from, by event; the first ones do where `types` is not written.
+#: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#pull_request
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "pull_request": ("opened", "synchronize", "reopened", "ready_for_review", "edited", "labeled"),
+    "merge_group": ("checks_requested",),
+}
+DEFAULT_TYPES: Mapping[str, tuple[str, ...]] = {
+    "pull_request": TYPES["pull_request"][:5],
+    "merge_group": TYPES["merge_group"],
+}
+#: Types of GitHub Actions that nothing follows from here.
+UNSUPPORTED_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("assigned", "unassigned", "unlabeled", "locked", "unlocked", "milestoned", "demilestoned"),
+        "they change nothing that is built",
+    ),
+    **dict.fromkeys(
+        ("review_requested", "review_request_removed", "auto_merge_enabled", "auto_merge_disabled"),
+        "they change nothing that is built",
+    ),
+    **dict.fromkeys(("enqueued", "dequeued"), "write `merge_group` under `on` to build what is to be merged"),
+    "closed": "a merge is built as the push that it is",
+    "converted_to_draft": "what was built stays as it is",
+}
 
 #: https://docs.github.com/en/actions/reference/events-that-trigger-workflows
 UNSUPPORTED_EVENTS: frozenset[str] = frozenset(
@@ -106,7 +152,6 @@ UNSUPPORTED_EVENTS: frozenset[str] = frozenset(
         "issue_comment",
         "issues",
         "label",
-        "merge_group",
         "milestone",
         "page_build",
         "public",

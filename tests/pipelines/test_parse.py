@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.model import job
 from bot.pipelines import problems
-from bot.pipelines.document import Filter, Pipeline
+from bot.pipelines.document import Concurrency, Filter, Pipeline
 from bot.pipelines.parse import parse
 
 FULL = """\
@@ -194,7 +194,7 @@ def test_values_of_the_environment_are_printed_as_actions_prints_them(written: s
         (one_job(top="on: push\nname:"), "2:1 `name` is empty: write something, or delete the key."),
         (one_job(top="on: psh"), "1:5 `psh` is not an event. Did you mean `push`?"),
         (one_job(top="on: []"), "1:5 `on` is an empty list: name something, or delete the key."),
-        (one_job(top="on: {}"), "1:5 `on` names no event: write `push` or `pull_request`."),
+        (one_job(top="on: {}"), "1:5 `on` names no event: write `push`, `pull_request` or `merge_group`."),
         (one_job(top="on: {push: {brnches: a}}"), "1:13 `brnches` is not a key of `on.push`. Did you mean `branches`?"),
         (
             one_job(top="on: {push: {branches: ['!a']}}"),
@@ -209,6 +209,55 @@ def test_values_of_the_environment_are_printed_as_actions_prints_them(written: s
             one_job(top="on: {push: {tags: [a], tags-ignore: [b]}}"),
             "1:37 `tags` and `tags-ignore` exclude each other: keep `tags` and begin what to leave out with `!`.",
         ),
+        (
+            one_job(top="on: {push: {paths: [a], paths-ignore: [b]}}"),
+            "1:39 `paths` and `paths-ignore` exclude each other: keep `paths` and begin what to leave out with `!`.",
+        ),
+        (
+            one_job(top="on: {push: {paths: [./src/**]}}"),
+            "1:20 `./src/**` in `paths` matches nothing: write the path from the repository's root, without `/` or"
+            " `./` before it.",
+        ),
+        (
+            one_job(top="on: {pull_request: {types: [opened, asigned]}}"),
+            "1:37 `asigned` is not a type of `pull_request`. Known here: `edited`, `labeled`, `opened`,"
+            " `ready_for_review`, `reopened` and `synchronize`.",
+        ),
+        (
+            one_job(top="on: {pull_request: {types: closed}}"),
+            "1:28 The type `closed` is not supported: a merge is built as the push that it is.",
+        ),
+        (
+            one_job(top="on: {pull_request: {drafts: 'no'}}"),
+            "1:29 `drafts` has to be `true` or `false`, without quotes.",
+        ),
+        (
+            one_job(top="on: {pull_request: {drafts: false, types: [opened]}}"),
+            "1:29 With `drafts: false` a draft is built when it becomes ready: add `ready_for_review` to `types`.",
+        ),
+        (
+            one_job(top="on: {merge_group: {paths: [a]}}"),
+            "1:20 `paths` is not supported in `on.merge_group`: delete it, a merge group is tested as a whole before it"
+            " is merged.",
+        ),
+        (
+            one_job(top="on: push\nconcurrency: {cancel-in-progress: true}"),
+            "2:14 `concurrency` needs `group`: a name, e.g. `group: deploy`.",
+        ),
+        (
+            one_job(top="on: push\nconcurrency: {group: a, cancel-in-progress: yes}"),
+            "2:45 `cancel-in-progress` has to be `true` or `false`, without quotes.",
+        ),
+        (
+            one_job(top="on: push\nconcurrency: {group: a, scope: repo}"),
+            "2:32 `repo` is not a scope of `concurrency`. Known here: `ref` and `repository`.",
+        ),
+        (
+            one_job(top="on: push\nconcurrency: {group: a, queue: max}"),
+            "2:25 `queue` is not supported in `concurrency`: delete it, one build of a group waits, and a newer one"
+            " takes its place.",
+        ),
+        (one_job(top="on: push\nconcurrency: [a]"), "2:14 `concurrency` has to be a mapping of keys and values."),
         (one_job(extra="    needs: []\n"), "4:12 `needs` is an empty list: name something, or delete the key."),
         (
             one_job(extra="    timeout-minutes: 0\n"),
@@ -239,6 +288,34 @@ def test_each_mistake_is_told_at_its_place(text: str, problem: str) -> None:
     assert only(text) == problem
 
 
+def test_the_filters_of_an_event_are_read() -> None:
+    on = good(
+        one_job(
+            top="on: {push: {paths: [src/**, '!src/a']}, merge_group: {branches: main, types: checks_requested},"
+            " pull_request: {paths-ignore: docs/**, types: [opened, ready_for_review], drafts: false}}"
+        )
+    ).on
+    assert on == {
+        "push": Filter(paths=("src/**", "!src/a")),
+        "merge_group": Filter(branches=("main",), types=("checks_requested",)),
+        "pull_request": Filter(paths_ignore=("docs/**",), types=("opened", "ready_for_review"), drafts=False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("deploy", Concurrency(group="deploy")),
+        ("{group: deploy}", Concurrency(group="deploy")),
+        ("{group: a b, cancel-in-progress: true}", Concurrency(group="a b", cancel_in_progress=True)),
+        ("{group: deploy, scope: repository}", Concurrency(group="deploy", is_per_ref=False)),
+        ("{group: deploy, scope: ref, cancel-in-progress: false}", Concurrency(group="deploy")),
+    ],
+)
+def test_concurrency_is_a_name_or_a_mapping(written: str, read: Concurrency) -> None:
+    assert good(one_job(top=f"on: push\nconcurrency: {written}")).concurrency == read
+
+
 @pytest.mark.parametrize(
     ("line", "instead"),
     [
@@ -263,15 +340,15 @@ def test_keys_of_actions_in_a_job_are_told(key: str) -> None:
     assert only(one_job(extra=f"    {key}: a\n")).startswith(f"4:5 `{key}` is not supported in a job: ")
 
 
-@pytest.mark.parametrize("key", ["permissions", "defaults", "concurrency", "run-name"])
+@pytest.mark.parametrize("key", ["permissions", "defaults", "run-name"])
 def test_keys_of_actions_at_the_top_are_told(key: str) -> None:
     assert only(one_job(top=f"on: push\n{key}: a")).startswith(f"2:1 `{key}` is not supported in the pipeline: ")
 
 
-@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "pull_request_target", "merge_group", "release"])
+@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "pull_request_target", "release"])
 def test_events_of_actions_are_told(event: str) -> None:
     assert only(one_job(top=f"on: [push, {event}]")) == (
-        f"1:12 The event `{event}` is not supported: use `push` or `pull_request`."
+        f"1:12 The event `{event}` is not supported: use `push`, `pull_request` or `merge_group`."
     )
 
 

@@ -185,3 +185,51 @@ def test_several_jobs_have_checks_of_their_names() -> None:
 
 def test_no_jobs_have_no_names() -> None:
     assert plan.check_names(plan.Plan(pipeline="", reason="Nothing.")) == {}
+
+
+TWO_JOBS = """\
+on: {on}
+concurrency: {{group: Deploy, cancel-in-progress: true}}
+jobs:
+  b: {{steps: [{{run: x}}]}}
+  a: {{steps: [{{run: y}}]}}
+"""
+
+
+def two_jobs(on: str) -> Pipeline:
+    parsed = parse(TWO_JOBS.format(on=on))
+    assert parsed.pipeline is not None, parsed.problems
+    return parsed.pipeline
+
+
+def test_what_a_filter_leaves_out_is_still_there_with_its_reason_and_its_names() -> None:
+    runs, left_out = (plan.make(two_jobs(on), push("refs/heads/main")) for on in ("push", "{push: {branches: dev}}"))
+    assert (left_out.jobs, left_out.verdict) == ((), plan.Verdict.SKIPPED)
+    assert [(one.plan.key, one.reason) for one in left_out.left_out] == [
+        ("b", "`on.push.branches` does not match `main`."),
+        ("a", "`on.push.branches` does not match `main`."),
+    ]
+    # Branch protection asks for the names, whatever runs.
+    assert plan.check_names(left_out) == plan.check_names(runs) == {"b": "buildhook / b", "a": "buildhook / a"}
+    assert plan.digest(left_out) != plan.digest(runs)
+
+
+def test_what_the_file_does_not_speak_of_has_no_jobs_at_all() -> None:
+    made = plan.make(two_jobs("pull_request"), push("refs/heads/main"))
+    assert (made.jobs, made.left_out, made.verdict) == ((), (), plan.Verdict.NOT_NAMED)
+
+
+def test_a_plan_can_be_left_out_for_a_reason_of_its_commit() -> None:
+    runs = plan.make(two_jobs("push"), push("refs/heads/main"))
+    skipped = plan.skip(runs, "Because.")
+    assert (skipped.jobs, skipped.reason, skipped.declared) == ((), "Because.", runs.jobs)
+    assert {one.reason for one in skipped.left_out} == {"Because."}
+
+
+def test_the_group_is_the_refs_own_and_no_part_of_what_is_tested() -> None:
+    made = plan.make(two_jobs("push"), push("refs/heads/main"))
+    other = plan.make(two_jobs("push"), push("refs/heads/dev"))
+    assert made.concurrency_group == "refs/heads/main deploy"
+    assert made.cancel_in_progress
+    assert made.concurrency_group != other.concurrency_group
+    assert plan.digest(made) == plan.digest(other)
