@@ -153,12 +153,23 @@ _SEVERITY = (
 )
 
 
+def verdict(jobs: Sequence[job.Job]) -> build.State:
+    """The verdict over a build: `build_state`, and that of the graph where the states alone would say too much.
+
+    GitHub counts a skipped job as passed, so one may only look like that where the pipeline file left it out, or all
+    that kept it from running. A job that needs one that is not there was kept from running by a mistake of ours.
+    """
+    keys = {one.plan.key for one in jobs}
+    is_torn = any(one.state == _S.SKIPPED and not keys.issuperset(one.plan.needs) for one in jobs)
+    return build_state([*(one.state for one in jobs), *[_S.ERRORED] * is_torn])
+
+
 def build_state(states: Sequence[job.State]) -> build.State:
-    """The verdict over a build's jobs, whatever their order.
+    """The verdict over the states of a build's jobs, whatever their order.
 
     Open while a job is: `running` as soon as one was started, `queued` before. Then the worst: failed, errored, timed
-    out, cancelled, passed; a job is skipped only because another one did not pass, and that one decides. All skipped,
-    or no jobs at all, is skipped.
+    out, cancelled, passed; a job is skipped because the file left it out, or because another one did not pass, and that
+    one decides. All skipped, or no jobs at all, is skipped.
     """
     if all(state in job.FINAL for state in states):
         return min((_VERDICTS[state] for state in states), key=_SEVERITY.index, default=build.State.SKIPPED)

@@ -20,7 +20,7 @@ class Wish:
     sender: str = ""
     sender_id: int = 0
     delivery_id: str | None = None
-    #: The job to run again, with all that need it; None for all jobs.
+    #: The job to run again, with all that need it and what it needs and did not pass; None for all jobs.
     only_key: str | None = None
 
 
@@ -56,33 +56,37 @@ def make(origin: build.Build, origin_jobs: Sequence[job.Job], wish: Wish) -> out
         started_at=None,
         finished_at=None,
     )
-    again = _again([one.plan for one in origin_jobs], wish.only_key)
-    jobs = tuple(_job(one, new, wish, is_again=one.plan.key in again) for one in origin_jobs)
+    again = _again(origin_jobs, wish.only_key)
+    jobs = tuple(_job(one, new, wish, again) for one in origin_jobs)
     return outcome.NewBuild(build=new, jobs=jobs)
 
 
-def _again(plans: Sequence[job.Plan], only_key: str | None) -> set[str]:
+def _again(jobs: Sequence[job.Job], only_key: str | None) -> set[str]:
     if only_key is None:
-        return {one.key for one in plans}
+        return {one.plan.key for one in jobs}
+    passed = {one.plan.key for one in jobs if one.state == job.State.PASSED}
     again = {only_key}
-    # What needs a job that runs again was decided on a result that no longer counts.
-    for _ in plans:
-        again |= {one.key for one in plans if again & set(one.needs)}
+    for _ in jobs:
+        # What needs a job that runs again was decided on a result that no longer counts, and what needs one that did
+        # not pass could never run.
+        again |= {one.plan.key for one in jobs if again & set(one.plan.needs)}
+        again |= {key for one in jobs if one.plan.key in again for key in one.plan.needs} - passed
     return again
 
 
-def _job(origin: job.Job, new: build.Build, wish: Wish, *, is_again: bool) -> job.Job:
+def _job(origin: job.Job, new: build.Build, wish: Wish, again: set[str]) -> job.Job:
     fresh = job.Job(
         id=wish.new_id(),
         build_id=new.id,
         position=origin.position,
         plan=origin.plan,
         check_name=origin.check_name,
-        state=job.State.WAITING if origin.plan.needs else job.State.QUEUED,
+        # Where all that it needs has passed already, nothing would ever move it on.
+        state=job.State.WAITING if again & set(origin.plan.needs) else job.State.QUEUED,
         engine=origin.engine,
         created_at=wish.now,
     )
-    return fresh if is_again else with_result_of(origin, fresh)
+    return fresh if origin.plan.key in again else with_result_of(origin, fresh)
 
 
 def with_result_of(origin: job.Job, new: job.Job) -> job.Job:

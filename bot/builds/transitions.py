@@ -59,7 +59,7 @@ def _judged(connection: Connection, changed: job.Job) -> job.Job:
 
 def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetime) -> build.Build:
     was = builds.get(connection, all_jobs[0].build_id)
-    state = lifecycle.build_state([one.state for one in all_jobs])
+    state = lifecycle.verdict(all_jobs)
     if state == was.state:
         return was
     has_begun = state != build.State.QUEUED

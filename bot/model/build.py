@@ -12,7 +12,7 @@ from bot.model.approval import Proposal
 
 
 class State(enum.StrEnum):
-    """The graph's verdict; what it is made of is decided by `bot.builds.lifecycle.build_state`."""
+    """The graph's verdict; what it is made of is decided by `bot.builds.lifecycle.verdict`."""
 
     #: Waits for approval.
     WAITING = "waiting"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -227,6 +228,50 @@ def test_the_verdict_is_there_for_all_states_in_any_order(states: list[job.State
 def test_a_build_with_a_job_that_did_not_pass_never_passes(states: Sequence[job.State]) -> None:
     is_bad = any(state not in {S.PASSED, S.SKIPPED} for state in states)
     assert (lifecycle.build_state(states) in {B.PASSED, B.SKIPPED}) == (not is_bad)
+
+
+@st.composite
+def _runs(draw: st.DrawFn) -> tuple[list[job.Job], set[str]]:
+    """A build that ran to its end, and the jobs that its file left out."""
+    keys = [f"job{number}" for number in range(draw(st.integers(1, 7)))]
+    needs = {
+        key: tuple(draw(st.lists(st.sampled_from(keys[:at]), max_size=3, unique=True))) if at else ()
+        for at, key in enumerate(keys)
+    }
+    left_out = draw(st.sets(st.sampled_from(keys)))
+    states = {key: S.SKIPPED if key in left_out else S.WAITING if needs[key] else S.QUEUED for key in keys}
+    jobs = graph(states, needs)
+    results = st.sampled_from([S.PASSED, S.PASSED, S.FAILED, S.ERRORED, S.TIMED_OUT, S.CANCELLED])
+    for _ in keys:
+        jobs = [replace(one, state=draw(results)) if one.state == S.QUEUED else one for one in jobs]
+        resolved = lifecycle.resolve(jobs)
+        jobs = [replace(one, state=resolved[one.id].state) if one.id in resolved else one for one in jobs]
+    return draw(st.permutations(jobs)), left_out
+
+
+@given(_runs())
+def test_a_build_counts_as_good_only_where_each_job_passed_or_was_left_out_by_the_file(
+    run: tuple[list[job.Job], set[str]],
+) -> None:
+    jobs, left_out = run
+    by_key = {one.plan.key: one for one in jobs}
+
+    def is_good(one: job.Job) -> bool:
+        if one.plan.key in left_out or one.state == S.PASSED:
+            return True
+        # Kept from running, and by nothing but what the file left out.
+        needs = [by_key[key] for key in one.plan.needs]
+        return one.state == S.SKIPPED and all(map(is_good, needs))
+
+    verdict = lifecycle.verdict(jobs)
+    assert (verdict in {B.PASSED, B.SKIPPED}) == all(map(is_good, jobs))
+    assert (verdict == B.SKIPPED) == all(one.state == S.SKIPPED for one in jobs)
+
+
+def test_a_job_whose_need_is_not_there_does_not_count_as_left_out() -> None:
+    torn = graph({"a": S.SKIPPED, "b": S.PASSED}, {"a": ("gone",)})
+    assert lifecycle.verdict(torn) == lifecycle.verdict(torn[:1]) == B.ERRORED
+    assert lifecycle.verdict(torn[1:]) == B.PASSED
 
 
 @pytest.mark.parametrize("state", list(S))

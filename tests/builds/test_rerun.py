@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.builds import rerun
+from bot.builds import lifecycle, rerun
 from bot.identity import Ids
 from bot.model import build, job
 from tests import factories
@@ -25,13 +26,13 @@ def ended(**changes: Any) -> build.Build:
     return factories.make_build(**{"state": build.State.FAILED, "plan_digest": "d" * 64, **changes})
 
 
-def graph(edges: dict[str, tuple[str, ...]]) -> list[job.Job]:
+def graph(edges: dict[str, tuple[str, ...]], states: dict[str, job.State] | None = None) -> list[job.Job]:
     return [
         factories.make_job(
             position=position,
             plan=factories.make_plan(key=key, needs=needs),
             check_name=f"buildhook / {key}",
-            state=job.State.PASSED,
+            state=(states or {}).get(key, job.State.PASSED),
         )
         for position, (key, needs) in enumerate(edges.items())
     ]
@@ -105,3 +106,42 @@ def test_a_job_never_keeps_a_result_when_something_it_needs_runs_again(data: st.
     for one in made.jobs:
         if fresh & set(one.plan.needs):
             assert one.plan.key in fresh
+
+
+def test_a_job_whose_needs_passed_already_runs_at_once() -> None:
+    made = rerun.make(ended(), graph(GRAPH), wish(only_key="publish"))
+    assert {one.plan.key: one.state for one in made.jobs} == {
+        "lint": job.State.PASSED,
+        "test": job.State.PASSED,
+        "package": job.State.PASSED,
+        "publish": job.State.QUEUED,
+    }
+
+
+def test_a_job_that_was_skipped_runs_again_with_what_kept_it_from_running() -> None:
+    states = {"test": job.State.FAILED, "package": job.State.SKIPPED, "publish": job.State.SKIPPED}
+    made = rerun.make(ended(), graph(GRAPH, states), wish(only_key="package"))
+    assert {one.plan.key: one.state for one in made.jobs} == {
+        "lint": job.State.PASSED,
+        "test": job.State.QUEUED,
+        "package": job.State.WAITING,
+        "publish": job.State.WAITING,
+    }
+
+
+@given(st.data())
+def test_no_job_of_a_re_run_waits_for_ever(data: st.DataObject) -> None:
+    names = [f"j{number}" for number in range(data.draw(st.integers(1, 7)))]
+    edges = {
+        name: tuple(data.draw(st.sets(st.sampled_from(names[:position])))) if position else ()
+        for position, name in enumerate(names)
+    }
+    states = {name: data.draw(st.sampled_from(sorted(job.FINAL))) for name in names}
+    made = rerun.make(ended(), graph(edges, states), wish(only_key=data.draw(st.sampled_from(names))))
+    jobs = list(made.jobs)
+    for _ in names:
+        # Whatever may run passes.
+        jobs = [replace(one, state=job.State.PASSED) if one.state == job.State.QUEUED else one for one in jobs]
+        resolved = lifecycle.resolve(jobs)
+        jobs = [replace(one, state=resolved[one.id].state) if one.id in resolved else one for one in jobs]
+    assert {one.state for one in jobs if one.origin_id is None} == {job.State.PASSED}
