@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
 from bot.model import build, job
-from bot.store import builds, checks, jobs, locks
+from bot.store import builds, checks, groups, jobs, locks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,13 @@ def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetim
     has_begun = state != build.State.QUEUED
     started_at = was.started_at or (now if has_begun else None)
     finished_at = now if state in build.FINAL else None
-    builds.save_state(connection, was.id, state=state, started_at=started_at, finished_at=finished_at)
+    # Why a queued build had to wait says nothing of one that goes on.
+    is_going_on = was.state == build.State.QUEUED
+    builds.save_state(
+        connection, was.id, state=state, started_at=started_at, finished_at=finished_at, forgets_reason=is_going_on
+    )
+    if state in build.FINAL:
+        groups.leave(connection, was)
     phase = lifecycle.phase(state)
     if phase != lifecycle.phase(was.state):
         is_conclusion = phase == lifecycle.Phase.COMPLETED

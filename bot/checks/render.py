@@ -57,7 +57,7 @@ def check_run(
     :param details_url: the page that the check links to.
     """
     subject = summary.Subject(made=build, jobs=tuple(jobs), one=job)
-    title = titles.of_build(build, jobs) if job is None else titles.of_job(job)
+    title = titles.of_build(build, jobs) if job is None else titles.of_job(job, build)
     failure = first_failure(subject.jobs if job is None else (job,))
     found = _annotations(subject, log_tail)
     is_completed = status(subject.state) == "completed"

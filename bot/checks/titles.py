@@ -32,7 +32,9 @@ def of_build(made: build.Build, jobs: Sequence[job.Job]) -> str:
     if not jobs:
         return made.reason or capital(made.state.value)
     if made.state == build.State.QUEUED:
-        return f"{_count(len(jobs), 'job')} queued"
+        return made.reason or f"{_count(len(jobs), 'job')} queued"
+    if made.state == build.State.SKIPPED and made.reason:
+        return f"Skipped: {made.reason}"
     if made.state not in build.FINAL:
         done = sum(one.state in job.FINAL for one in jobs)
         return f"{done} of {_count(len(jobs), 'job')} done"
@@ -48,13 +50,16 @@ def waits(made: build.Build) -> str:
     return "waits: its author asked for no build" if is_skip else "waits for approval"
 
 
-def of_job(one: job.Job) -> str:
-    """The title of a job's own check."""
+def of_job(one: job.Job, made: build.Build | None = None) -> str:
+    """The title of a job's own check.
+
+    :param made: its build, where that may say why the job waits.
+    """
     match one.state:
         case job.State.WAITING:
             return f"Waits for {', '.join(one.plan.needs)}" if one.plan.needs else "Waits"
         case job.State.QUEUED:
-            return one.reason or "Queued"
+            return one.reason or (made.reason if made is not None else None) or "Queued"
         case job.State.STARTING:
             return "Starting"
         case job.State.RUNNING:

@@ -14,7 +14,7 @@ from bot.model.approval import Proposal
 class State(enum.StrEnum):
     """The graph's verdict; what it is made of is decided by `bot.builds.lifecycle.verdict`."""
 
-    #: Waits for approval.
+    #: Waits until a person wants it, see `Wait`.
     WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
@@ -57,7 +57,7 @@ class Build:
     installation_id: int
     #: `owner/name` when the build was made: a label.
     repository: str
-    #: `push` or `pull_request`.
+    #: `push`, `pull_request` or `merge_group`.
     event: str
     #: Fully qualified: `refs/heads/...`, `refs/tags/...` or `refs/pull/N/merge`.
     ref: str
@@ -83,6 +83,12 @@ class Build:
     state: State = State.QUEUED
     #: Why it stands where it stands, where that is not obvious from its jobs.
     reason: str | None = None
+    #: Of the builds of a repository in one group one runs at a time; None where it runs whatever else does.
+    concurrency_group: str | None = None
+    #: Whether it ends what is under way in its group.
+    cancel_in_progress: bool = False
+    #: Its turn among the builds of its group that have not ended.
+    concurrency_turn: int | None = None
     #: Mistakes of the pipeline file; then there are no jobs.
     problems: tuple[Problem, ...] = ()
     #: What would run, of a build that waits for somebody's consent.

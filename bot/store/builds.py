@@ -51,6 +51,12 @@ def get(connection: Connection, build_id: str) -> build.Build:
     return found
 
 
+def list_by_ids(connection: Connection, build_ids: Sequence[str]) -> list[build.Build]:
+    """Those of the builds that are there, oldest first."""
+    query = sa.select(table).where(table.c.id.in_(build_ids)).order_by(table.c.id)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
 def find_latest(connection: Connection, *, repository_id: int, head_sha: str) -> build.Build | None:
     """The newest generation for a head SHA."""
     row = connection.execute(
@@ -181,10 +187,11 @@ def save_state(
     started_at: datetime | None,
     finished_at: datetime | None,
     reason: str | None = None,
+    forgets_reason: bool = False,
 ) -> None:
-    """Write the verdict over a build's jobs; a reason is kept where none is given."""
+    """Write the verdict over a build's jobs; a reason is kept where none is given, unless it holds no longer."""
     values: dict[str, Any] = {"state": state, "started_at": started_at, "finished_at": finished_at}
-    if reason is not None:
+    if reason is not None or forgets_reason:
         values["reason"] = reason
     connection.execute(sa.update(table).where(table.c.id == build_id).values(values))
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors
 from bot.model import job
-from bot.store import hints, owners
+from bot.store import groups, hints, owners
 from bot.store.columns import Instant
 from bot.store.schema import builds, replicas
 from bot.store.schema import jobs as table
@@ -119,7 +119,7 @@ _PLACE_IN_REPOSITORY = sa.func.row_number().over(partition_by=_of_build.c.reposi
 _RANKED = (
     sa.select(table.c.id, (_RUN_OF_REPOSITORY + _PLACE_IN_REPOSITORY).label("turn"))
     .join(_of_build, _of_build.c.id == table.c.build_id)
-    .where(_IS_READY)
+    .where(_IS_READY, groups.has_turn(_of_build))
     .subquery("ranked")
 )
 # The locks of other replicas are passed over, so of what is first in turn somewhat more is looked at.
@@ -142,7 +142,8 @@ _READY = (
 def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int) -> list[job.Job]:
     """Claim queued jobs that nobody wants cancelled; they stay `queued` until saved as `starting`.
 
-    The oldest first; where several repositories have some, the one with the fewest running jobs first.
+    The oldest first; where several repositories have some, the one with the fewest running jobs first. Nothing of a
+    build whose turn in its concurrency group has not come.
     """
     found = [
         _from_row(row)

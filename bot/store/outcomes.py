@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint
 from bot.model import approval, build, delivery, outcome
-from bot.store import approvals, builds, checks, deliveries, installations, jobs, locks, places, pulls
+from bot.store import approvals, builds, checks, deliveries, groups, installations, jobs, locks, places, pulls
 
 
 def apply(
@@ -55,7 +55,7 @@ def _repository_ids(decided: outcome.Outcome) -> set[int]:
 
 
 def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> build.Build:
-    """Insert a build with its jobs and checks, and ask older builds of the same head to end.
+    """Insert a build with its jobs and checks, and ask older builds of its head and of its group to end.
 
     :raises bot.errors.Conflict: if another build of its head was made since it was decided, and that matters.
     """
@@ -66,7 +66,11 @@ def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> b
         _consent(connection, new.approval)
     older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
     _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
-    stored = builds.insert(connection, new.build)
+    place = groups.find_place(connection, new.build)
+    _request_cancel(
+        connection, builds.list_by_ids(connection, place.replaced_ids), now=now, reason=place.replaced_reason
+    )
+    stored = builds.insert(connection, place.build)
     failpoint.reach("build.after_row")
     jobs.insert_many(connection, new.jobs)
     checks.insert_for_build(connection, stored, new.jobs)
@@ -120,7 +124,7 @@ def cancel_build(connection: Connection, build_id: str, *, now: datetime, reason
 def _request_cancel(connection: Connection, found: list[build.Build], *, now: datetime, reason: str) -> None:
     jobs.request_cancel(connection, [one.id for one in found], now=now, reason=reason)
     for one in found:
-        # A build that waits for approval has no jobs that could end, so it ends here.
+        # A build that waits for a person has no jobs that could end, so it ends here.
         if one.state == build.State.WAITING:
             builds.save_state(
                 connection,

@@ -36,6 +36,7 @@ metadata = MetaData(
 _Serial = BigInteger().with_variant(Integer(), "sqlite")
 _UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
 _ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")
+_GROUPED = text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
 _STALE = text("reported_version < desired_version")
 
 deliveries = Table(
@@ -106,11 +107,22 @@ builds = Table(
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
+    Column("concurrency_group", Words()),
+    Column("cancel_in_progress", Boolean, nullable=False, server_default=false()),
+    Column("concurrency_turn", Integer),
     UniqueConstraint("repository_id", "head_sha", "generation"),
     UniqueConstraint("repository_id", "cause"),
     Index("ix_builds_pull", "repository_id", "pull_number"),
     Index("ix_builds_ref", "repository_id", "ref"),
     Index("ix_builds_created_at", "created_at"),
+    Index(
+        "ix_builds_concurrency",
+        "repository_id",
+        "concurrency_group",
+        "concurrency_turn",
+        sqlite_where=_GROUPED,
+        postgresql_where=_GROUPED,
+    ),
 )
 
 jobs = Table(

@@ -24,6 +24,7 @@ from bot.store import (
     builds,
     checks,
     deliveries,
+    groups,
     installations,
     jobs,
     known,
@@ -85,6 +86,7 @@ ROOMS = (
     builds,
     checks,
     deliveries,
+    groups,
     installations,
     jobs,
     known,
@@ -124,6 +126,7 @@ FINDS_NOTHING: dict[str, _Call] = {
         connection, repository_id=REPOSITORY_ID, branch=text
     ),
     "bookmarks.find": lambda connection, text: bookmarks.find(connection, text),
+    "builds.list_by_ids": lambda connection, text: builds.list_by_ids(connection, [text]),
     "builds.find": lambda connection, text: builds.find(connection, text),
     "builds.find_latest": lambda connection, text: builds.find_latest(
         connection, repository_id=REPOSITORY_ID, head_sha=text
@@ -260,7 +263,15 @@ def test_t115_hostile_text_is_stored_and_found_as_it_is(connection: sa.Connectio
     assert [one.id for one in deliveries.list_newest(connection, limit=9, repository=text)] == [text]
     new = make_new_build(
         make_build(
-            repository=text, ref=text, head_sha=text, title=text, sender=text, cause=text, delivery_id=text, reason=text
+            repository=text,
+            ref=text,
+            head_sha=text,
+            title=text,
+            sender=text,
+            cause=text,
+            delivery_id=text,
+            reason=text,
+            concurrency_group=text,
         ),
         make_job(plan=make_plan(name=text, key=text), reason=text),
     )

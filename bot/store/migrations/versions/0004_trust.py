@@ -1,4 +1,4 @@
-"""Consent to builds that wait: what they propose, who gave it, and what has to be known of a pull request for it."""
+"""Consent to builds that wait, and groups of builds of which one runs at a time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,6 +7,8 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+
+_GROUPED = sa.text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
 
 
 def upgrade() -> None:
@@ -34,3 +36,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_approvals_pull", "approvals", ["repository_id", "pull_number"], unique=False)
     op.create_index("ix_approvals_created_at", "approvals", ["created_at"], unique=False)
+    op.add_column("builds", sa.Column("concurrency_group", sa.Text(), nullable=True))
+    op.add_column("builds", sa.Column("cancel_in_progress", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("builds", sa.Column("concurrency_turn", sa.Integer(), nullable=True))
+    op.create_index(
+        "ix_builds_concurrency",
+        "builds",
+        ["repository_id", "concurrency_group", "concurrency_turn"],
+        unique=False,
+        sqlite_where=_GROUPED,
+        postgresql_where=_GROUPED,
+    )
