@@ -10,11 +10,14 @@ from datetime import datetime
 
 import msgspec
 
-from bot.github import classify
+from bot.github import classify, compare
 from bot.github.calls import Ask, Calls
+from bot.model import change
 
 _PER_PAGE = 100
 _PAGES = 10
+#: GitHub shows at most 3,000 files of a pull request.
+_PAGES_OF_FILES = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,29 @@ async def list_open_pulls(calls: Calls) -> tuple[OpenPull, ...]:
         # What changes while the pages are read moves others onto the next one, where they are seen again.
         by_number.setdefault(one.pull.number, one)
     return tuple(by_number.values())
+
+
+async def changed_files(calls: Calls, number: int, *, base: str, head: str) -> change.ChangedFiles:
+    """The files that a pull request changes, with its head at this commit; not whole where they cannot all be had.
+
+    The commits are compared, which is exact and shows 300 files. Where there are more, the pull request is asked, which
+    knows only how it stands now: that counts where its head is still this one.
+    https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
+
+    :raises errors.GitHubError: if GitHub lets us ask nothing at all.
+    """
+    compared = await compare.changed_files(calls, base=base, head=head, is_since_fork=True)
+    if compared.is_whole or len(compared.names) < compare.MOST_FILES:
+        return compared
+
+    def read(answer: classify.Answer) -> list[compare.File]:
+        return classify.decode(answer, list[compare.File], what=f"GET /repos/{calls.full_name}/pulls/{number}/files")
+
+    listed = await calls.walk(Ask(parts=("pulls", number, "files")), read, most_pages=_PAGES_OF_FILES)
+    names = compare.names_of(listed)
+    is_whole = len(listed) < _PER_PAGE * _PAGES_OF_FILES and set(compared.names) <= set(names)
+    is_still_it = is_whole and (await get_pull(calls, number)).head_sha == head
+    return change.ChangedFiles(names=names, is_whole=is_still_it)
 
 
 def _pull(found: _Pull) -> Pull:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.github import checks, compare, contents, permissions, pulls, refs, repositories
+from bot.github import checks, commits, compare, contents, permissions, pulls, refs, repositories
 from bot.github.calls import Calls
-from bot.model import check
+from bot.model import change, check
 
 
 class Repository:
@@ -80,6 +80,18 @@ class Repository:
     async def is_ahead_only(self, *, base: str, head: str) -> bool:
         """See `compare.is_ahead_only`: whether the head contains the whole base."""
         return await compare.is_ahead_only(self._calls, base=base, head=head)
+
+    async def changed_files(self, *, base: str, head: str) -> change.ChangedFiles:
+        """See `compare.changed_files`: all that differs between two commits of a branch."""
+        return await compare.changed_files(self._calls, base=base, head=head, is_since_fork=False)
+
+    async def changed_files_of_pull(self, number: int, *, base: str, head: str) -> change.ChangedFiles:
+        """See `pulls.changed_files`: what a pull request changes in its base."""
+        return await pulls.changed_files(self._calls, number, base=base, head=head)
+
+    async def find_message(self, sha: str) -> str | None:
+        """See `commits.find_message`: None where GitHub does not know the commit."""
+        return await commits.find_message(self._calls, sha)
 
     async def put_check_run(self, check_run: check.CheckRun, *, github_id: int | None = None) -> int:
         """Make the check run, or bring the one with this id to this state; GitHub's id of it.
