@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.model import build, check, delivery, job, outcome
+from bot.model import approval, build, check, delivery, job, outcome
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -167,6 +167,12 @@ def make_check(**changes: Any) -> check.Check:
         generation=1,
         external_id=new_id(),
     )
+    return replace(made, **changes)
+
+
+def make_proposal(**changes: Any) -> approval.Proposal:
+    """What a build that waits for approval would run."""
+    made = approval.Proposal(consent=approval.Consent.APPROVE, jobs=("test",), file_sha=BASE_SHA, digest="0" * 64)
     return replace(made, **changes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.model import build, job, outcome
+from bot.model import approval, build, job, outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,14 @@ def why_not(asked: build.Build, *, latest: build.Build | None) -> str | None:
     """
     if latest is not None and latest.id != asked.id:
         return f"Build {asked.id} is not the newest of commit {asked.head_sha}: build {latest.id} is."
+    if asked.waits_for == approval.Consent.RUN_ANYWAY:
+        return f"Build {asked.id} waits until somebody runs it anyway: there is nothing to run again yet."
     if asked.state == build.State.WAITING:
         return f"Build {asked.id} waits for approval: there is nothing to run again yet."
     if asked.state not in build.FINAL:
         return f"Build {asked.id} has not ended yet."
+    if asked.state == build.State.SKIPPED and asked.trust != build.Trust.TRUSTED:
+        return f"Build {asked.id} was never approved, because nothing of it had to run: nothing of it may run either."
     if not asked.plan_digest:
         return f"Build {asked.id} has no jobs, and its commit will never have any: push a new commit."
     return None

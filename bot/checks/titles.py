@@ -46,8 +46,8 @@ def of_build(made: build.Build, jobs: Sequence[job.Job]) -> str:
 
 def waits(made: build.Build) -> str:
     """What a build waits for."""
-    is_skip = made.proposal is not None and made.proposal.consent == approval.Consent.RUN_ANYWAY
-    return "waits: its author asked for no build" if is_skip else "waits for approval"
+    is_left_out = made.waits_for == approval.Consent.RUN_ANYWAY
+    return "waits for somebody to run it" if is_left_out else "waits for approval"
 
 
 def of_job(one: job.Job, made: build.Build | None = None) -> str:

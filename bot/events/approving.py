@@ -70,7 +70,8 @@ async def _why_not(asked: Asked, context: Context) -> str | None:
 
 
 async def _why_changed(waiting: build.Build, repository: Repository) -> str | None:
-    assert waiting.pull_number is not None
+    if waiting.pull_number is None:
+        return None
     try:
         pull = await repository.get_pull(waiting.pull_number)
     except errors.NotReachable:
@@ -87,7 +88,8 @@ async def _why_changed(waiting: build.Build, repository: Repository) -> str | No
 
 
 def _is_waiting(one: build.Build) -> bool:
-    return one.state == build.State.WAITING and one.pull_number is not None and one.base_sha is not None
+    is_whole = one.trust == build.Trust.TRUSTED or (one.pull_number is not None and one.base_sha is not None)
+    return one.state == build.State.WAITING and is_whole
 
 
 async def _plan(waiting: build.Build, repository: Repository) -> plan.Plan | str:
@@ -99,8 +101,7 @@ async def _plan(waiting: build.Build, repository: Repository) -> plan.Plan | str
     parsed = parse.parse(content or b"", path=planning.PIPELINE_PATH)
     if content is None or parsed.pipeline is None or parsed.problems:
         return f"`{planning.PIPELINE_PATH}` at {waiting.proposal.file_sha} cannot be read any more."
-    facts = plan.Facts(event=waiting.event, ref=waiting.ref, base_ref=waiting.base_ref)
-    made = plan.make(parsed.pipeline, facts)
+    made = planning.anyway(parsed.pipeline, waiting)
     if plan.digest(made) != waiting.proposal.digest:
         return "What would run is not what was shown: push again, or reopen the pull request, to have it shown anew."
     return made
@@ -108,9 +109,6 @@ async def _plan(waiting: build.Build, repository: Repository) -> plan.Plan | str
 
 def _build(asked: Asked, made: plan.Plan, context: Context) -> outcome.NewBuild:
     waiting = asked.build
-    assert waiting.proposal is not None
-    assert waiting.pull_number is not None
-    assert waiting.base_sha is not None
     template = replace(
         waiting,
         id=context.new_id(),
@@ -123,7 +121,21 @@ def _build(asked: Asked, made: plan.Plan, context: Context) -> outcome.NewBuild:
         created_at=context.now(),
     )
     maker = planning.Maker(template=template, new_id=context.new_id, now=context.now())
-    given = approval.Approval(
+    reason = f"{asked.sender.login} let this commit run."
+    return replace(
+        maker.planned(made),
+        approval=_given(asked, context) if waiting.trust == build.Trust.UNTRUSTED else None,
+        follows=waiting.generation,
+        supersedes_reason=reason,
+    )
+
+
+def _given(asked: Asked, context: Context) -> approval.Approval:
+    waiting = asked.build
+    assert waiting.proposal is not None
+    assert waiting.pull_number is not None
+    assert waiting.base_sha is not None
+    return approval.Approval(
         id=context.new_id(),
         repository_id=waiting.repository_id,
         pull_number=waiting.pull_number,
@@ -137,8 +149,6 @@ def _build(asked: Asked, made: plan.Plan, context: Context) -> outcome.NewBuild:
         delivery_id=context.delivery.id,
         created_at=context.now(),
     )
-    reason = f"{asked.sender.login} let this commit run."
-    return replace(maker.planned(made), approval=given, follows=waiting.generation, supersedes_reason=reason)
 
 
 def _repository(asked: Asked, context: Context) -> Repository:

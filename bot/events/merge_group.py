@@ -14,7 +14,7 @@ from bot.events.context import Context
 from bot.events.push import told
 from bot.events.router import Router
 from bot.model import build, outcome
-from bot.pipelines import plan
+from bot.pipelines import parse, plan
 from bot.store import builds
 
 router = Router()
@@ -54,16 +54,9 @@ async def checks_requested(event: sansio.Event, context: Context) -> outcome.Out
     if content is None:
         if await repository.get_file(planning.PIPELINE_PATH, ref=group.base_sha) is None:
             return outcome.ignored(f"There is no `{planning.PIPELINE_PATH}`, neither in the base nor in the group.")
-        made: outcome.NewBuild | str = maker.deleted()
+        made = maker.deleted()
     else:
-        # What a pull request into this branch is asked for is asked for in the queue as well.
-        base_ref = group.base_ref.removeprefix(_BRANCHES)
-        made = planning.from_file(
-            maker, content, plan.Facts(event="pull_request", ref=group.head_ref, base_ref=base_ref)
-        )
-    if isinstance(made, str):
-        # The queue waits for a check that it requires, so it is told that nothing runs.
-        made = maker.skipped(made)
+        made = _made(maker, content)
     return outcome.Outcome(trail=(told(made),), builds=(made,))
 
 
@@ -82,6 +75,17 @@ async def destroyed(event: sansio.Event, context: Context) -> outcome.Outcome:
         reason=reason, repository_id=ended.repository.id, ref=group.head_ref, head_sha=group.head_sha
     )
     return outcome.Outcome(trail=(reason,), cancellations=(stop,))
+
+
+def _made(maker: planning.Maker, content: bytes) -> outcome.NewBuild:
+    parsed = parse.parse(content, path=planning.PIPELINE_PATH)
+    if parsed.pipeline is None or parsed.problems:
+        return maker.broken(parsed.problems)
+    # Where the file does not name merge groups, what it asks of a pull request into this branch is asked here as well.
+    event = "merge_group" if "merge_group" in parsed.pipeline.on else "pull_request"
+    made = plan.make(parsed.pipeline, plan.Facts(event=event, ref=maker.template.ref, base_ref=maker.template.base_ref))
+    # The queue waits for a check that it requires, so it is told where nothing runs.
+    return maker.planned(made) if made.verdict == plan.Verdict.RUNS else maker.left_out(made)
 
 
 def _cause(asked: payloads.MergeGroupEvent) -> str:

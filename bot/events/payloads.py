@@ -53,6 +53,7 @@ class PushedRepository(Repository, frozen=True, kw_only=True):
 
     #: When this very push happened, see `moment`: a push is none the less one where it cannot be read.
     pushed_at: Any = None
+    default_branch: str | None = None
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.builds import rerun
+from bot.events import proposing
 from bot.model import approval, build, job, outcome
 from bot.pipelines import parse, plan
+from bot.pipelines.document import Pipeline
 
 #: The one pipeline file of a repository.
 PIPELINE_PATH = parse.PATH
@@ -23,22 +25,36 @@ class Maker:
     now: datetime
 
     def planned(self, made: plan.Plan) -> outcome.NewBuild:
-        """A build with one job for each job of the plan; the ones that need nothing are queued."""
-        stored = replace(self.template, pipeline=made.pipeline, plan_digest=plan.digest(made))
-        names = plan.check_names(made)
+        """A build with one job for each job of the plan; of those that run the ones that need nothing are queued."""
+        stored = replace(
+            self.template,
+            pipeline=made.pipeline,
+            plan_digest=plan.digest(made),
+            concurrency_group=made.concurrency_group,
+            cancel_in_progress=made.cancel_in_progress,
+        )
+        names, reasons = plan.check_names(made), {one.plan.key: one.reason for one in made.left_out}
         jobs = tuple(
-            job.Job(
-                id=self.new_id(),
-                build_id=stored.id,
-                position=position,
-                plan=one,
-                check_name=names[one.key],
-                state=job.State.WAITING if one.needs else job.State.QUEUED,
-                created_at=self.now,
-            )
-            for position, one in enumerate(made.jobs)
+            self._job(one, stored, position=position, check_name=names[one.key], left_out=reasons.get(one.key))
+            for position, one in enumerate(made.declared)
         )
         return outcome.NewBuild(build=stored, jobs=jobs)
+
+    def _job(
+        self, planned: job.Plan, of: build.Build, *, position: int, check_name: str, left_out: str | None
+    ) -> job.Job:
+        state = job.State.WAITING if planned.needs else job.State.QUEUED
+        return job.Job(
+            id=self.new_id(),
+            build_id=of.id,
+            position=position,
+            plan=planned,
+            check_name=check_name,
+            state=state if left_out is None else job.State.SKIPPED,
+            reason=left_out,
+            created_at=self.now,
+            finished_at=None if left_out is None else self.now,
+        )
 
     def broken(self, problems: tuple[build.Problem, ...]) -> outcome.NewBuild:
         """A failed build that shows the mistakes of the pipeline file."""
@@ -49,9 +65,34 @@ class Maker:
         """A failed build: whoever deletes the pipeline file does not get around it."""
         return self._ended(build.State.FAILED, reason=f"`{PIPELINE_PATH}` was deleted. Put it back to build again.")
 
-    def skipped(self, reason: str) -> outcome.NewBuild:
-        """A build that the pipeline file itself decided not to run."""
-        return self._ended(build.State.SKIPPED, reason=reason)
+    def left_out(self, made: plan.Plan) -> outcome.NewBuild:
+        """A build that the pipeline file decided not to run: every check that it names is there, and is skipped.
+
+        Whoever wants it all the same can run it again.
+        """
+        planned = self.planned(made)
+        ended = self._ended(build.State.SKIPPED, reason=made.reason or "Nothing has to run.")
+        stored = replace(ended.build, pipeline=made.pipeline, plan_digest=planned.build.plan_digest)
+        return outcome.NewBuild(build=stored, jobs=planned.jobs)
+
+    def asking(self, reason: str, pipeline: Pipeline) -> outcome.NewBuild:
+        """A build that waits until somebody wants it: nothing of it is there, and nothing is proved of its commit."""
+        sha = self.template.head_sha
+        return self.waiting(reason, self.proposal(pipeline, consent=approval.Consent.RUN_ANYWAY, file_sha=sha))
+
+    def proposal(
+        self,
+        pipeline: Pipeline,
+        *,
+        consent: approval.Consent,
+        file_sha: str,
+        deciding: bytes | None = None,
+        at_head: bytes | None = None,
+    ) -> approval.Proposal:
+        """What would run once somebody consents; see `proposing.make`."""
+        return proposing.make(
+            anyway(pipeline, self.template), consent=consent, file_sha=file_sha, deciding=deciding, at_head=at_head
+        )
 
     def waiting(self, reason: str, proposal: approval.Proposal) -> outcome.NewBuild:
         """A build that waits for somebody's consent: nothing of it is there before that."""
@@ -85,10 +126,13 @@ class Maker:
         return outcome.NewBuild(build=ended)
 
 
-def from_file(maker: Maker, content: bytes, facts: plan.Facts) -> outcome.NewBuild | str:
-    """The build that a pipeline file makes of an event, or the reason why it makes none."""
-    parsed = parse.parse(content, path=PIPELINE_PATH)
-    if parsed.pipeline is None or parsed.problems:
-        return maker.broken(parsed.problems)
-    made = plan.make(parsed.pipeline, facts)
-    return maker.planned(made) if made.reason is None else made.reason
+def anyway(pipeline: Pipeline, of: build.Build) -> plan.Plan:
+    """What runs of a pipeline once somebody wants it, whatever its filters say of what changed."""
+    return plan.make(pipeline, plan.Facts(event=of.event, ref=of.ref, base_ref=of.base_ref))
+
+
+def nothing_to_run(*, file_sha: str, of_head: bytes | None) -> approval.Proposal:
+    """The proposal of a pull request whose base has no pipeline file."""
+    return proposing.make(
+        plan.Plan(pipeline=""), consent=approval.Consent.APPROVE, file_sha=file_sha, deciding=None, at_head=of_head
+    )

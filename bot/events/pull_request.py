@@ -11,14 +11,14 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import payloads, planning, proposing, pull_trust
+from bot.events import changes, leaving, payloads, planning, pull_trust
 from bot.events.context import Context
 from bot.events.push import LATE_AFTER, tests_pull, told
 from bot.events.router import Router
 from bot.github import Repository
 from bot.github import pulls as pulls_of_github
 from bot.model import approval, build, job, outcome
-from bot.pipelines import parse, plan
+from bot.pipelines import parse, plan, skipping
 from bot.pipelines.document import Pipeline
 from bot.store import builds, jobs, pulls
 
@@ -44,6 +44,7 @@ class _Known:
 @router.register("pull_request", action="synchronize")
 @router.register("pull_request", action="ready_for_review")
 @router.register("pull_request", action="converted_to_draft")
+@router.register("pull_request", action="labeled")
 async def head_changed(event: sansio.Event, context: Context) -> outcome.Outcome:
     """A pull request has a head that should be built, or is another kind of request for it."""
     return await _build(payloads.read(event, payloads.PullRequest), context)
@@ -119,16 +120,20 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         return outcome.Outcome(trail=(late,))
     if pull.state != "open":
         return outcome.Outcome(trail=(f"Pull request #{changed.number} is {pull.state}: nothing is built.",))
-    if known.own is not None and not _may_start_again(changed, known) and not _lost_consent(changed, known):
+    if changed.action == "labeled" and (known.own is None or not _is_left_out(known.own)):
+        return outcome.ignored("Nothing of this pull request waits for a label.")
+    if known.own is not None and not _is_asked_again(changed, known):
         text = f"Build {known.own.id} already tests this head on this base."
         # That it was told again counts: an event between the two is older than this one.
         seen = _seen(changed, known, runs=bool(known.own.plan_digest))
         stops = await _superseded(changed, context, repository, has_jobs=seen.runs)
         return outcome.Outcome(trail=(text,), pulls=(seen,), cancellations=stops)
     decided = await _decide(changed, context, repository, known)
-    has_jobs = not isinstance(decided, str) and bool(decided.jobs)
+    has_jobs = not isinstance(decided, str) and bool(decided.jobs) and not _is_left_out(decided.build)
     seen = _seen(changed, known, runs=has_jobs)
     stops = await _superseded(changed, context, repository, has_jobs=has_jobs)
+    if known.own is not None and not isinstance(decided, str) and _is_same(decided.build, known.own):
+        decided = f"Build {known.own.id} says already why nothing runs: {decided.build.reason}"
     if isinstance(decided, str):
         return outcome.Outcome(trail=(decided,), is_ignored=True, pulls=(seen,), cancellations=stops)
     return outcome.Outcome(trail=(told(decided),), builds=(decided,), pulls=(seen,), cancellations=stops)
@@ -180,44 +185,43 @@ async def _decide(
     content = await repository.get_file(planning.PIPELINE_PATH, ref=pull.head.sha)
     await failpoint.pause("plan.after_config_fetch")
     is_trusted = verdict.file_from == trust.FileFrom.HEAD
-    of_base = None if is_trusted and content is not None else await _file(repository, pull.base.sha)
+    of_base = None
+    if not is_trusted or content is None:
+        of_base = await repository.get_file(planning.PIPELINE_PATH, ref=pull.base.sha)
     if content is None and of_base is None:
         return _no_file()
-    if is_trusted:
-        return maker.deleted() if content is None else await _planned(content, maker, changed, repository, known)
-    return await _proposed(verdict, of_base, content, maker, changed, known)
+    if not is_trusted:
+        return await _proposed(verdict, of_base, content, maker, changed, repository, known)
+    return maker.deleted() if content is None else await _planned(content, maker, changed, repository, known)
 
 
 async def _proposed(
     verdict: trust.Verdict,
-    deciding: bytes | None,
-    at_head: bytes | None,
+    of_base: bytes | None,
+    of_head: bytes | None,
     maker: planning.Maker,
     changed: payloads.PullRequest,
+    repository: Repository,
     known: _Known,
 ) -> outcome.NewBuild | str:
-    """What the base's file makes of it: a build that waits, unless that file itself decides that nothing runs."""
-    made = plan.Plan(pipeline="")
-    if deciding is not None:
-        parsed = parse.parse(deciding, path=planning.PIPELINE_PATH)
-        if parsed.pipeline is None or parsed.problems:
-            return maker.broken(parsed.problems)
-        made = plan.make(parsed.pipeline, _facts(changed))
-        if made.reason is not None:
-            return _nothing(made.reason, parsed.pipeline, maker, known)
-    reason = verdict.reason
-    if deciding is None:
-        reason += f" The base has no `{planning.PIPELINE_PATH}`, so nothing will run then either."
-    return maker.waiting(
-        reason,
-        proposing.make(
-            made,
-            consent=approval.Consent.APPROVE,
-            file_sha=changed.pull_request.base.sha,
-            deciding=deciding,
-            at_head=at_head,
-        ),
+    """What the base's file makes of it: a build that waits, unless that file decides that nothing has to run."""
+    base_sha = changed.pull_request.base.sha
+    if of_base is None:
+        reason = f"{verdict.reason} The base has no `{planning.PIPELINE_PATH}`, so nothing will run then either."
+        return maker.waiting(reason, planning.nothing_to_run(file_sha=base_sha, of_head=of_head))
+    parsed = parse.parse(of_base, path=planning.PIPELINE_PATH)
+    if parsed.pipeline is None or parsed.problems:
+        return maker.broken(parsed.problems)
+    made = plan.make(parsed.pipeline, await _facts(parsed.pipeline, changed, repository, known))
+    if made.verdict == plan.Verdict.NOT_NAMED:
+        return made.reason or ""
+    # Whoever changes the file does not get around it by what it says now.
+    if made.verdict == plan.Verdict.SKIPPED and of_base == of_head and _told_before(known) is None:
+        return leaving.of_pull(maker, parsed.pipeline, made, latest=None)
+    proposal = maker.proposal(
+        parsed.pipeline, consent=approval.Consent.APPROVE, file_sha=base_sha, deciding=of_base, at_head=of_head
     )
+    return maker.waiting(verdict.reason, proposal)
 
 
 async def _planned(
@@ -226,42 +230,41 @@ async def _planned(
     parsed = parse.parse(content, path=planning.PIPELINE_PATH)
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
-    made = plan.make(parsed.pipeline, _facts(changed))
-    if made.reason is not None:
-        return _nothing(made.reason, parsed.pipeline, maker, known)
-    if await _is_proved_equal(made, changed, repository, known):
+    made = plan.make(parsed.pipeline, await _facts(parsed.pipeline, changed, repository, known))
+    if made.verdict != plan.Verdict.RUNS:
+        return leaving.of_pull(maker, parsed.pipeline, made, latest=_told_before(known))
+    if await changes.is_proved_equal(made, changed, repository, known.latest):
         assert known.latest is not None
         return maker.taken_over(made, origin=known.latest, origin_jobs=known.latest_jobs)
-    return maker.planned(made)
+    why = skipping.why_skipped(await repository.find_message(changed.pull_request.head.sha) or "")
+    return maker.planned(made) if why is None else maker.asking(why, parsed.pipeline)
 
 
-def _facts(changed: payloads.PullRequest) -> plan.Facts:
-    ref = f"refs/pull/{changed.number}/merge"
-    return plan.Facts(event="pull_request", ref=ref, base_ref=changed.pull_request.base.ref)
+async def _facts(
+    pipeline: Pipeline, changed: payloads.PullRequest, repository: Repository, known: _Known
+) -> plan.Facts:
+    facts = changes.facts_of_pull(changed, is_known=known.pull is not None)
+    if _lost_consent(changed, known):
+        # Whatever the event is called, what ran before has to be asked for anew.
+        facts = replace(facts, action=None)
+    return await changes.of_pull(pipeline, facts, repository, changed.pull_request)
 
 
-def _nothing(reason: str, pipeline: Pipeline, maker: planning.Maker, known: _Known) -> outcome.NewBuild | str:
-    # Where the file decides about pull requests at all, a check that says so keeps nobody waiting for one;
-    # but it must not hide what a push of the same commit told.
-    says_so = "pull_request" in pipeline.on and known.latest is None
-    return maker.skipped(reason) if says_so else reason
+def _told_before(known: _Known) -> build.State | None:
+    """How the newest build of the head stands; None where there is none, or only one of this that came to nothing."""
+    if known.latest is None:
+        return None
+    is_own = known.own is not None and known.own.id == known.latest.id
+    return None if is_own and (known.is_own_stopped or _is_left_out(known.latest)) else known.latest.state
 
 
-async def _file(repository: Repository, sha: str) -> bytes | None:
-    return await repository.get_file(planning.PIPELINE_PATH, ref=sha)
+def _is_left_out(made: build.Build) -> bool:
+    """Whether nothing of a build ran, for a reason that another event may do away with."""
+    return made.state == build.State.SKIPPED or made.waits_for == approval.Consent.RUN_ANYWAY
 
 
-async def _is_proved_equal(
-    made: plan.Plan, changed: payloads.PullRequest, repository: Repository, known: _Known
-) -> bool:
-    """Whether the newest build of this head passed, with equal jobs, on the very tree that the merge would give."""
-    latest = known.latest
-    if latest is None or latest.state != build.State.PASSED or latest.base_sha is not None:
-        return False
-    if latest.trust != build.Trust.TRUSTED or latest.plan_digest != plan.digest(made):
-        return False
-    # Where the head contains the base, merging them gives the head's own tree.
-    return await repository.is_ahead_only(base=changed.pull_request.base.sha, head=changed.pull_request.head.sha)
+def _is_same(decided: build.Build, own: build.Build) -> bool:
+    return _is_left_out(decided) and (decided.state, decided.base_sha) == (own.state, own.base_sha)
 
 
 async def _superseded(
@@ -305,6 +308,12 @@ def _may_start_again(changed: payloads.PullRequest, known: _Known) -> bool:
     # Closing stopped it, or another head or base did: whoever comes back to it asks for it again, once for each time.
     is_return = known.pull is None or not _is_as_told(known.pull, changed.pull_request)
     return known.is_own_stopped and is_return
+
+
+def _is_asked_again(changed: payloads.PullRequest, known: _Known) -> bool:
+    """Whether the event asks for another build of the same head on the same base."""
+    is_left_out = known.own is not None and _is_left_out(known.own)
+    return is_left_out or _may_start_again(changed, known) or _lost_consent(changed, known)
 
 
 def _lost_consent(changed: payloads.PullRequest, known: _Known) -> bool:

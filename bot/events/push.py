@@ -12,11 +12,11 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import payloads, planning
+from bot.events import changes, leaving, payloads, planning
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.github import Repository
-from bot.model import build, outcome
+from bot.model import approval, build, outcome
 from bot.pipelines import parse, plan
 from bot.store import builds, jobs, pulls
 
@@ -44,6 +44,8 @@ class Moved:
     sender: payloads.Account
     repository: payloads.PushedRepository
     installation_id: int
+    #: The whole message, where the event has it.
+    message: str = ""
 
     @property
     def branch(self) -> str | None:
@@ -69,6 +71,8 @@ class _Known:
     covering: build.Build | None
     #: The newest generation of the commit.
     generation: int
+    #: Whether the commit before is known to be good, so that only what changed since has to be looked at.
+    is_before_good: bool
     #: The branch's pull request, as last heard of: an open one that we run, else the one that was closed last.
     pull: build.Pull | None
 
@@ -82,16 +86,18 @@ async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
     if push.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
     head = push.head_commit
+    message = (head.message if head is not None else None) or ""
     is_tag = push.ref.startswith(_TAGS)
     moved = Moved(
         ref=push.ref,
         # Of an annotated tag `after` is the tag itself, which has no checks.
         head_sha=head.id if is_tag and head is not None and head.id is not None else push.after,
         before=None if set(push.before) == _NO_COMMIT else push.before,
-        title=((head.message if head is not None else None) or "").partition("\n")[0][:255],
+        title=message.partition("\n")[0][:255],
         sender=push.sender,
         repository=push.repository,
         installation_id=push.installation.id,
+        message=message,
     )
     return await decide(moved, context)
 
@@ -131,8 +137,17 @@ def _known(connection: Connection, moved: Moved) -> _Known:
     return _Known(
         covering=latest if covers else own,
         generation=latest.generation if latest is not None else 0,
+        is_before_good=_is_before_good(connection, moved),
         pull=pull,
     )
+
+
+def _is_before_good(connection: Connection, moved: Moved) -> bool:
+    if moved.before is None:
+        return False
+    before = builds.find_latest(connection, repository_id=moved.repository.id, head_sha=moved.before)
+    good = {build.State.PASSED, build.State.SKIPPED}
+    return before is not None and before.trust == build.Trust.TRUSTED and before.state in good
 
 
 def _is_before(moved: Moved, pull: build.Pull) -> bool:
@@ -143,8 +158,11 @@ def _is_before(moved: Moved, pull: build.Pull) -> bool:
 def is_good_for_all(connection: Connection, latest: build.Build) -> bool:
     """Whether a build tells of its commit what any branch or tag of the repository wants to know.
 
-    One that was stopped, because its pull request was closed by this very push for instance, tells nothing.
+    One that was stopped, because its pull request was closed by this very push for instance, tells nothing, and neither
+    does one of which nothing ran.
     """
+    if latest.waits_for == approval.Consent.RUN_ANYWAY:
+        return False
     if latest.trust != build.Trust.TRUSTED or latest.state in {build.State.CANCELLED, build.State.SKIPPED}:
         return False
     return not jobs.is_ending(connection, latest.id)
@@ -173,10 +191,31 @@ async def _build(moved: Moved, context: Context, repository: Repository, known: 
         return outcome.Outcome(trail=trail, builds=(replace(maker.deleted(), follows=known.generation),))
     if known.pull is not None and await _is_obsolete(moved, known.pull, content, repository):
         return outcome.Outcome(trail=(_obsolete(known.pull),))
-    made = planning.from_file(maker, content, plan.Facts(event="push", ref=moved.ref, base_ref=None))
+    made = await _made(moved, maker, content, repository, known)
     if isinstance(made, str):
         return outcome.ignored(made)
     return outcome.Outcome(trail=(told(made),), builds=(replace(made, follows=known.generation),))
+
+
+async def _made(
+    moved: Moved, maker: planning.Maker, content: bytes, repository: Repository, known: _Known
+) -> outcome.NewBuild | str:
+    parsed = parse.parse(content, path=planning.PIPELINE_PATH)
+    if parsed.pipeline is None or parsed.problems:
+        return maker.broken(parsed.problems)
+    pushed = leaving.Pushed(
+        branch=moved.branch,
+        is_default_branch=moved.branch is not None and moved.branch == moved.repository.default_branch,
+        message=moved.message,
+        is_first=known.generation == 0,
+    )
+    # Where a push alone says whether its commit may be merged, what failed before must not be passed over by what did
+    # not change since.
+    is_alone = not pushed.is_default_branch and not leaving.is_for_pulls(parsed.pipeline, pushed)
+    before = moved.before if known.is_before_good or not is_alone else None
+    facts = plan.Facts(event="push", ref=moved.ref)
+    facts = await changes.of_push(parsed.pipeline, facts, repository, before=before, head=moved.head_sha)
+    return leaving.of_push(maker, parsed.pipeline, plan.make(parsed.pipeline, facts), pushed)
 
 
 async def _is_obsolete(moved: Moved, pull: build.Pull, content: bytes, repository: Repository) -> bool:

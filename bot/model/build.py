@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bot.model.approval import Proposal
+from bot.model.approval import Consent, Proposal
 
 
 class State(enum.StrEnum):
@@ -102,6 +102,11 @@ class Build:
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def waits_for(self) -> Consent | None:
+        """Whose consent it waits for, if it waits for any."""
+        return self.proposal.consent if self.state == State.WAITING and self.proposal is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

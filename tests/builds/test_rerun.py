@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.builds import lifecycle, rerun
 from bot.identity import Ids
-from bot.model import build, job
+from bot.model import approval, build, job
 from tests import factories
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -20,6 +20,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def wish(*, only_key: str | None = None) -> rerun.Wish:
     return rerun.Wish(now=NOW, new_id=Ids(), cause="check_run:7", sender="mona", sender_id=2, only_key=only_key)
+
+
+ANYWAY = factories.make_proposal(consent=approval.Consent.RUN_ANYWAY)
 
 
 def ended(**changes: Any) -> build.Build:
@@ -81,6 +84,11 @@ def test_a_result_that_is_taken_over_twice_leads_to_the_first_log() -> None:
     [
         (ended(state=build.State.RUNNING), "has not ended"),
         (ended(state=build.State.WAITING), "waits for approval"),
+        (
+            ended(state=build.State.WAITING, proposal=factories.make_proposal(consent=approval.Consent.RUN_ANYWAY)),
+            "runs it anyway",
+        ),
+        (ended(state=build.State.SKIPPED, trust=build.Trust.UNTRUSTED), "never approved"),
         (ended(plan_digest=""), "has no jobs"),
     ],
 )

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from bot.builds import lifecycle
 from bot.checks import render, titles
 from bot.github import checks
-from bot.model import build, check, job
+from bot.model import approval, build, check, job
 from bot.simulator import openapi
 from bot.simulator.rest import check_rules
 from tests import factories
@@ -220,6 +220,45 @@ Why: {reason}
 
 Commit `{factories.HEAD_SHA}`, to be merged into `{factories.BASE_SHA}` of `main`."""
     )
+
+
+def test_what_nobody_wanted_yet_is_action_required_with_a_button() -> None:
+    reason = "The commit's message holds `[skip ci]`."
+    proposal = factories.make_proposal(consent=approval.Consent.RUN_ANYWAY)
+    made = factories.make_pull_build(state=build.State.WAITING, proposal=proposal, reason=reason)
+    found = rendered(made)
+    assert (found.status, found.conclusion) == ("completed", "action_required")
+    assert found.title == "Waits for somebody to run it"
+    assert found.summary.startswith("**⏳ Waits for somebody to run it**.\n\nWhy: The commit's message holds ")
+    (button,) = found.actions
+    assert (button.label, button.identifier) == ("Run anyway", "run-anyway")
+    # https://docs.github.com/en/rest/checks/runs
+    assert len(button.label) <= 20
+    assert len(button.description) <= 40
+    assert len(button.identifier) <= 20
+    assert rendered(replace(made, proposal=replace(proposal, jobs=()))).actions == ()
+    assert rendered(replace(made, state=build.State.CANCELLED)).actions == ()
+
+
+def test_what_the_file_left_out_says_so_on_each_check() -> None:
+    reason = "No changed file matches `on.push.paths`."
+    made = factories.make_build(state=build.State.SKIPPED, reason=reason, finished_at=NOW)
+    jobs = [ended(job.State.SKIPPED, key=key, position=at, reason=reason) for at, key in enumerate(("a", "b"))]
+    whole, one = rendered(made, jobs), rendered(made, jobs, jobs[0])
+    assert (whole.conclusion, whole.title) == ("skipped", f"Skipped: {reason}")
+    assert (one.conclusion, one.title) == ("skipped", f"Skipped: {reason}")
+    assert "No changed file matches" in whole.summary
+    assert "No changed file matches" in one.summary
+
+
+def test_a_build_that_waits_for_its_group_says_for_which_build() -> None:
+    reason = "Waits for build 01FIRST of the same concurrency group."
+    made = factories.make_build(reason=reason)
+    jobs = [factories.make_job(plan=factories.make_plan(key=key, name=key)) for key in ("a", "b")]
+    assert rendered(made, jobs).title == reason
+    assert rendered(made, jobs, jobs[0]).title == reason
+    assert rendered(made, jobs[:1], jobs[0]).title == reason
+    assert rendered(replace(made, reason=None), jobs, jobs[0]).title == "Queued"
 
 
 @pytest.mark.parametrize(

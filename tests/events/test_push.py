@@ -87,7 +87,10 @@ async def test_a_push_whose_pull_request_never_tells_is_built_after_all(house: H
     ("text", "reason"),
     [
         ("on: pull_request\njobs: {t: {steps: [{run: a}]}}\n", "`on` does not name `push`."),
-        ("on: {push: {branches: [main]}}\njobs: {t: {steps: [{run: a}]}}\n", "`on.push.branches` does not match"),
+        (
+            "on: {push: {branches: [main]}, pull_request: {}}\njobs: {t: {steps: [{run: a}]}}\n",
+            "`on.push.branches` does not match",
+        ),
     ],
 )
 async def test_a_push_that_the_file_leaves_out_is_ignored_with_the_reason(house: House, text: str, reason: str) -> None:

@@ -40,6 +40,7 @@ RUN = check.CheckRun(
         ),
         check.Annotation(path="b.py", start_line=1, end_line=1, level=check.Level.NOTICE, text="look"),
     ),
+    actions=(check.Action(label="Run anyway", description="Builds this commit.", identifier="run-anyway"),),
 )
 QUEUED = dataclasses.replace(
     RUN,
@@ -49,6 +50,7 @@ QUEUED = dataclasses.replace(
     completed_at=None,
     text=None,
     annotations=(),
+    actions=(),
 )
 
 
@@ -109,7 +111,7 @@ async def test_a_check_run_is_made_with_all_that_it_has(repository: Repository, 
                 {"path": "b.py", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "look"},
             ],
         },
-        "actions": [],
+        "actions": [{"label": "Run anyway", "description": "Builds this commit.", "identifier": "run-anyway"}],
     }
 
 
