@@ -24,7 +24,7 @@ from bot.listener import Listener
 from bot.logs import LogStore
 from bot.model import job
 from bot.replica import Replica
-from bot.settings import Settings
+from bot.settings import Settings, load_policy
 from bot.store import Store, builds, deliveries, pauses
 from bot.webhooks import door, inbox
 from bot.work import Work
@@ -42,7 +42,9 @@ class Service:
     """One running service: `async with Service(settings) as service: await service.run()`."""
 
     def __init__(self, settings: Settings) -> None:
+        """:raises errors.SettingsError: if the database's URL or the policy file cannot be used."""
         self._settings = settings
+        self._policy = load_policy(settings)
         self._new_id = identity.Ids()
         self._metrics = telemetry.Metrics()
         self._metrics.build_info.labels(bot.__version__).set(1)
@@ -162,9 +164,10 @@ class Service:
         if changed:
             names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
+        policy = load_policy(settings)
         taken = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
         self._next_work = self._make_work(taken)
-        self._settings = taken
+        self._settings, self._policy = taken, policy
         self._settings_changed.set()
 
     def _application(self) -> web.Application:

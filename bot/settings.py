@@ -17,11 +17,12 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import errors, failpoint
+from bot import errors, failpoint, policy
 
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
 SECRETS = ("DATABASE_URL", "PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
+_MAX_POLICY_BYTES = 1024 * 1024
 
 
 class Access(enum.StrEnum):
@@ -100,6 +101,10 @@ class Settings(BaseSettings):
     max_jobs: Annotated[int, Field(description="How many jobs run at once.", ge=1, le=10_000)] = max(
         2, os.cpu_count() or 2
     )
+    policy_file: Annotated[
+        Path | None,
+        Field(description="The operator's policy, TOML: whose signed webhooks start builds, and who hears of builds."),
+    ] = None
     retention_days: Annotated[
         int, Field(description="How many days deliveries, builds and logs are kept.", ge=1, le=36_500)
     ] = 90
@@ -153,10 +158,16 @@ class Settings(BaseSettings):
         # One-line forms of a PEM, as env files and secret stores keep it.
         return None if value is None else SecretStr(value.get_secret_value().replace("\\n", "\n").strip() + "\n")
 
-    @field_validator("data_dir")
+    @field_validator("policy_file", mode="before")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _is_named(cls, value: object) -> object:
+        # An empty line of an env file names no file.
+        return value or None
+
+    @field_validator("data_dir", "policy_file")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:
@@ -197,6 +208,42 @@ def load(**given: Any) -> Settings:
         return Settings(**_secrets_from_files(), **given)
     except pydantic.ValidationError as error:
         raise errors.SettingsError("\n".join(_line(problem) for problem in error.errors())) from None
+
+
+def load_policy(settings: Settings) -> policy.Policy:
+    """Read the policy file and the secrets that it names; without a file nobody may do anything.
+
+    :raises errors.SettingsError: with one line for each mistake, and what to write instead.
+    """
+    path = settings.policy_file
+    if path is None:
+        return policy.Policy()
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_POLICY_BYTES + 1)
+        if len(text) > _MAX_POLICY_BYTES:
+            raise errors.SettingsError(f"{PREFIX}POLICY_FILE: {path} is larger than {_MAX_POLICY_BYTES} bytes.")
+        parsed = policy.parse(text.decode("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.SettingsError(f"{PREFIX}POLICY_FILE: cannot read {path}: {error}") from error
+    made = parsed if isinstance(parsed, tuple) else policy.with_keys(parsed, lambda one: _secret(one, path.parent))
+    if isinstance(made, tuple):
+        raise errors.SettingsError("\n".join(f"{PREFIX}POLICY_FILE: {path}: {problem}" for problem in made))
+    return made
+
+
+def _secret(wanted: policy.SecretFrom, folder: Path) -> str:
+    if wanted.where == policy.Where.ENVIRONMENT:
+        found = os.environ.get(wanted.name)
+        if not found:
+            raise ValueError("there is no such variable in the environment")
+        return found
+    try:
+        return (folder / Path(wanted.name).expanduser()).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot read it: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not text") from None
 
 
 def unknown_names() -> tuple[str, ...]:

@@ -41,7 +41,7 @@ ROOMS = {
     "simulator": "simulator",
 }
 #: Everybody may import these; drawing them would hide the rest.
-FLOOR = ("model", "errors", "telemetry", "settings", "clock", "hint", "failpoint", "identity")
+FLOOR = ("model", "errors", "telemetry", "settings", "clock", "hint", "failpoint", "identity", "policy", "signing")
 BEGIN, END = "<!-- generated: {name} -->", "<!-- end of generated: {name} -->"
 
 

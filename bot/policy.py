@@ -1,0 +1,347 @@
+"""The operator's policy: which signed webhooks start builds, and who hears of builds. Pure: text in, policy out.
+
+A section of the file is one field of `Policy` and one reader in `_SECTIONS`. https://toml.io/en/v1.0.0
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from bot import signing
+
+T = TypeVar("T")
+
+#: How many webhooks of a source are taken in a minute where its section does not say.
+PER_MINUTE = 60
+#: What a subscriber can hear of.
+NOTICES = ("build.started", "build.finished", "check.waiting")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+_REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
+#: https://git-scm.com/docs/git-check-ref-format; braces and dollars are no part of it, but whoever writes one expects
+#: something to be put in their place.
+_REF = re.compile(r"refs/(?:heads|tags)/(?!/)[^\x00-\x20\x7f~^:?*\[\\{}$]{1,1000}")
+_REF_WRONG = re.compile(r"\.\.|//|/\.|\.lock(?:/|$)|[./]$")
+_TYPE = re.compile(r"[A-Za-z0-9_.-]{1,255}", re.ASCII)
+_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')\s*=")
+_TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)")
+#: More do not help a reader.
+_MOST_PROBLEMS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in the file."""
+
+    #: From 1; None where no line says it.
+    line: int | None
+    #: What is wrong, and what to write instead. No value of a secret is in it.
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.line is None else f"line {self.line}: {self.text}"
+
+
+class Where(enum.StrEnum):
+    """Where a secret is kept."""
+
+    FILE = "secret_file"
+    ENVIRONMENT = "secret_env"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFrom:
+    """Where one secret is to be read; the file never holds a secret itself."""
+
+    where: Where
+    #: A path, relative to the file's folder, or the name of an environment variable.
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """`[sources.NAME]`: whose signed webhooks at `/hooks/NAME` start a build."""
+
+    name: str
+    #: `owner/name`.
+    repository: str
+    #: Fully qualified: the branch or tag whose head is built.
+    ref: str
+    #: The current one first; several while they are changed.
+    secrets: tuple[SecretFrom, ...]
+    #: The values of `type` that start a build; empty for any.
+    events: frozenset[str] = frozenset()
+    #: So many are taken in a minute, by each replica.
+    per_minute: int = PER_MINUTE
+    #: What the secrets hold, see `with_keys`.
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """`[subscribers.NAME]`: who is sent signed webhooks about builds."""
+
+    name: str
+    url: str
+    #: Each signs, so that the receiver can change them.
+    secrets: tuple[SecretFrom, ...]
+    #: Of `NOTICES`.
+    events: frozenset[str] = frozenset(NOTICES)
+    #: Whether the address may be one that only this network reaches.
+    allow_private: bool = False
+    #: Whether the URL may be plain http, to this machine's loopback only.
+    allow_http: bool = False
+    #: What the secrets hold, see `with_keys`.
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """All that the file says, one field for each section. Without a file nobody may do anything."""
+
+    #: By name.
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    #: By name.
+    subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
+
+
+def parse(text: str) -> Policy | tuple[Problem, ...]:
+    """The policy that a file says, or everything that is wrong with it, in the order of its lines."""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = _TOML_LINE.search(str(error))
+        said = _TOML_LINE.sub("", str(error))
+        return (Problem(line=int(at[1]) if at else None, text=f"This is not TOML: {said}."),)
+    problems = _Problems(_lines(text))
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        reader = _SECTIONS.get(name)
+        if reader is None:
+            problems.add((name,), f"`{_shown(name)}` is no section of the policy. {_meant(name, _SECTIONS)}")
+        elif not isinstance(value, dict):
+            problems.add((name,), f"`{name}` is a section: write `[{name}.NAME]` with its keys below.")
+        else:
+            found[name] = reader(value, problems)
+    return problems.in_order() or Policy(**found)
+
+
+def with_keys(policy: Policy, read: Callable[[SecretFrom], str]) -> Policy | tuple[Problem, ...]:
+    """The policy with what its secrets hold, or why some cannot be used.
+
+    :param read: gives a secret as it is written down; raises `ValueError` with a reason where there is none.
+    """
+    problems: list[Problem] = []
+
+    def keyed(section: str, one: Any) -> Any:
+        keys = []
+        for secret in one.secrets:
+            try:
+                keys.append(signing.key(read(secret)))
+            except ValueError as error:
+                told = f"`{section}.{one.name}.{secret.where}`: {_shown(secret.name)}: {error}."
+                problems.append(Problem(line=None, text=told))
+        return replace(one, keys=tuple(keys))
+
+    made = replace(
+        policy,
+        sources={name: keyed("sources", one) for name, one in policy.sources.items()},
+        subscribers={name: keyed("subscribers", one) for name, one in policy.subscribers.items()},
+    )
+    return tuple(problems) or made
+
+
+class _Problems:
+    """Collects what is wrong, each at the line of its key where that can be told."""
+
+    def __init__(self, lines: Mapping[tuple[str, ...], int]) -> None:
+        self._lines = lines
+        self._found: dict[tuple[str, ...], Problem] = {}
+
+    def add(self, path: tuple[str, ...], text: str) -> None:
+        """Note a mistake in what stands at this path, the first of each. Its line is that of the path, or around it."""
+        line = next((self._lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._lines), None)
+        if len(self._found) < _MOST_PROBLEMS:
+            self._found.setdefault(path, Problem(line=line, text=text))
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """What was found, by lines."""
+        return tuple(sorted(self._found.values(), key=lambda one: one.line or 0))
+
+
+class _Table:
+    """One table of the file: its keys are asked for by type, those that nobody asks for are mistakes."""
+
+    def __init__(self, path: tuple[str, ...], given: Mapping[str, Any], problems: _Problems) -> None:
+        self.path = path
+        self._given = given
+        self._problems = problems
+        self._known: list[str] = []
+
+    def wrong(self, key: str, text: str) -> None:
+        """Note that a key's value cannot be taken."""
+        self._problems.add((*self.path, key), f"`{'.'.join((*self.path, key))}`: {text}")
+
+    def get(self, key: str, kind: type[T], default: T, *, wanted: str) -> T:
+        """A value of this type. `wanted` says what to write, for the sentence where it is another."""
+        self._known.append(key)
+        value = self._given.get(key, default)
+        # A boolean is a number in Python, and none in the file.
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return value
+        self.wrong(key, f"write {wanted}.")
+        return default
+
+    def texts(self, key: str, *, wanted: str) -> tuple[str, ...]:
+        """One text or a list of texts; none where the key is absent."""
+        self._known.append(key)
+        value = self._given.get(key, [])
+        listed = [value] if isinstance(value, str) else value
+        if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
+            self.wrong(key, f"write {wanted}.")
+            return ()
+        if key in self._given and not listed:
+            self.wrong(key, f"an empty list names nothing; write {wanted}, or leave the key out.")
+        return tuple(listed)
+
+    def secrets(self) -> tuple[SecretFrom, ...]:
+        """Where the secrets are, of which there has to be one."""
+        wanted = {Where.FILE: "the path of a file", Where.ENVIRONMENT: "the name of an environment variable"}
+        found = tuple(
+            SecretFrom(where=where, name=name)
+            for where, what in wanted.items()
+            for name in self.texts(where, wanted=f"{what}, or a list of them")
+        )
+        if not found and not any(where in self._given for where in Where):
+            self.wrong(Where.FILE, "a secret is needed: name a file here, or a variable in `secret_env`.")
+        return found
+
+    def end(self) -> None:
+        """Note the keys that mean nothing."""
+        for key in self._given:
+            if key not in self._known:
+                hint = "the secret itself does not belong here: write `secret_file` or `secret_env`"
+                told = f"{hint}." if key in {"secret", "secrets"} else f"it means nothing. {_meant(key, self._known)}"
+                self._problems.add((*self.path, key), f"`{'.'.join((*self.path, _shown(key)))}`: {told}")
+
+
+def _named(section: str, read: Callable[[str, _Table], T]) -> Callable[[Mapping[str, Any], _Problems], dict[str, T]]:
+    """The reader of a section that has one table for each name."""
+
+    def read_all(given: Mapping[str, Any], problems: _Problems) -> dict[str, T]:
+        found = {}
+        for name, value in given.items():
+            path = (section, name)
+            if not isinstance(value, dict):
+                problems.add(path, f"`{section}.{_shown(name)}`: write `[{section}.NAME]` with its keys below.")
+            elif not _NAME.fullmatch(name):
+                wanted = "letters, digits, `-` and `_`, at most 63 of them"
+                problems.add(path, f"`{section}.{_shown(name)}`: a name has {wanted}.")
+            else:
+                table = _Table(path, value, problems)
+                found[name] = read(name, table)
+                table.end()
+        return found
+
+    return read_all
+
+
+def _source(name: str, table: _Table) -> Source:
+    repository = table.get("repository", str, "", wanted='a repository such as `"octo/hello"`')
+    if not _REPOSITORY.fullmatch(repository):
+        table.wrong("repository", 'write the repository as `"owner/name"`.')
+    ref = table.get("ref", str, "", wanted='a ref such as `"refs/heads/main"`')
+    if not _REF.fullmatch(ref) or _REF_WRONG.search(ref):
+        table.wrong("ref", 'write one whole branch or tag, such as `"refs/heads/main"`: no pattern, no template.')
+    events = table.texts("events", wanted='types such as `["order.paid"]`')
+    for one in events:
+        if not _TYPE.fullmatch(one):
+            table.wrong("events", f"`{_shown(one)}` is no type: it has letters, digits, `.`, `_` and `-`.")
+    per_minute = table.get("per_minute", int, PER_MINUTE, wanted="a number")
+    if not 1 <= per_minute <= 6000:
+        table.wrong("per_minute", "write a number from 1 to 6000.")
+    return Source(
+        name=name,
+        repository=repository,
+        ref=ref,
+        secrets=table.secrets(),
+        events=frozenset(events),
+        per_minute=per_minute,
+    )
+
+
+def _subscriber(name: str, table: _Table) -> Subscriber:
+    allow_http = table.get("allow_http", bool, False, wanted="true or false")
+    url = table.get("url", str, "", wanted='an address such as `"https://example.org/hook"`')
+    wrong = _why_no_url(url, allow_http=allow_http)
+    if wrong is not None:
+        table.wrong("url", wrong)
+    events = table.texts("events", wanted='a list such as `["build.finished"]`')
+    for one in events:
+        if one not in NOTICES:
+            table.wrong("events", f"nobody is told of `{_shown(one)}`. {_meant(one, NOTICES)}")
+    return Subscriber(
+        name=name,
+        url=url,
+        secrets=table.secrets(),
+        events=frozenset(events or NOTICES),
+        allow_private=table.get("allow_private", bool, False, wanted="true or false"),
+        allow_http=allow_http,
+    )
+
+
+#: The reader of each section; its value is the field of `Policy` with the same name.
+_SECTIONS: Mapping[str, Callable[[Mapping[str, Any], _Problems], Any]] = {
+    "sources": _named("sources", _source),
+    "subscribers": _named("subscribers", _subscriber),
+}
+assert set(_SECTIONS) == {one.name for one in fields(Policy)}
+
+
+def _why_no_url(url: str, *, allow_http: bool) -> str | None:
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_whole = False
+    if not is_whole or parts.scheme not in {"http", "https"} or not url.isascii() or not url.isprintable():
+        return 'write an address such as `"https://example.org/hook"`.'
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        return "leave the user name, the password and what follows `#` out of the address."
+    if parts.scheme == "http" and not allow_http:
+        return "write https. For a receiver on this machine, `allow_http = true` lets http be used, to loopback only."
+    return None
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line of each section and key, as far as one can be told without reading TOML again."""
+    found: dict[tuple[str, ...], int] = {}
+    section: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        header, key = _HEADER.fullmatch(line), _KEY.match(line)
+        if header is not None:
+            section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            for end in range(1, len(section) + 1):
+                found.setdefault(section[:end], number)
+        elif key is not None:
+            found.setdefault((*section, key[1].strip("\"'")), number)
+    return found
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    words = [str(one) for one in known]
+    close = difflib.get_close_matches(word.lower()[:64], words, n=1)
+    return f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(f'`{one}`' for one in words)}."
+
+
+def _shown(text: str) -> str:
+    """Text of the file as a line can show it."""
+    short = text if len(text) <= 60 else f"{text[:59]}…"
+    return "".join(one if one.isprintable() and one != "`" else "?" for one in short)
