@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 import bot
-from bot import errors, identity, ledger, telemetry
+from bot import errors, identity, ledger, policy, telemetry
 from bot import web as pages
 from bot.builds import commands
 from bot.events import retrying
@@ -26,7 +26,7 @@ from bot.model import job
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
 from bot.store import Store, builds, deliveries, pauses
-from bot.webhooks import door, inbox
+from bot.webhooks import door, doorway, hooks, inbox
 from bot.work import Work
 
 #: How often committed pages are moved into the database file, out of the way of the answers.
@@ -44,7 +44,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """:raises errors.SettingsError: if the database's URL or the policy file cannot be used."""
         self._settings = settings
-        self._policy = load_policy(settings)
+        self._policy: policy.Policy = load_policy(settings)
         self._new_id = identity.Ids()
         self._metrics = telemetry.Metrics()
         self._metrics.build_info.labels(bot.__version__).set(1)
@@ -92,7 +92,7 @@ class Service:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             self._stack.push_async_callback(self._store.close)
             await self._replica.prepare()
-            self._next_work = self._make_work(self._settings)
+            self._next_work = self._make_work(self._settings, self._policy)
             await self._open_or_wait()
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
             await self._listener.open()
@@ -164,21 +164,30 @@ class Service:
         if changed:
             names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
-        policy = load_policy(settings)
+        rules = load_policy(settings)
         taken = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
-        self._next_work = self._make_work(taken)
-        self._settings, self._policy = taken, policy
+        self._next_work = self._make_work(taken, rules)
+        self._settings, self._policy = taken, rules
         self._settings_changed.set()
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=pages.CLIENT_MAX_SIZE_BYTES)
+        bodies = doorway.Bodies()
         front = door.Door(
             self._inbox,
             credentials=self._credentials,
             metrics=self._metrics,
             known_events=retrying.KNOWN_EVENTS,
+            bodies=bodies,
         )
-        application.add_routes(front.routes())
+        side = hooks.HookDoor(
+            self._inbox,
+            sources=lambda: self._policy.sources,
+            is_set_up=lambda: self._settings.has_credentials,
+            metrics=self._metrics,
+            bodies=bodies,
+        )
+        application.add_routes([*front.routes(), *side.routes()])
         pages.add_to(
             application,
             store=self._store,
@@ -197,7 +206,7 @@ class Service:
             return None
         return door.Credentials(app_id=self._settings.app_id, secrets=self._settings.webhook_secrets)
 
-    def _make_work(self, settings: Settings) -> Work | None:
+    def _make_work(self, settings: Settings, rules: policy.Policy) -> Work | None:
         if not settings.has_credentials:
             _log.warning(
                 "The App's credentials are not set: deliveries are answered 503 until they are.", action="set_up_mode"
@@ -205,6 +214,7 @@ class Service:
             return None
         return Work(
             settings,
+            rules=rules,
             store=self._store,
             logs=self._logs,
             metrics=self._metrics,

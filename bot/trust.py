@@ -77,7 +77,7 @@ class Author:
 class Facts:
     """What trust depends on, each fact from GitHub's API or a signed payload. Commits' authors are no facts."""
 
-    #: `push`, `pull_request` or `merge_group`.
+    #: `push`, `pull_request`, `merge_group` or `hook`.
     event: str
     #: Fully qualified, of a push or a merge group.
     ref: str = ""
@@ -114,6 +114,11 @@ def push(ref: str) -> Facts:
 def merge_group(ref: str) -> Facts:
     """The facts of a merge group: GitHub made the branch, for what somebody who may merge has queued."""
     return Facts(event="merge_group", ref=ref)
+
+
+def hook() -> Facts:
+    """The facts of a signed webhook: the operator's policy names its source, the repository and the ref."""
+    return Facts(event="hook")
 
 
 def pull_request(
@@ -163,9 +168,12 @@ def decide(facts: Facts, policy: Policy | None = None) -> Verdict:
             return _run("A push to the repository is trusted.")
         case "merge_group" if facts.ref.startswith(QUEUE_PREFIX):
             return _run("GitHub made the merge group, for what somebody who may merge has queued.")
+        case "hook":
+            # What is built was pushed to the repository, by somebody who may.
+            return _run("The policy lets this source have the ref built.")
         case "pull_request":
             return _pull_request(facts, rules)
-    return _refuse("Only pushes, pull requests and merge groups are built.")
+    return _refuse("Only pushes, pull requests, merge groups and signed webhooks are built.")
 
 
 def _pull_request(facts: Facts, policy: Policy) -> Verdict:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from bot import engines, events, ledger, telemetry
+from bot import engines, events, ledger, policy, telemetry
 from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper
 from bot.checks import reporter, restoring
 from bot.engines import contract
@@ -31,6 +31,7 @@ class Work:
         self,
         settings: Settings,
         *,
+        rules: policy.Policy,
         store: Store,
         logs: LogStore,
         metrics: telemetry.Metrics,
@@ -56,6 +57,7 @@ class Work:
         #: Hints that are kept at the moment.
         self._told: set[str] = set()
         self._store = store
+        self._policy = rules
         self._sources = source.Sources(store, github=self._github, now=replica.now, new_id=new_id)
         self._new_id = new_id
         self._now = replica.now
@@ -169,7 +171,14 @@ class Work:
                 wake()
 
     def _context(self, one: delivery.Delivery) -> context.Context:
-        return context.Context(delivery=one, github=self._github, store=self._store, now=self._now, new_id=self._new_id)
+        return context.Context(
+            delivery=one,
+            github=self._github,
+            store=self._store,
+            now=self._now,
+            new_id=self._new_id,
+            policy=self._policy,
+        )
 
     def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
         at = self._github.urls

@@ -41,7 +41,19 @@ ROOMS = {
     "simulator": "simulator",
 }
 #: Everybody may import these; drawing them would hide the rest.
-FLOOR = ("model", "errors", "telemetry", "settings", "clock", "hint", "failpoint", "identity", "policy", "signing")
+FLOOR = (
+    "model",
+    "errors",
+    "telemetry",
+    "settings",
+    "clock",
+    "hint",
+    "failpoint",
+    "identity",
+    "policy",
+    "signing",
+    "allowance",
+)
 BEGIN, END = "<!-- generated: {name} -->", "<!-- end of generated: {name} -->"
 
 

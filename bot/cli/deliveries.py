@@ -19,7 +19,7 @@ from bot.github import GitHub
 from bot.model import delivery
 from bot.settings import Settings
 from bot.store import Store, builds, deliveries, known, replicas
-from bot.webhooks import inbox, intake, parse, recovery
+from bot.webhooks import inbox, intake, recovery
 
 #: A redelivery that a running service does not get by then is fetched instead.
 REDELIVERY_SECONDS = 60.0
@@ -90,7 +90,7 @@ def show(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
             "received": found.received_at.isoformat(),
             "state": output.state(found.state),
             "attempts": str(found.attempts),
-            "source": output.clean(found.headers[parse.SOURCE]) if parse.SOURCE in found.headers else None,
+            "source": output.clean(found.headers[delivery.SOURCE]) if delivery.SOURCE in found.headers else None,
             "error": output.clean(found.error) if found.error else None,
             "builds": " ".join(made) or None,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.events import (
     check_run,
     check_suite,
+    hook,
     installation,
     labeled,
     merge_group,
@@ -16,8 +17,20 @@ from bot.events import (
 )
 from bot.events.router import Router
 
-#: Every module of handlers. A new one is added here, and `app.yml` has to subscribe to its event.
-HANDLERS = (check_run, check_suite, installation, labeled, merge_group, naming, ping, pull_request, push, repository)
+#: Every module of handlers. A new one is added here, and `app.yml` has to subscribe to its event if GitHub sends it.
+HANDLERS = (
+    check_run,
+    check_suite,
+    hook,
+    installation,
+    labeled,
+    merge_group,
+    naming,
+    ping,
+    pull_request,
+    push,
+    repository,
+)
 
 
 def make_router() -> Router:

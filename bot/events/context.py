@@ -8,7 +8,7 @@ from datetime import datetime
 
 from gidgethub import sansio
 
-from bot import trust
+from bot import policy
 from bot.github import GitHub, Repository
 from bot.model import delivery, outcome
 from bot.store import Store
@@ -24,8 +24,8 @@ class Context:
     now: Callable[[], datetime]
     #: Gives ULIDs that sort in the order they were made.
     new_id: Callable[[], str]
-    #: What the operator decides about trust.
-    policy: trust.Policy = field(default_factory=trust.Policy)
+    #: What the operator lets others do.
+    policy: policy.Policy = field(default_factory=policy.Policy)
 
     def repository(self, *, installation_id: int, repository_id: int, full_name: str) -> Repository:
         """A repository as our token for exactly this repository id and installation sees it."""

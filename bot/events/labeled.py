@@ -22,7 +22,7 @@ router = Router()
 async def labeled(event: sansio.Event, context: Context) -> outcome.Outcome:
     """Somebody set a label."""
     told = payloads.read(event, payloads.LabeledEvent)
-    if context.policy.label is None or told.label.name != context.policy.label:
+    if context.policy.trust.label is None or told.label.name != context.policy.trust.label:
         return outcome.ignored("The policy gives this label no meaning.")
     if told.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")

@@ -136,3 +136,12 @@ def nothing_to_run(*, file_sha: str, of_head: bytes | None) -> approval.Proposal
     return proposing.make(
         plan.Plan(pipeline=""), consent=approval.Consent.APPROVE, file_sha=file_sha, deciding=None, at_head=of_head
     )
+
+
+def from_file(maker: Maker, content: bytes, facts: plan.Facts) -> outcome.NewBuild | str:
+    """The build that a pipeline file makes of an event, or the reason why it makes none."""
+    parsed = parse.parse(content, path=PIPELINE_PATH)
+    if parsed.pipeline is None or parsed.problems:
+        return maker.broken(parsed.problems)
+    made = plan.make(parsed.pipeline, facts)
+    return maker.planned(made) if made.reason is None else made.reason

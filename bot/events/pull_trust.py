@@ -32,7 +32,7 @@ async def verdict(
         is_head_of_branch=is_head_of_branch,
         is_only_authors=is_only_authors(changed, before),
     )
-    return trust.decide(facts, context.policy)
+    return trust.decide(facts, context.policy.trust)
 
 
 def is_only_authors(changed: payloads.PullRequest, before: build.Pull | None) -> bool:

@@ -22,6 +22,7 @@ KNOWN_EVENTS = frozenset(
         "check_suite",
         "create",
         "delete",
+        "hook",
         "installation",
         "installation_repositories",
         "issue_comment",

@@ -111,6 +111,21 @@ class GitHub:
         )
         return await repositories.list_repositories(calls)
 
+    async def find_repository(self, full_name: str) -> Repository:
+        """The repository that has this name now, through the installation that gives it to us: two calls.
+
+        :raises errors.ShapeUnknown: if the full name is not `owner/name`.
+        :raises errors.NotReachable: if there is none of this name that we are installed on.
+        :raises errors.Suspended: if its installation is suspended.
+        :raises errors.GitHubError: for all else that GitHub may answer.
+        """
+        installation = await installations.get_repository_installation(self._app, full_name)
+        calls = InstallationCalls(
+            transport=self._client, installation_tokens=self._tokens, installation_id=installation.id
+        )
+        found = await repositories.get_named(calls, full_name)
+        return self.repository(installation_id=installation.id, repository_id=found.id, full_name=found.full_name)
+
     async def list_deliveries(self, *, cursor: str | None = None, per_page: int = 100) -> deliveries.DeliveryPage:
         """See `deliveries.list_deliveries`: attempts to deliver to our webhook, newest first."""
         return await deliveries.list_deliveries(self._app, cursor=cursor, per_page=per_page)

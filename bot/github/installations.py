@@ -2,6 +2,7 @@
 
 https://docs.github.com/en/rest/apps/apps#get-an-installation-for-the-authenticated-app
 https://docs.github.com/en/rest/apps/apps#list-installations-for-the-authenticated-app
+https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ async def get_installation(calls: AppCalls, installation_id: int) -> build.Insta
     :raises errors.GitHubError: for all else that GitHub may answer.
     """
     return _installation(await calls.call("GET", urls.path("app", "installations", installation_id), _Installation))
+
+
+async def get_repository_installation(calls: AppCalls, full_name: str) -> build.Installation:
+    """The installation that gives us the repository which has this name now.
+
+    :raises errors.ShapeUnknown: if the full name is not `owner/name`.
+    :raises errors.NotReachable: if there is no such repository, or the App is not installed on it.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    owner, _, name = urls.checked_full_name(full_name).partition("/")
+    return _installation(await calls.call("GET", urls.path("repos", owner, name, "installation"), _Installation))
 
 
 async def list_installations(calls: AppCalls) -> tuple[build.Installation, ...]:

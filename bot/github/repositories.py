@@ -68,6 +68,23 @@ async def list_repositories(calls: InstallationCalls) -> tuple[RepositoryRef, ..
     return tuple({ref.id: ref for ref in refs}.values())
 
 
+async def get_named(calls: InstallationCalls, full_name: str) -> RepositoryRef:
+    """The repository that has this name now; a name that it had before is none.
+
+    :raises errors.ShapeUnknown: if the full name is not `owner/name`.
+    :raises errors.NotReachable: if the installation does not give us a repository of this name.
+    :raises errors.GitHubError: for all else that GitHub may answer.
+    """
+    owner, _, name = urls.checked_full_name(full_name).partition("/")
+    answer = await calls.fetch(urls.path("repos", owner, name))
+    found = classify.decode(answer, _Repository, what=f"GET /repos/{full_name}")
+    if found.full_name.lower() != full_name.lower():
+        raise errors.NotReachable(f"{full_name} is called {found.full_name} by now.")
+    return RepositoryRef(
+        id=found.id, full_name=found.full_name, default_branch=found.default_branch, is_archived=found.archived
+    )
+
+
 async def get_raw(calls: Calls) -> bytes:
     """The repository as GitHub describes it: an object of JSON.
 

@@ -29,6 +29,11 @@ class Repository:
         return self._calls.repository_id
 
     @property
+    def installation_id(self) -> int:
+        """The installation that gives it to us."""
+        return self._calls.installation_id
+
+    @property
     def full_name(self) -> str:
         """`owner/name` as it was given: a label."""
         return self._calls.full_name

@@ -57,7 +57,7 @@ class Build:
     installation_id: int
     #: `owner/name` when the build was made: a label.
     repository: str
-    #: `push`, `pull_request` or `merge_group`.
+    #: `push`, `pull_request`, `merge_group` or `hook`.
     event: str
     #: Fully qualified: `refs/heads/...`, `refs/tags/...` or `refs/pull/N/merge`.
     ref: str

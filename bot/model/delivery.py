@@ -10,6 +10,10 @@ from urllib.parse import parse_qs
 
 #: The content types that a webhook can be sent in.
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+#: The header that bears where a delivery came from that GitHub did not send; in a request it says nothing.
+SOURCE = "x-buildhook-source"
+#: The event of a signed webhook; `SOURCE` then bears this word, a slash and the name of its source in the policy.
+HOOK = "hook"
 
 
 class State(enum.StrEnum):
@@ -37,7 +41,8 @@ UNFINISHED = frozenset({State.RECEIVED, State.HANDLING, State.RETRYING})
 class VerifiedDelivery:
     """A request whose signature was proved and whose body parsed: the only thing that the inbox takes.
 
-    Only `bot.webhooks.parse` makes one: `delivery` of a request, `recovered` of what GitHub's API told the App itself.
+    Only `bot.webhooks.parse` makes one: `delivery` of a request, `recovered` of what GitHub's API told the App itself,
+    `signed` of a source's webhook.
     """
 
     #: `X-GitHub-Delivery`, 1 to 72 characters of `[A-Za-z0-9-]`.
@@ -115,6 +120,12 @@ def payload(*, headers: Mapping[str, str], body: bytes) -> bytes:
     if len(given) != 1:
         raise ValueError("the form needs one field named payload")
     return given[0].encode("utf-8")
+
+
+def hook_source(headers: Mapping[str, str]) -> str | None:
+    """The name of the source whose signed webhook a delivery is; None for one of GitHub's, whatever event it names."""
+    family, _, name = headers.get(SOURCE, "").partition("/")
+    return name if family == HOOK and name else None
 
 
 def media_type(headers: Mapping[str, str]) -> str:

@@ -17,9 +17,9 @@ class Filter:
 
     branches: tuple[str, ...] | None = None
     branches_ignore: tuple[str, ...] | None = None
-    #: Only for `push`.
+    #: Only for `push` and `hook`.
     tags: tuple[str, ...] | None = None
-    #: Only for `push`.
+    #: Only for `push` and `hook`.
     tags_ignore: tuple[str, ...] | None = None
     #: Only for `push` and `pull_request`, as `paths_ignore`.
     paths: tuple[str, ...] | None = None
@@ -55,7 +55,7 @@ class Pipeline:
     """A pipeline file without problems."""
 
     name: str
-    #: `push`, `pull_request` and `merge_group`, each with its filter.
+    #: `push`, `pull_request`, `merge_group` and `hook`, each with its filter.
     on: Mapping[str, Filter]
     #: In the order of the file; `env` is the job's own, without the pipeline's.
     jobs: tuple[job.Plan, ...]

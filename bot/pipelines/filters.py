@@ -65,8 +65,8 @@ def decide(pipeline: Pipeline, facts: Facts) -> Decision:
     wanted = pipeline.on.get(facts.event)
     if wanted is None:
         return _not_named(f"`on` does not name `{facts.event}`.")
-    if facts.event == "push":
-        against = _against_push(facts.ref, wanted)
+    if facts.event in ("push", "hook"):
+        against = _against_ref(facts.ref, wanted, key=f"on.{facts.event}")
     else:
         key = f"on.{facts.event}.branches"
         against = _against_name(facts.base_ref or "", wanted.branches, wanted.branches_ignore, key=key)
@@ -83,19 +83,19 @@ def wants_files(pipeline: Pipeline, facts: Facts) -> bool:
     return decide(pipeline, facts).verdict == Verdict.RUNS
 
 
-def _against_push(ref: str, wanted: Filter) -> Decision | None:
+def _against_ref(ref: str, wanted: Filter, *, key: str) -> Decision | None:
     has_branches = wanted.branches is not None or wanted.branches_ignore is not None
     has_tags = wanted.tags is not None or wanted.tags_ignore is not None
     if ref.startswith("refs/heads/"):
         if has_tags and not has_branches:
-            return _skipped(f"`on.push` names only tags, and {quoted(ref)} is a branch.")
+            return _skipped(f"`{key}` names only tags, and {quoted(ref)} is a branch.")
         name = ref.removeprefix("refs/heads/")
-        return _against_name(name, wanted.branches, wanted.branches_ignore, key="on.push.branches")
+        return _against_name(name, wanted.branches, wanted.branches_ignore, key=f"{key}.branches")
     if ref.startswith("refs/tags/"):
         if has_branches and not has_tags:
-            return _skipped(f"`on.push` names only branches, and {quoted(ref)} is a tag.")
+            return _skipped(f"`{key}` names only branches, and {quoted(ref)} is a tag.")
         name = ref.removeprefix("refs/tags/")
-        return _against_name(name, wanted.tags, wanted.tags_ignore, key="on.push.tags")
+        return _against_name(name, wanted.tags, wanted.tags_ignore, key=f"{key}.tags")
     return _not_named(f"{quoted(ref)} is neither a branch nor a tag.")
 
 

@@ -99,7 +99,17 @@ MERGE_GROUP = Kind(
         "tags-ignore": "delete it, a merge group is merged into a branch",
     },
 )
-EVENTS: Mapping[str, Kind] = {"push": PUSH, "pull_request": PULL_REQUEST, "merge_group": MERGE_GROUP}
+HOOK = Kind(
+    name="`on.hook`",
+    known=("branches", "branches-ignore", "tags", "tags-ignore"),
+    unsupported={"types": "delete it, the operator's policy file says which types of a source start builds"},
+)
+EVENTS: Mapping[str, Kind] = {
+    "push": PUSH,
+    "pull_request": PULL_REQUEST,
+    "merge_group": MERGE_GROUP,
+    "hook": HOOK,
+}
 
 CONCURRENCY = Kind(
     name="`concurrency`",

@@ -17,11 +17,11 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
+from bot.allowance import Allowance
 from bot.github import GitHub, deliveries
 from bot.store import Store, bookmarks, known, leases
 from bot.store.deliveries import Put
 from bot.webhooks import missed
-from bot.webhooks.allowance import Allowance
 from bot.webhooks.intake import Intake
 
 #: How often GitHub's list is read.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot import clock, events, telemetry, trust
+from bot import clock, events, policy, telemetry
 from bot.events import context, dispatcher
 from bot.github import GitHub
 from bot.identity import Ids
@@ -33,8 +33,7 @@ class House:
     new_id: Ids
     #: How much later it is here than on this machine's clock.
     ahead: timedelta = timedelta(0)
-    #: What the operator decides about trust; may be changed.
-    policy: trust.Policy = field(default_factory=trust.Policy)
+    policy: policy.Policy = field(default_factory=policy.Policy)
 
     def now(self) -> datetime:
         """The time, here."""

@@ -9,6 +9,7 @@ import pytest
 
 from bot import clock, trust
 from bot.checks import render
+from bot.policy import Policy
 from bot.model import approval, build, delivery, job
 from bot.simulator import CheckRun, PullRequest, Repository
 from bot.store import approvals, builds, checks, jobs
@@ -283,7 +284,7 @@ async def test_t121_a_head_that_no_branch_of_the_repository_stands_at_waits(hous
 async def test_t30_a_label_consents_where_the_policy_says_so_and_whoever_set_it_may_push(
     visit: Visit, level: str, runs: bool
 ) -> None:
-    visit.house.policy = trust.Policy(label="ok-to-test")
+    visit.house.policy = Policy(trust=trust.Policy(label="ok-to-test"))
     visit.house.simulator.set_permission(visit.repository, "mallory", level)
     await visit.house.simulator.label(visit.pull, "ok-to-test", sender="mallory")
     await visit.house.deliver(visit.house.sent("pull_request", "labeled"))
@@ -299,7 +300,7 @@ async def test_a_label_means_nothing_where_the_policy_names_none(visit: Visit) -
 
 
 async def test_t22_a_label_that_was_set_at_an_older_head_lets_no_newer_one_run(visit: Visit) -> None:
-    visit.house.policy = trust.Policy(label="ok-to-test")
+    visit.house.policy = Policy(trust=trust.Policy(label="ok-to-test"))
     await visit.house.simulator.label(visit.pull, "ok-to-test", sender="octo")
     sent = visit.house.sent("pull_request", "labeled")
     await visit.push("evil")
@@ -310,7 +311,7 @@ async def test_t22_a_label_that_was_set_at_an_older_head_lets_no_newer_one_run(v
 async def test_t122_a_bot_that_the_policy_names_runs_until_somebody_else_pushes_to_its_branch(house: House) -> None:
     repository = await house.simulator.create_repository("octo/hello", files=PIPELINE)
     bot_id = house.simulator.user("renovate[bot]").id
-    house.policy = trust.Policy(bots=frozenset({bot_id}))
+    house.policy = Policy(trust=trust.Policy(bots=frozenset({bot_id})))
     await house.simulator.push(repository, "update", {"a.txt": "a"}, author="renovate[bot]")
     await house.simulator.open_pull_request(repository, "update", author="renovate[bot]")
     await house.deliver(house.sent("pull_request", "opened"))

@@ -194,7 +194,7 @@ def test_values_of_the_environment_are_printed_as_actions_prints_them(written: s
         (one_job(top="on: push\nname:"), "2:1 `name` is empty: write something, or delete the key."),
         (one_job(top="on: psh"), "1:5 `psh` is not an event. Did you mean `push`?"),
         (one_job(top="on: []"), "1:5 `on` is an empty list: name something, or delete the key."),
-        (one_job(top="on: {}"), "1:5 `on` names no event: write `push`, `pull_request` or `merge_group`."),
+        (one_job(top="on: {}"), "1:5 `on` names no event: write `push`, `pull_request`, `merge_group` or `hook`."),
         (one_job(top="on: {push: {brnches: a}}"), "1:13 `brnches` is not a key of `on.push`. Did you mean `branches`?"),
         (
             one_job(top="on: {push: {branches: ['!a']}}"),
@@ -348,7 +348,7 @@ def test_keys_of_actions_at_the_top_are_told(key: str) -> None:
 @pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "pull_request_target", "release"])
 def test_events_of_actions_are_told(event: str) -> None:
     assert only(one_job(top=f"on: [push, {event}]")) == (
-        f"1:12 The event `{event}` is not supported: use `push`, `pull_request` or `merge_group`."
+        f"1:12 The event `{event}` is not supported: use `push`, `pull_request`, `merge_group` or `hook`."
     )
 
 

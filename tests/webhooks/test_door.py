@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from bot.model import delivery
 from bot.store import deliveries
-from bot.webhooks import door
+from bot.webhooks import doorway
 from bot.webhooks.door import Credentials
 from tests import recorded
 from tests.databases import on_sqlite
@@ -110,7 +110,7 @@ async def test_t1_each_refusal_is_counted_under_its_reason(service: Service) -> 
 async def test_without_credentials_everybody_is_asked_to_come_again(service: Service) -> None:
     service.credentials = None
     answer = await service.post(PING)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, str(door.RETRY_AFTER_SECONDS))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, str(doorway.RETRY_AFTER_SECONDS))
     assert await service.rows() == 0
     service.credentials = Credentials(recorded.APP_ID, (recorded.SECRET,))
     assert (await service.post(PING)).status == 202
@@ -284,7 +284,7 @@ async def test_a_full_inbox_is_503_until_it_has_drained(open_service: Open) -> N
     one, other = (recorded.resigned(PING, guid=guid) for guid in "ab")
     assert (await service.post(one)).status == 202
     answer = await service.post(other)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, str(door.RETRY_AFTER_SECONDS))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, str(doorway.RETRY_AFTER_SECONDS))
     assert service.metric("webhook_rejected_total", reason="inbox_full") == 1
     await service.store.write(deliveries.delete_finished, before=(await service.stored())[0].received_at, limit=1)
     assert await service.rows() == 1
@@ -323,8 +323,8 @@ async def test_t124_a_body_that_breaks_off_is_the_senders_trouble(
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert door.BODY_TIMEOUT_SECONDS < 10
-    monkeypatch.setattr(door, "BODY_TIMEOUT_SECONDS", 0.05)
+    assert doorway.BODY_TIMEOUT_SECONDS < 10
+    monkeypatch.setattr(doorway, "BODY_TIMEOUT_SECONDS", 0.05)
     answer = await service.send_raw(_raw(PING.body[:100], f"Content-Length: {len(PING.body)}"))
     assert (_status(answer), service.metric("webhook_rejected_total", reason="slow_body")) == (400, 1)
     assert await service.rows() == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.store import deliveries
-from bot.webhooks import door
+from bot.webhooks import doorway
 from tests import recorded
 from tests.webhooks.service import KNOWN_EVENTS, Open, Service
 
@@ -101,7 +101,7 @@ async def test_t3_a_declared_length_beyond_the_limit_is_refused_before_its_body(
 
 async def test_t3_endless_bodies_from_fifty_senders_fit_into_the_budget(open_service: Open) -> None:
     budget = 64 * MIB
-    service = await open_service(door={"max_bytes_in_flight": budget})
+    service = await open_service(door={"bodies": doorway.Bodies(max_bytes_in_flight=budget)})
     piece = _chunk(bytes(MIB // 4))
 
     async def attack() -> int:
@@ -122,7 +122,7 @@ async def test_t3_endless_bodies_from_fifty_senders_fit_into_the_budget(open_ser
 
 
 async def test_t3_a_few_large_bodies_that_stall_do_not_shut_the_door(open_service: Open) -> None:
-    service = await open_service(door={"max_bytes_in_flight": 8 * MIB})
+    service = await open_service(door={"bodies": doorway.Bodies(max_bytes_in_flight=8 * MIB)})
     stalled = [await Attacker.begin(service.port, f"Content-Length: {25 * MIB}") for _ in range(2)]
     # Together they hold just what large bodies may hold.
     await asyncio.gather(*(one.send(bytes(MIB // 4), times=12) for one in stalled))
@@ -140,7 +140,7 @@ async def test_t3_a_few_large_bodies_that_stall_do_not_shut_the_door(open_servic
 
 
 async def test_t3_what_was_read_is_given_back_however_it_ended(open_service: Open) -> None:
-    service = await open_service(door={"max_bytes_in_flight": 2 * MIB})
+    service = await open_service(door={"bodies": doorway.Bodies(max_bytes_in_flight=2 * MIB)})
     large = b'{"zen":"' + b"x" * MIB + b'"}'
     for number in range(8):
         good = recorded.resigned(PING, body=large, guid=f"good-{number}")
@@ -270,7 +270,7 @@ async def test_t124_a_storm_of_hostile_requests_writes_little_and_no_stack_trace
 async def test_t124_the_log_says_how_many_were_refused(
     service: Service, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "LOG_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(doorway, "LOG_INTERVAL_SECONDS", 0.1)
     sent = 0
     async with asyncio.timeout(10):
         while log.getvalue().count("\n") < 2:

@@ -22,7 +22,16 @@ SHOWN_CHARACTERS = 256 * 1024
 #: A larger payload is shown as it came: laying it out would take long.
 _LAID_OUT_BYTES = 2 * 1024**2
 #: Headers that prove something to us, or would prove something to others.
-_MASKED = frozenset({"x-hub-signature", "x-hub-signature-256", "authorization", "proxy-authorization", "cookie"})
+_MASKED = frozenset(
+    {
+        "x-hub-signature",
+        "x-hub-signature-256",
+        "webhook-signature",
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+    }
+)
 #: Where deliveries come from that no request brought.
 _SOURCES = {
     "api": "GitHub could not deliver it: its payload was fetched from GitHub's API.",
@@ -37,7 +46,7 @@ class Context:
     now: datetime
     #: Without its body; proofs among its headers are masked.
     delivery: delivery.Delivery
-    #: Where it came from, if no request brought it.
+    #: Where it came from, if GitHub did not send it.
     source: str | None
     #: The builds that it made.
     builds: tuple[build.Build, ...]
@@ -54,12 +63,20 @@ def make_context(one: delivery.Delivery, *, made: Sequence[build.Build], now: da
     return Context(
         now=now,
         delivery=replace(one, headers=shown_headers(one.headers), body=b""),
-        source=_SOURCES.get(one.headers.get("x-buildhook-source", "")),
+        source=told_source(one.headers),
         builds=tuple(made),
         payload=payload,
         is_cut=is_cut,
         is_live=states.is_live_delivery(one),
     )
+
+
+def told_source(headers: Mapping[str, str]) -> str | None:
+    """Where a delivery came from that GitHub did not send; None for all others."""
+    name = delivery.hook_source(headers)
+    if name is not None:
+        return f"It came, signed, to /hooks/{name}."
+    return _SOURCES.get(headers.get(delivery.SOURCE, ""))
 
 
 def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:

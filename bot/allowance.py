@@ -1,4 +1,4 @@
-"""How many writes may be made now: a few at once, then so many in a minute."""
+"""How much may be done now: a few at once, then so many in a minute."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Allowance:
         self._looked_at = clock()
 
     def left(self) -> int:
-        """How many writes may be made now."""
+        """How much may be done now."""
         now = self._clock()
         self._left = min(float(self._burst), self._left + (now - self._looked_at) * self._per_second)
         self._looked_at = now
         return int(self._left)
 
     def spend(self, count: int) -> None:
-        """Count writes that are made."""
+        """Count what is done."""
         self._left -= count

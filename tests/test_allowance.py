@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.webhooks.allowance import Allowance
+from bot.allowance import Allowance
 
 
 def test_a_burst_is_spent_and_fills_again_with_time() -> None:
