@@ -26,6 +26,7 @@ from bot.model import job
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
 from bot.store import Store, builds, deliveries, pauses
+from bot.subscribers import sender
 from bot.webhooks import door, doorway, hooks, inbox
 from bot.work import Work
 
@@ -291,6 +292,7 @@ class Service:
         for state in set(job.State) - job.FINAL:
             self._metrics.jobs_active.labels(state).set(counts.get(state, 0))
         await ledger.measure(self._store, self._metrics, now=self._replica.now())
+        await sender.measure(self._store, self._metrics)
 
     async def _replay(self, delivery_id: str) -> None:
         await self._store.write(deliveries.replay, delivery_id)

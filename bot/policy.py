@@ -1,6 +1,8 @@
-"""The operator's policy: which signed webhooks start builds, and who hears of builds. Pure: text in, policy out.
+"""The operator's policy: whose code runs, which signed webhooks start builds, and who hears of them.
 
-A section of the file is one field of `Policy` and one reader in `_SECTIONS`. https://toml.io/en/v1.0.0
+Pure: text in, policy out. A section of the file is one field of `Policy` and one reader in `_SECTIONS`.
+
+https://toml.io/en/v1.0.0
 """
 
 from __future__ import annotations
@@ -9,12 +11,12 @@ import difflib
 import enum
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from bot import signing
+from bot import signing, trust
 
 T = TypeVar("T")
 
@@ -106,6 +108,8 @@ class Subscriber:
 class Policy:
     """All that the file says, one field for each section. Without a file nobody may do anything."""
 
+    #: Whose pull requests run, and what counts as consent.
+    trust: trust.Policy = field(default_factory=trust.Policy)
     #: By name.
     sources: Mapping[str, Source] = field(default_factory=dict)
     #: By name.
@@ -297,8 +301,31 @@ def _subscriber(name: str, table: _Table) -> Subscriber:
     )
 
 
+def _trust(given: Mapping[str, Any], problems: _Problems) -> trust.Policy:
+    table = _Table(("trust",), given, problems)
+    words = [one.value for one in trust.Approval]
+    approval = table.get("approval", str, trust.Approval.OUTSIDERS.value, wanted=_either(words))
+    if approval not in words:
+        table.wrong("approval", f"write {_either(words)}.")
+        approval = trust.Approval.OUTSIDERS.value
+    bots = table.get("bots", list, [], wanted="a list of ids such as `[49699333]`")
+    if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in bots):
+        table.wrong("bots", "write numeric ids such as `[49699333]`: a name can pass to somebody else.")
+        bots = []
+    label = table.get("label", str, "", wanted='a label such as `"ok-to-test"`')
+    if "label" in given and not 0 < len(label) <= 50:
+        table.wrong("label", "write a label of 1 to 50 characters, or leave the key out.")
+    table.end()
+    return trust.Policy(approval=trust.Approval(approval), bots=frozenset(bots), label=label or None)
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(f'`"{one}"`' for one in words)
+
+
 #: The reader of each section; its value is the field of `Policy` with the same name.
 _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], _Problems], Any]] = {
+    "trust": _trust,
     "sources": _named("sources", _source),
     "subscribers": _named("subscribers", _subscriber),
 }

@@ -18,6 +18,7 @@ from bot.model import build, delivery, job
 from bot.replica import Replica
 from bot.settings import Settings
 from bot.store import Store, hints
+from bot.subscribers import sender
 from bot.webhooks import inbox, intake, recovery
 
 #: How long a hint of the database is kept: whoever made the work mostly takes it too, and many hints become one look.
@@ -70,8 +71,16 @@ class Work:
             owner=replica.id,
             now=replica.now,
         )
+        self._sender = sender.Sender(
+            store,
+            to=rules.subscribers,
+            details_url=details_url,
+            metrics=metrics,
+            owner=replica.id,
+            now=replica.now,
+        )
         following = follower.Follower(
-            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._reporter.wake, now=replica.now
+            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._wake_reporting, now=replica.now
         )
         self.scheduler = scheduler.Scheduler(
             store,
@@ -81,7 +90,7 @@ class Work:
             max_jobs=settings.max_jobs,
             metrics=metrics,
             owner=replica.id,
-            on_change=self._reporter.wake,
+            on_change=self._wake_reporting,
             now=replica.now,
         )
         self._restoring = restoring.Restoring(
@@ -103,7 +112,7 @@ class Work:
             now=replica.now,
             why_done=self._restoring.why_done,
         )
-        self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._reporter.wake, now=replica.now)
+        self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._wake_reporting, now=replica.now)
         retention = timedelta(days=settings.retention_days)
         self._sweeper = sweeper.Sweeper(
             store, engine=self._engine, logs=logs, retention=retention, owner=replica.id, now=replica.now
@@ -136,6 +145,7 @@ class Work:
 
     async def close(self) -> None:
         """Let go of both; jobs on the engine go on."""
+        self._sender.close()
         await self._engine.close()
         await self._github.close()
 
@@ -146,6 +156,7 @@ class Work:
             group.create_task(self.dispatcher.run(), name="dispatcher")
             group.create_task(self.scheduler.run(), name="scheduler")
             group.create_task(self._reporter.run(), name="reporter")
+            group.create_task(self._sender.run(), name="sender")
             group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
             group.create_task(self._sweeper.run(), name="sweeper")
@@ -166,9 +177,15 @@ class Work:
             (hints.Word.DELIVERIES, self.dispatcher.wake),
             (hints.Word.JOBS, self.scheduler.wake),
             (hints.Word.CHECKS, self._reporter.wake),
+            (hints.Word.NOTIFICATIONS, self._sender.wake),
         ):
             if word in (known, "*"):
                 wake()
+
+    def _wake_reporting(self) -> None:
+        """A build moved: GitHub is told, and whoever else wants to hear of it."""
+        self._reporter.wake()
+        self._sender.wake()
 
     def _context(self, one: delivery.Delivery) -> context.Context:
         return context.Context(

@@ -32,6 +32,7 @@ ROOMS = {
     "events": "events",
     "builds": "builds",
     "checks": "checks",
+    "subscribers": "subscribers",
     "engines": "engines",
     "github": "github",
     "logs": "logs",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.model import approval, build, check, delivery, job, outcome
+from bot.model import approval, build, check, delivery, job, notification, outcome
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -197,5 +197,29 @@ def make_installation(**changes: Any) -> build.Installation:
     """An active installation."""
     made = build.Installation(
         id=INSTALLATION_ID, account="octo", state="active", updated_at=NOW, permissions={"checks": "write"}
+    )
+    return replace(made, **changes)
+
+
+def make_notification(**changes: Any) -> notification.Notification:
+    """A notification that is being sent for the first time."""
+    made = notification.Notification(
+        seq=next(_numbers),
+        id=f"msg_{new_id()}_build_finished",
+        subscriber="chat",
+        build_id=new_id(),
+        event="build.finished",
+        data={},
+        created_at=NOW,
+        state=notification.State.SENDING,
+        attempts=1,
+    )
+    return replace(made, **changes)
+
+
+def make_wanted(**changes: Any) -> notification.Wanted:
+    """A subscriber as the policy has it, for all events."""
+    made = notification.Wanted(
+        name="chat", origin="https://example.org", url_digest="d" * 64, events=tuple(notification.Event)
     )
     return replace(made, **changes)

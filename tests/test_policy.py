@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from bot import errors, policy
+from bot import errors, policy, trust
 from bot.settings import Settings, load, load_policy
 from tests import forgeries
 
@@ -72,6 +72,32 @@ def test_a_whole_file_is_read() -> None:
     assert (chat.events, chat.allow_http, chat.allow_private) == (frozenset({"build.finished"}), False, False)
     assert (local.events, local.allow_http, local.allow_private) == (frozenset(policy.NOTICES), True, True)
     assert [one.name for one in local.secrets] == ["A", "B"]
+
+
+def test_t26_trust_is_told_by_ids_and_words() -> None:
+    found = parsed('[trust]\napproval = "everyone"\nbots = [49699333]\nlabel = "ok-to-test"\n').trust
+    assert found == trust.Policy(approval=trust.Approval.EVERYONE, bots=frozenset({49699333}), label="ok-to-test")
+    assert parsed("").trust == trust.Policy()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('approval = "nobody"', 'approval`: write `"outsiders"` or `"everyone"`.'),
+        ("approval = 1", "approval`: write"),
+        (
+            'bots = ["renovate[bot]"]',
+            "bots`: write numeric ids such as `[49699333]`: a name can pass to somebody else.",
+        ),
+        ("bots = 7", "bots`: write a list of ids"),
+        ("bots = [true]", "bots`: write numeric ids"),
+        ('label = ""', "label`: write a label of 1 to 50 characters"),
+        ("lable = 1", "lable`: it means nothing. Did you mean `label`?"),
+    ],
+)
+def test_t26_each_mistake_of_trust_is_told(line: str, says: str) -> None:
+    (found,) = problems(f"[trust]\n{line}\n")
+    assert found.startswith(f"line 2: `trust.{says}"), found
 
 
 def test_an_empty_file_lets_nobody_do_anything() -> None:

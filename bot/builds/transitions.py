@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
 from bot.model import build, job
-from bot.store import builds, checks, groups, jobs, locks
+from bot.store import builds, checks, groups, jobs, locks, notifications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,4 +76,6 @@ def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetim
     if phase != lifecycle.phase(was.state):
         is_conclusion = phase == lifecycle.Phase.COMPLETED
         checks.mark_stale(connection, build_id=was.id, job_id=None, is_conclusion=is_conclusion, now=now)
-    return replace(was, state=state, started_at=started_at, finished_at=finished_at)
+    after = replace(was, state=state, started_at=started_at, finished_at=finished_at)
+    notifications.note(connection, was, after, now=now)
+    return after

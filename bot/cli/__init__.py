@@ -20,6 +20,7 @@ COMMANDS = {
     "deliveries": "bot.cli.deliveries:app",
     "builds": "bot.cli.builds:app",
     "logs": "bot.cli.logs:logs",
+    "subscribers": "bot.cli.subscribers:app",
     "backup": "bot.cli.backup:backup",
     "restore": "bot.cli.restore:restore",
     "version": "bot.cli.version:version",

@@ -25,6 +25,8 @@ _STYLES = {
     "failed": "red",
     "errored": "red",
     "parked": "red",
+    "disabled": "red",
+    "active": "green",
     "failure": "red",
     "timed_out": "red",
     "running": "yellow",

@@ -20,6 +20,8 @@ class Word(enum.StrEnum):
     JOBS = "jobs"
     CHECKS = "checks"
     BUDGETS = "budgets"
+    NOTIFICATIONS = "notifications"
+    HANDLERS = "handlers"
 
 
 _NOTIFY = sa.select(sa.func.pg_notify(CHANNEL, sa.bindparam("word", type_=sa.Text)))

@@ -9,7 +9,19 @@ from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint
 from bot.model import approval, build, delivery, outcome
-from bot.store import approvals, builds, checks, deliveries, groups, installations, jobs, locks, places, pulls
+from bot.store import (
+    approvals,
+    builds,
+    checks,
+    deliveries,
+    groups,
+    installations,
+    jobs,
+    locks,
+    notifications,
+    places,
+    pulls,
+)
 
 
 def apply(
@@ -74,6 +86,7 @@ def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> b
     failpoint.reach("build.after_row")
     jobs.insert_many(connection, new.jobs)
     checks.insert_for_build(connection, stored, new.jobs)
+    notifications.note(connection, None, stored, now=now)
     return stored
 
 
@@ -135,3 +148,5 @@ def _request_cancel(connection: Connection, found: list[build.Build], *, now: da
                 reason=reason,
             )
             checks.mark_stale(connection, build_id=one.id, job_id=None, is_conclusion=True, now=now)
+            after = replace(one, state=build.State.CANCELLED, finished_at=now)
+            notifications.note(connection, one, after, now=now)

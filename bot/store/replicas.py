@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.store import checks, deliveries, jobs
+from bot.store import checks, deliveries, jobs, notifications
 from bot.store.schema import checks as checks_table
 from bot.store.schema import deliveries as deliveries_table
 from bot.store.schema import jobs as jobs_table
+from bot.store.schema import notifications as notifications_table
 from bot.store.schema import replicas as table
 
 #: A replica that said nothing for so long has lost what it claimed.
@@ -79,6 +80,7 @@ def give_back(connection: Connection, owner: str | None) -> None:
     """Give back what a replica (None: any) claimed, except jobs that an engine may hold."""
     deliveries.release_all(connection, owner=owner)
     checks.release_all(connection, owner=owner)
+    notifications.release_all(connection, owner=owner)
     jobs.release_queued(connection, owner=owner)
 
 
@@ -91,6 +93,6 @@ def forget_silent(connection: Connection, *, before: datetime) -> int:
     """Forget replicas that were silent since before an instant and own nothing any more. Returns how many."""
     owns = [
         sa.exists().where(claimed.c.lease_owner == table.c.id)
-        for claimed in (deliveries_table, checks_table, jobs_table)
+        for claimed in (deliveries_table, checks_table, jobs_table, notifications_table)
     ]
     return connection.execute(sa.delete(table).where(table.c.lease_until < before, ~sa.or_(*owns))).rowcount

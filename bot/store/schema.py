@@ -38,6 +38,7 @@ _UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
 _ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")
 _GROUPED = text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
 _STALE = text("reported_version < desired_version")
+_UNSENT = text("state IN ('waiting', 'sending', 'retrying')")
 
 deliveries = Table(
     "deliveries",
@@ -286,4 +287,63 @@ budgets = Table(
     Column("minute_at", Instant),
     Column("minute_points", Integer, nullable=False, server_default="0"),
     Column("updated_at", Instant, nullable=False),
+)
+
+#: What each of the users' own handlers did with a delivery.
+handler_runs = Table(
+    "handler_runs",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("delivery_seq", BigInteger, ForeignKey("deliveries.seq", ondelete="CASCADE"), nullable=False),
+    Column("handler", Words(255), nullable=False),
+    Column("state", Words(16), nullable=False),
+    Column("error", Words()),
+    Column("received_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("lease_owner", Words(64)),
+    Column("lease_until", Instant),
+    Column("epoch", BigInteger, nullable=False),
+    UniqueConstraint("delivery_seq", "handler"),
+    Index("ix_handler_runs_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+)
+
+#: Who hears of builds, as the policy of the service that started last says.
+subscribers = Table(
+    "subscribers",
+    metadata,
+    Column("name", Words(63), primary_key=True),
+    Column("origin", Words(), nullable=False),
+    Column("url_digest", Words(64), nullable=False),
+    Column("events", Value(tuple[str, ...]), nullable=False),
+    Column("state", Words(16), nullable=False),
+    Column("reason", Words()),
+    Column("failing_since", Instant),
+    Column("updated_at", Instant, nullable=False),
+)
+
+#: What subscribers are sent, each until it has it.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Words(64), nullable=False),
+    Column("subscriber", Words(63), ForeignKey("subscribers.name", ondelete="CASCADE"), nullable=False),
+    Column("build_id", Words(26), ForeignKey("builds.id", ondelete="CASCADE"), nullable=False),
+    Column("event", Words(64), nullable=False),
+    Column("data", Value(Mapping[str, Any]), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", Words(16), nullable=False),
+    Column("status", Integer),
+    Column("error", Words()),
+    Column("finished_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("lease_owner", Words(64)),
+    Column("lease_until", Instant),
+    Column("epoch", BigInteger, nullable=False),
+    UniqueConstraint("subscriber", "id"),
+    Index("ix_notifications_build_id", "build_id"),
+    Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
 )

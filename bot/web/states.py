@@ -35,6 +35,11 @@ _LOOKS: Mapping[str, Look] = {
     "ignored": Look("skipped", "Ignored"),
     "retrying": Look("waiting", "Retrying"),
     "parked": Look("errored", "Parked"),
+    "active": Look("passed", "Active"),
+    "disabled": Look("errored", "Disabled"),
+    "sending": Look("running", "Sending"),
+    "sent": Look("passed", "Sent"),
+    "given_up": Look("failed", "Given up"),
 }
 ICONS = frozenset(look.icon for look in _LOOKS.values())
 #: In the order of a filter.

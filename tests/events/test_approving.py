@@ -9,8 +9,8 @@ import pytest
 
 from bot import clock, trust
 from bot.checks import render
-from bot.policy import Policy
 from bot.model import approval, build, delivery, job
+from bot.policy import Policy
 from bot.simulator import CheckRun, PullRequest, Repository
 from bot.store import approvals, builds, checks, jobs
 from tests.events.conftest import PIPELINE, House

@@ -29,12 +29,14 @@ from bot.store import (
     jobs,
     known,
     leases,
+    notifications,
     outcomes,
     places,
     pulls,
     replicas,
     restored,
     schema,
+    subscribers,
 )
 from tests.factories import (
     NOW,
@@ -46,6 +48,7 @@ from tests.factories import (
     make_plan,
     make_pull,
     make_verified_delivery,
+    make_wanted,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -91,11 +94,13 @@ ROOMS = (
     jobs,
     known,
     leases,
+    notifications,
     outcomes,
     places,
     pulls,
     replicas,
     restored,
+    subscribers,
 )
 
 _Call = Callable[[sa.Connection, str], Any]
@@ -154,6 +159,9 @@ FINDS_NOTHING: dict[str, _Call] = {
     "jobs.list_of_builds": lambda connection, text: jobs.list_of_builds(connection, [text]),
     "jobs.request_cancel": lambda connection, text: jobs.request_cancel(connection, [text], now=NOW, reason=text),
     "known.heads": lambda connection, text: known.heads(connection, repository_id=REPOSITORY_ID, head_sha=text),
+    "notifications.list_newest": lambda connection, text: notifications.list_newest(
+        connection, subscriber=text, limit=9
+    ),
     "pulls.find_open_of_branch": lambda connection, text: pulls.find_open_of_branch(
         connection, repository_id=REPOSITORY_ID, branch=text
     ),
@@ -169,6 +177,12 @@ CHANGES_NOTHING: dict[str, _Call] = {
     "builds.get": lambda connection, text: builds.get(connection, text),
     "checks.release_all": lambda connection, text: checks.release_all(connection, owner=text),
     "deliveries.release_all": lambda connection, text: deliveries.release_all(connection, owner=text),
+    "notifications.give_up_all": lambda connection, text: notifications.give_up_all(
+        connection, text, error=text, now=NOW
+    ),
+    "notifications.release_all": lambda connection, text: notifications.release_all(connection, owner=text),
+    "subscribers.disable": lambda connection, text: subscribers.disable(connection, text, reason=text, now=NOW),
+    "subscribers.enable": lambda connection, text: subscribers.enable(connection, text, now=NOW),
     "jobs.save_log_tail": lambda connection, text: jobs.save_log_tail(connection, text, b"x"),
     "leases.release": lambda connection, text: leases.release(connection, text, owner=text),
     "restored.settle_delivery": lambda connection, text: restored.settle_delivery(
@@ -206,6 +220,8 @@ WRITES = {
     "deliveries.look_again",
     "jobs.adopt",
     "jobs.claim_ready",
+    "notifications.claim_due",
+    "notifications.fail",
 }
 
 
@@ -232,6 +248,8 @@ def _fill(connection: sa.Connection) -> None:
     outcomes.create(connection, make_new_build(make_build(delivery_id="g")), now=NOW)
     pulls.save(connection, make_pull(runs=True), now=NOW)
     installations.save(connection, make_installation())
+    subscribers.keep(connection, [make_wanted()], now=NOW)
+    outcomes.create(connection, make_new_build(make_build(state=build.State.SKIPPED, head_sha="e" * 40)), now=NOW)
 
 
 def _everything(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -342,6 +360,25 @@ def test_t115_hostile_names_of_replicas_leases_and_bookmarks_are_stored_as_they_
     assert not leases.take(connection, text, owner="octo", now=NOW, lease=MINUTE)
     bookmarks.save(connection, text, text, now=NOW)
     assert bookmarks.find(connection, text) == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_names_of_subscribers_and_what_they_answer_are_stored_as_they_are(
+    connection: sa.Connection, text: str
+) -> None:
+    wanted = make_wanted(name=text, origin=text, url_digest=text)
+    subscribers.keep(connection, [wanted], now=NOW)
+    made = make_build(state=build.State.SKIPPED, repository=text, ref=text, head_sha=text)
+    outcomes.create(connection, make_new_build(made), now=NOW)
+    (claimed,) = notifications.claim_due(connection, most={text: 9}, now=NOW, owner=text, lease=MINUTE)
+    assert claimed.data["repository"] == {"id": REPOSITORY_ID, "full_name": text}
+    notifications.fail(connection, claimed, status=None, error=text, next_attempt_at=NOW, now=NOW)
+    (stored,) = notifications.list_newest(connection, subscriber=text, limit=9)
+    assert (stored.error, stored.data["ref"], stored.data["head_sha"]) == (text, text, text)
+    assert notifications.count_unsent(connection) == {text: 1}
+    assert subscribers.disable(connection, text, reason=text, now=NOW)
+    (found,) = subscribers.list_all(connection)
+    assert (found.name, found.origin, found.url_digest, found.reason) == (text, text, text, text)
 
 
 def _trees() -> Iterator[tuple[str, ast.AST]]:

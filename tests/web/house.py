@@ -16,7 +16,18 @@ from bot import telemetry
 from bot import web as dashboard
 from bot.logs import LogStore
 from bot.model import budget, build, delivery, job, outcome
-from bot.store import Store, budgets, builds, checks, deliveries, installations, jobs, outcomes
+from bot.store import (
+    Store,
+    budgets,
+    builds,
+    checks,
+    deliveries,
+    installations,
+    jobs,
+    notifications,
+    outcomes,
+    subscribers,
+)
 from tests import factories
 
 #: What a browser says.
@@ -204,9 +215,16 @@ async def fill_with(house: House, text: str) -> list[str]:
     parked = await house.add_delivery(ordering_key=text)
     await house.handle(parked, error=text)
     await house.store.write(installations.save, factories.make_installation(account=text))
+    await house.store.write(subscribers.keep, [factories.make_wanted(name=text, origin=text)], now=house.now)
+    await house.add_build(factories.make_build(state=build.State.SKIPPED, head_sha="e" * 40))
+    (told,) = await house.store.write(
+        notifications.claim_due, most={text: 9}, now=house.now, owner="test", lease=timedelta(seconds=9)
+    )
+    await house.store.write(notifications.fail, told, status=None, error=text, next_attempt_at=house.now, now=house.now)
+    await house.store.write(subscribers.disable, text, reason=text, now=house.now)
     wait = budget.Wait(seconds=60, text=text)
     await house.store.write(budgets.block, factories.INSTALLATION_ID, wait, now=house.now)
     return [
-        *("/", "/deliveries", "/budget", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
+        *("/", "/deliveries", "/budget", "/subscribers", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),
     ]

@@ -16,8 +16,8 @@ import jinja2.meta
 import pytest
 
 from bot import web as dashboard
-from bot.model import approval, budget, build, check, delivery, job, outcome
-from bot.store import budgets, checks, deliveries, installations
+from bot.model import approval, budget, build, check, delivery, job, notification, outcome
+from bot.store import budgets, checks, deliveries, installations, notifications, subscribers
 from bot.web import states
 from bot.web.assets import Assets
 from bot.web.page import Page
@@ -522,9 +522,43 @@ async def test_the_budget_shows_who_waits_why_and_for_what(house: House, client:
     assert "asked to wait" not in text
 
 
+async def test_the_subscribers_page_shows_who_is_sent_nothing_any_more_and_what_was_made(
+    house: House, client: Client
+) -> None:
+    assert "Nobody hears of builds" in await shown(client, "/subscribers")
+    wanted = [
+        notification.Wanted(name=name, origin="https://example.org", url_digest=name, events=("build.finished",))
+        for name in ("chat", "ward")
+    ]
+    await house.store.write(subscribers.keep, wanted, now=house.now)
+    await house.add_build(factories.make_build(state=build.State.PASSED))
+    claimed = await house.store.write(
+        notifications.claim_due, most={"ward": 9}, now=house.now, owner="test", lease=timedelta(seconds=9)
+    )
+    for one in claimed:
+        await house.store.write(notifications.fail, one, status=410, error=XSS, next_attempt_at=None, now=house.now)
+    await house.store.write(subscribers.disable, "ward", reason=XSS, now=house.now)
+    html = await shown(client, "/subscribers")
+    text = words(html)
+    assert text.index("ward") < text.index("chat")
+    for fact in (
+        "Disabled",
+        "Active",
+        "https://example.org",
+        "to send: 1",
+        "build.finished",
+        "Given up",
+        "enable ward",
+    ):
+        assert fact in text
+    assert "<script>alert" not in html
+    assert "data-live" in html
+
+
 def test_every_state_has_a_look_and_every_look_a_drawing() -> None:
     drawn = (TEMPLATES / "_icon.html").read_text()
-    for state in [*build.State, *job.State, *delivery.State]:
+    of_subscribers = [*notification.State, *notification.SubscriberState]
+    for state in [*build.State, *job.State, *delivery.State, *of_subscribers]:
         look = states.look(state)
         assert look.text[0].isupper()
         assert f'"{look.icon}"' in drawn or look.icon == "queued"

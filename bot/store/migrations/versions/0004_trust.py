@@ -9,10 +9,18 @@ branch_labels = None
 depends_on = None
 
 _GROUPED = sa.text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
+_SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_UNFINISHED = sa.text("state IN ('received', 'handling', 'retrying')")
+_UNSENT = sa.text("state IN ('waiting', 'sending', 'retrying')")
 
 
 def upgrade() -> None:
-    """Add the table and the columns; nothing that version 0003 reads is changed."""
+    """Add the tables and the columns; nothing that version 0003 reads is changed."""
+    _consent()
+    _hooks()
+
+
+def _consent() -> None:
     op.add_column("builds", sa.Column("proposal", sa.Text(), nullable=True))
     op.add_column("pulls", sa.Column("is_draft", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("pulls", sa.Column("is_only_authors", sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -46,4 +54,83 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=_GROUPED,
         postgresql_where=_GROUPED,
+    )
+
+
+def _hooks() -> None:
+    op.create_table(
+        "handler_runs",
+        sa.Column("seq", _SERIAL, autoincrement=True, nullable=False),
+        sa.Column("delivery_seq", sa.BigInteger(), nullable=False),
+        sa.Column("handler", sa.String(length=255), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_owner", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_seq"], ["deliveries.seq"], name=op.f("fk_handler_runs_delivery_seq"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_handler_runs")),
+        sa.UniqueConstraint("delivery_seq", "handler", name=op.f("uq_handler_runs_delivery_seq_handler")),
+    )
+    op.create_index(
+        "ix_handler_runs_due",
+        "handler_runs",
+        ["seq"],
+        unique=False,
+        sqlite_where=_UNFINISHED,
+        postgresql_where=_UNFINISHED,
+    )
+    op.create_table(
+        "subscribers",
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("url_digest", sa.String(length=64), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_subscribers")),
+    )
+    op.create_table(
+        "notifications",
+        sa.Column("seq", _SERIAL, autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("subscriber", sa.String(length=63), nullable=False),
+        sa.Column("build_id", sa.String(length=26), nullable=False),
+        sa.Column("event", sa.String(length=64), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_owner", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["subscriber"], ["subscribers.name"], name=op.f("fk_notifications_subscriber"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["build_id"], ["builds.id"], name=op.f("fk_notifications_build_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_notifications")),
+        sa.UniqueConstraint("subscriber", "id", name=op.f("uq_notifications_subscriber_id")),
+    )
+    op.create_index("ix_notifications_build_id", "notifications", ["build_id"], unique=False)
+    op.create_index(
+        "ix_notifications_unsent",
+        "notifications",
+        ["subscriber", "seq"],
+        unique=False,
+        sqlite_where=_UNSENT,
+        postgresql_where=_UNSENT,
     )
