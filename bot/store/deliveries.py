@@ -173,10 +173,10 @@ def claim_next(
         return limit if most_each is None else max(0, min(limit, most_each - in_work.get(repository_id, 0)))
 
     waiting: list[int] = [row.id for row in connection.execute(due.WAITING_REPOSITORIES)]
-    if len(waiting) <= 1:
-        allowed = most(waiting[0] if waiting else None)
-        found = list(connection.execute(due.DUE, {**instants, "most": allowed}).scalars())
+    if not waiting:
+        found = list(connection.execute(due.DUE, {**instants, "most": most(None)}).scalars())
     else:
+        # What is about no repository, such as an installation, has a share too.
         found = _shared_out(connection, {one: most(one) for one in (None, *waiting)}, instants)[:limit]
     return _claim(connection, found, owner=owner, until=now + lease)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.model import delivery, job
@@ -34,6 +34,7 @@ def _oldest(connection: sa.Connection) -> dict[int | None, int]:
 
 
 @settings(deadline=None, max_examples=40)
+@example(queue=[1, 1, None], more=0, busy=0)
 @given(queue=QUEUES, more=st.integers(0, 8), busy=st.integers(0, 16))
 def test_f62_the_oldest_delivery_of_each_repository_is_claimed_at_once(
     queue: list[int | None], more: int, busy: int
