@@ -23,6 +23,7 @@ from bot.github import urls
 from bot.listener import Listener
 from bot.logs import LogStore
 from bot.model import job
+from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
 from bot.store import Store, builds, deliveries, pauses
@@ -43,9 +44,10 @@ class Service:
     """One running service: `async with Service(settings) as service: await service.run()`."""
 
     def __init__(self, settings: Settings) -> None:
-        """:raises errors.SettingsError: if the database's URL or the policy file cannot be used."""
+        """:raises errors.SettingsError: if the database's URL, the policy file or a handler cannot be used."""
         self._settings = settings
         self._policy: policy.Policy = load_policy(settings)
+        self._handlers = loading.load(settings.handler_names)
         self._new_id = identity.Ids()
         self._metrics = telemetry.Metrics()
         self._metrics.build_info.labels(bot.__version__).set(1)
@@ -93,7 +95,7 @@ class Service:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             self._stack.push_async_callback(self._store.close)
             await self._replica.prepare()
-            self._next_work = self._make_work(self._settings, self._policy)
+            self._next_work = self._make_work(self._settings, self._policy, self._handlers)
             await self._open_or_wait()
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
             await self._listener.open()
@@ -165,10 +167,10 @@ class Service:
         if changed:
             names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
-        rules = load_policy(settings)
+        rules, handlers = load_policy(settings), loading.load(settings.handler_names)
         taken = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
-        self._next_work = self._make_work(taken, rules)
-        self._settings, self._policy = taken, rules
+        self._next_work = self._make_work(taken, rules, handlers)
+        self._settings, self._policy, self._handlers = taken, rules, handlers
         self._settings_changed.set()
 
     def _application(self) -> web.Application:
@@ -207,7 +209,7 @@ class Service:
             return None
         return door.Credentials(app_id=self._settings.app_id, secrets=self._settings.webhook_secrets)
 
-    def _make_work(self, settings: Settings, rules: policy.Policy) -> Work | None:
+    def _make_work(self, settings: Settings, rules: policy.Policy, handlers: loading.Handlers) -> Work | None:
         if not settings.has_credentials:
             _log.warning(
                 "The App's credentials are not set: deliveries are answered 503 until they are.", action="set_up_mode"
@@ -216,6 +218,7 @@ class Service:
         return Work(
             settings,
             rules=rules,
+            handlers=handlers,
             store=self._store,
             logs=self._logs,
             metrics=self._metrics,

@@ -105,6 +105,13 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="The operator's policy, TOML: whose signed webhooks start builds, and who hears of builds."),
     ] = None
+    handlers: Annotated[
+        str | None,
+        Field(
+            description="Your own handlers, with commas between: `./handlers.py`, or the name of an entry point of the"
+            " group `buildhook.handlers`."
+        ),
+    ] = None
     retention_days: Annotated[
         int, Field(description="How many days deliveries, builds and logs are kept.", ge=1, le=36_500)
     ] = 90
@@ -185,6 +192,11 @@ class Settings(BaseSettings):
     def has_credentials(self) -> bool:
         """Whether the App's id, key and webhook secret are all there; else the service is in set-up mode."""
         return self.app_id is not None and self.private_key is not None and self.webhook_secret is not None
+
+    @property
+    def handler_names(self) -> tuple[str, ...]:
+        """What `HANDLERS` names, each once."""
+        return tuple(dict.fromkeys(one.strip() for one in (self.handlers or "").split(",") if one.strip()))
 
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:

@@ -139,6 +139,8 @@ class Metrics:
         self.github_requests = self._counter("github_requests_total", "Calls to GitHub.", "method", "status_class")
         self.github_points = self._counter("github_points_total", "Points of GitHub's limits spent.", "class")
         self.oldest_stale = self._gauge("outbox_oldest_seconds", "Age of the oldest change that GitHub does not show.")
+        self.handler_runs = self._counter("handler_runs_total", "What users' own handlers did.", "state")
+        self.handler_seconds = self._histogram("handler_run_duration_seconds", "A handler's run.", long_seconds)
         self.notifications = self._counter("notifications_total", "Attempts to notify a subscriber.", "outcome")
         self.notifications_unsent = self._gauge("notifications_unsent", "Notifications still to be sent.")
         self.subscribers_disabled = self._gauge("subscribers_disabled", "Subscribers that are sent nothing any more.")

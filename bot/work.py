@@ -15,6 +15,7 @@ from bot.events import context, dispatcher, reconciling
 from bot.github import GitHub
 from bot.logs import LogStore
 from bot.model import build, delivery, job
+from bot.plugins import loading, runner
 from bot.replica import Replica
 from bot.settings import Settings
 from bot.store import Store, hints
@@ -33,6 +34,7 @@ class Work:
         settings: Settings,
         *,
         rules: policy.Policy,
+        handlers: loading.Handlers,
         store: Store,
         logs: LogStore,
         metrics: telemetry.Metrics,
@@ -93,6 +95,9 @@ class Work:
             on_change=self._wake_reporting,
             now=replica.now,
         )
+        self._runner = runner.Runner(
+            store, handlers=handlers, github=self._github, metrics=metrics, owner=replica.id, now=replica.now
+        )
         self._restoring = restoring.Restoring(
             store,
             github=self._github,
@@ -107,10 +112,10 @@ class Work:
             context=self._context,
             metrics=metrics,
             owner=replica.id,
-            # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
-            on_applied=self.scheduler.wake,
+            on_applied=self._wake_after_delivery,
             now=replica.now,
             why_done=self._restoring.why_done,
+            hand_on=handlers.candidates,
         )
         self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._wake_reporting, now=replica.now)
         retention = timedelta(days=settings.retention_days)
@@ -146,6 +151,7 @@ class Work:
     async def close(self) -> None:
         """Let go of both; jobs on the engine go on."""
         self._sender.close()
+        await self._runner.close()
         await self._engine.close()
         await self._github.close()
 
@@ -156,6 +162,7 @@ class Work:
             group.create_task(self.dispatcher.run(), name="dispatcher")
             group.create_task(self.scheduler.run(), name="scheduler")
             group.create_task(self._reporter.run(), name="reporter")
+            group.create_task(self._runner.run(), name="handlers")
             group.create_task(self._sender.run(), name="sender")
             group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
@@ -178,9 +185,17 @@ class Work:
             (hints.Word.JOBS, self.scheduler.wake),
             (hints.Word.CHECKS, self._reporter.wake),
             (hints.Word.NOTIFICATIONS, self._sender.wake),
+            (hints.Word.HANDLERS, self._runner.wake),
         ):
             if word in (known, "*"):
                 wake()
+
+    def _wake_after_delivery(self) -> None:
+        """A delivery is settled: builds may start, and users' own handlers get it."""
+        # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
+        self.scheduler.wake()
+        self._runner.wake()
+        self._sender.wake()
 
     def _wake_reporting(self) -> None:
         """A build moved: GitHub is told, and whoever else wants to hear of it."""

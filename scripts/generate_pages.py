@@ -27,6 +27,7 @@ ROOMS = {
     "work": "work",
     "listener": "listener",
     "replica": "replica",
+    "plugins": "plugins",
     "web": "web",
     "webhooks": "webhooks",
     "events": "events",

@@ -97,6 +97,11 @@ def test_an_action_that_is_no_text_finds_no_handler() -> None:
         assert router.handlers(sansio.Event({"action": action}, event="pull_request", delivery_id="1")) == []
 
 
+def test_the_example_of_a_handler_is_the_one_that_is_tested() -> None:
+    example = (ROOT / "docs/examples/handlers.py").read_text()
+    assert f"```python\n{example}```" in (ROOT / "docs/handlers.md").read_text()
+
+
 def test_modules_are_small_enough_to_read_in_one_sitting() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "bot").rglob("*.py")}
     assert {path: length for path, length in lengths.items() if length > 400} == {}

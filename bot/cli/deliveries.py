@@ -16,9 +16,9 @@ import typer
 from bot import clock, errors, identity, telemetry
 from bot.cli import opening, output
 from bot.github import GitHub
-from bot.model import delivery
+from bot.model import delivery, handler_run
 from bot.settings import Settings
-from bot.store import Store, builds, deliveries, known, replicas
+from bot.store import Store, builds, deliveries, handler_runs, known, replicas
 from bot.webhooks import inbox, intake, recovery
 
 #: A redelivery that a running service does not get by then is fetched instead.
@@ -65,21 +65,31 @@ def list_(
 
 @app.command()
 def show(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
-    """Show one delivery: its headers, the trail of its decision, and the builds that it made.
+    """Show one delivery: its headers, the trail of its decision, the builds that it made, and what your handlers did.
 
     Example: buildhook deliveries show 72d3162e-cc78-11e3-81ab-4c9367dc0958
     """
 
-    async def work(store: Store, _settings: Settings) -> tuple[delivery.Delivery, list[str]]:
+    async def work(
+        store: Store, _settings: Settings
+    ) -> tuple[delivery.Delivery, list[str], list[handler_run.HandlerRun]]:
         found = await store.read(deliveries.find, delivery_id)
         if found is None:
             raise errors.NotFound(f"There is no delivery {delivery_id}.")
-        return found, [one.id for one in await store.read(builds.list_of_delivery, delivery_id)]
+        made = [one.id for one in await store.read(builds.list_of_delivery, delivery_id)]
+        return found, made, await store.read(handler_runs.list_of_delivery, found.seq)
 
-    found, made = opening.with_store(work)
+    found, made, runs = opening.with_store(work)
     if as_json:
         payload = msgspec.Raw(delivery.payload(headers=found.headers, body=found.body))
-        whole = {"headers": found.headers, "trail": found.trail, "builds": made, "payload": payload}
+        handlers = [_run_to_json(one) for one in runs]
+        whole = {
+            "headers": found.headers,
+            "trail": found.trail,
+            "builds": made,
+            "handlers": handlers,
+            "payload": payload,
+        }
         output.json({**to_json(found), **whole})
         return
     output.facts(
@@ -97,6 +107,9 @@ def show(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
     )
     for number, sentence in enumerate(found.trail, 1):
         output.console().print(f"  {number}. {output.clean(sentence)}")
+    for one in runs:
+        why = f": {output.clean(one.error)}" if one.error else ""
+        output.console().print(f"  {output.clean(one.handler)} {output.state(one.state)}{why}")
 
 
 @app.command()
@@ -216,6 +229,16 @@ async def _recover(
     # The service may have seen them come before we did.
     there = await store.read(known.guids, set(done))
     return [recovery.arrived(one) if one.outcome == "asked" and one.guid in there else one for one in done.values()]
+
+
+def _run_to_json(one: handler_run.HandlerRun) -> dict[str, Any]:
+    return {
+        "handler": one.handler,
+        "state": one.state,
+        "attempts": one.attempts,
+        "error": one.error,
+        "finished_at": one.finished_at,
+    }
 
 
 def to_json(one: delivery.Delivery) -> dict[str, Any]:

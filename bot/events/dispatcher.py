@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,8 +52,11 @@ class Dispatcher:
         on_applied: Callable[[], None],
         now: Callable[[], datetime],
         why_done: Callable[[delivery.Delivery], Awaitable[str | None]] | None = None,
+        hand_on: Callable[[str, str | None], Sequence[str]] = lambda *_: (),
     ) -> None:
-        """:param why_done: says why nothing follows from a delivery that comes again after a restore, or None."""
+        """:param why_done: says why nothing follows from a delivery that comes again after a restore, or None.
+        :param hand_on: the users' own handlers that may take an event with its action, once ours are done with it.
+        """
         self._store = store
         self._router = router
         self._context = context
@@ -62,6 +65,7 @@ class Dispatcher:
         self._on_applied = on_applied
         self._now = now
         self._why_done = why_done
+        self._hand_on = hand_on
         #: With the repository that each is about.
         self._under_way: dict[asyncio.Task[None], int | None] = {}
         self._hint = hint.Hint()
@@ -115,7 +119,13 @@ class Dispatcher:
             return None
         busy = Counter(self._under_way.values())
         look = await self._store.write(
-            _look, now=self._now(), owner=self._owner, limit=free, busy=busy, why_idle=self._why_idle
+            _look,
+            now=self._now(),
+            owner=self._owner,
+            limit=free,
+            busy=busy,
+            why_idle=self._why_idle,
+            hand_on=self._hand_on,
         )
         for one in look.claimed:
             task = group.create_task(self.dispatch(one))
@@ -136,8 +146,9 @@ class Dispatcher:
             self._metrics.handled.labels(_label(event), str(delivery.State.IGNORED)).inc(count)
         if idle:
             _log.info("Deliveries are ignored.", action="ignore_deliveries", events=dict(idle))
-            # More of them may stand behind.
+            # More of them may stand behind, and the users' own handlers may take them.
             self.wake()
+            self._on_applied()
 
     async def dispatch(self, claimed: delivery.Delivery) -> None:
         """Handle one claimed delivery and write what became of it."""
@@ -160,27 +171,31 @@ class Dispatcher:
         try:
             await failpoint.pause("dispatch.after_claim")
             async with asyncio.timeout(HANDLER_TIMEOUT_SECONDS):
-                decided = await self._decide(claimed)
+                why_done = await self._why_done(claimed) if self._why_done is not None else None
+                decided = outcome.ignored(why_done) if why_done is not None else await self._decide(claimed)
             self._ramp.went_well()
-            return await self._apply(claimed, decided)
+            # Whoever had it before a restore is not given it again.
+            hand_on = () if why_done is not None else self._names(claimed)
+            return await self._apply(claimed, decided, hand_on=hand_on)
         except (errors.LeaseLost, errors.StoreUnavailable):
             raise
         except Exception as error:
             return await self._after(claimed, error)
 
     async def _decide(self, claimed: delivery.Delivery) -> outcome.Outcome:
-        event = await _event(claimed)
+        event = await read(claimed)
         handlers = self._router.handlers(event)
         if not handlers:
             return outcome.ignored(retrying.no_handler(claimed.event, claimed.action))
-        if self._why_done is not None and (why := await self._why_done(claimed)) is not None:
-            return outcome.ignored(why)
         decided = [await handler(event, self._context(claimed)) for handler in handlers]
         await failpoint.pause("dispatch.mid_handler")
         return outcome.joined(decided)
 
-    async def _apply(self, claimed: delivery.Delivery, decided: outcome.Outcome) -> str:
-        made = await patience.write(self._store, outcomes.apply, claimed, decided, now=self._now())
+    def _names(self, claimed: delivery.Delivery) -> Sequence[str]:
+        return self._hand_on(claimed.event, claimed.action)
+
+    async def _apply(self, claimed: delivery.Delivery, decided: outcome.Outcome, *, hand_on: Sequence[str]) -> str:
+        made = await patience.write(self._store, outcomes.apply, claimed, decided, now=self._now(), hand_on=hand_on)
         if decided.look_again_at is not None:
             return "retrying"
         _log.info(
@@ -200,7 +215,7 @@ class Dispatcher:
         if verdict.is_unexpected:
             _log.error("A handler failed.", action="handle_delivery", attempts=claimed.attempts, exc_info=error)
         if verdict.is_ignored:
-            return await self._apply(claimed, outcome.ignored(verdict.text))
+            return await self._apply(claimed, outcome.ignored(verdict.text), hand_on=self._names(claimed))
         if verdict.is_counted:
             return await self._fail(claimed, error=verdict.text, again_at=verdict.again_at)
         assert verdict.again_at is not None
@@ -215,8 +230,14 @@ class Dispatcher:
         return str(delivery.State.RETRYING)
 
     async def _fail(self, claimed: delivery.Delivery, *, error: str, again_at: datetime | None) -> str:
-        await patience.write(self._store, deliveries.fail, claimed, error=error, next_attempt_at=again_at)
-        state = delivery.State.RETRYING if again_at is not None else delivery.State.PARKED
+        if again_at is not None:
+            state = delivery.State.RETRYING
+            await patience.write(self._store, deliveries.fail, claimed, error=error, next_attempt_at=again_at)
+        else:
+            state = delivery.State.PARKED
+            hand_on = self._names(claimed)
+            await patience.write(self._store, outcomes.park, claimed, error=error, now=self._now(), hand_on=hand_on)
+            self._on_applied()
         _log.warning("A delivery could not be handled.", action="fail_delivery", state=state, error=error)
         return str(state)
 
@@ -240,8 +261,9 @@ def _look(
     limit: int,
     busy: Mapping[int | None, int],
     why_idle: Callable[[str, str | None], str | None],
+    hand_on: Callable[[str, str | None], Sequence[str]],
 ) -> _Look:
-    idle = deliveries.ignore_idle(connection, why=why_idle, now=now, limit=MAX_IDLE)
+    idle = deliveries.ignore_idle(connection, why=why_idle, hand_on=hand_on, now=now, limit=MAX_IDLE)
     claimed = deliveries.claim_next(
         connection, now=now, owner=owner, lease=LEASE, limit=limit, most_each=MAX_OF_ONE, busy=busy
     )
@@ -253,7 +275,12 @@ def _label(event: str) -> str:
     return event if event in retrying.KNOWN_EVENTS else "other"
 
 
-async def _event(claimed: delivery.Delivery) -> sansio.Event:
+async def read(claimed: delivery.Delivery) -> sansio.Event:
+    """The event that a delivery tells of.
+
+    :raises ValueError: if its body is no JSON.
+    """
+
     def decode() -> object:
         return msgspec.json.decode(delivery.payload(headers=claimed.headers, body=claimed.body))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bot import errors, ramp
-from bot.model import delivery
 
 #: Begun this often without an end, a delivery is parked. Counted before handling, so one that kills us counts too.
 MAX_ATTEMPTS = 5
@@ -50,7 +50,27 @@ class Verdict:
     is_unexpected: bool = False
 
 
-def decide(error: Exception, claimed: delivery.Delivery, *, now: datetime) -> Verdict:
+class Claimed(Protocol):
+    """What is judged: a delivery, or what one handler does with it."""
+
+    @property
+    def seq(self) -> int:
+        """Tells it from others that failed together."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was begun."""
+
+    @property
+    def received_at(self) -> datetime:
+        """Since when it waits."""
+
+    @property
+    def error(self) -> str | None:
+        """The failure before."""
+
+
+def decide(error: Exception, claimed: Claimed, *, now: datetime) -> Verdict:
     """The verdict on one failed attempt."""
     match error:
         case errors.ShapeUnknown() | errors.NotReachable() | errors.Suspended():
@@ -67,22 +87,23 @@ def decide(error: Exception, claimed: delivery.Delivery, *, now: datetime) -> Ve
         case errors.Forbidden():
             return Verdict(text=str(error))
         case TimeoutError():
-            return _again("Handling it took too long and was stopped.", claimed, now=now, is_unexpected=False)
+            return again("Handling it took too long and was stopped.", claimed, now=now, is_unexpected=False)
         case errors.BuildhookError():
-            return _again(str(error), claimed, now=now, is_unexpected=False)
+            return again(str(error), claimed, now=now, is_unexpected=False)
         case _:
             text = f"An unexpected {type(error).__name__}: the service's log has it under this delivery's id."
-            return _again(text, claimed, now=now, is_unexpected=True)
+            return again(text, claimed, now=now, is_unexpected=True)
 
 
-def _again(text: str, claimed: delivery.Delivery, *, now: datetime, is_unexpected: bool) -> Verdict:
+def again(text: str, claimed: Claimed, *, now: datetime, is_unexpected: bool) -> Verdict:
+    """Once more behind a pause that grows, unless it was the last attempt."""
     is_last = claimed.attempts >= MAX_ATTEMPTS
     again_at = None if is_last else now + timedelta(seconds=4 ** (claimed.attempts - 1))
     return Verdict(text=text, again_at=again_at, is_unexpected=is_unexpected)
 
 
-def never_ended(claimed: delivery.Delivery) -> str:
-    """The error of a delivery whose handling was begun too often."""
+def never_ended(claimed: Claimed) -> str:
+    """The error of what was begun too often."""
     text = f"Handling it was begun {claimed.attempts - 1} times and never ended: perhaps it stops the process."
     return f"{text} Before that: {claimed.error}" if claimed.error else text
 

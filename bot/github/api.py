@@ -9,6 +9,7 @@ from bot import telemetry
 from bot.github import app_auth, client, contents, deliveries, installations, limits, repositories, tokens, urls
 from bot.github.calls import Calls, InstallationCalls
 from bot.github.clock import Clock
+from bot.github.handler_api import HandlerAPI
 from bot.github.repository import Repository
 from bot.model import build
 
@@ -80,6 +81,19 @@ class GitHub:
             full_name=full_name,
         )
         return Repository(calls, files=self._files, app_id=self.app_id)
+
+    def handler_api(self, *, installation_id: int | None, repository_id: int | None) -> HandlerAPI:
+        """gidgethub's client for a user's own handler; see `handler_api.HandlerAPI`. Costs no call.
+
+        :param installation_id: None where the event names none: then each call says so.
+        :param repository_id: None for all that the installation gives us.
+        """
+        return HandlerAPI(
+            transport=self._client,
+            installation_tokens=self._tokens,
+            installation_id=installation_id,
+            repository_id=repository_id,
+        )
 
     def forget(self, installation_id: int) -> None:
         """Ask anew what an installation may do at the next call: something happened to it."""

@@ -72,6 +72,9 @@ class Call:
     #: Who may share kept answers: installation, repository and purpose of the token.
     scope: str
     body: Any = None
+    #: Instead of a body that is made into JSON: bytes as they are, and their type.
+    content: bytes | None = None
+    content_type: str = "application/json; charset=utf-8"
     accept: str = JSON
     max_bytes: int = MAX_ANSWER_BYTES
     #: Whether doing it twice does no harm.
@@ -162,7 +165,29 @@ class Client:
                 return await self._attempt(call)
         raise AssertionError("the last attempt returns or raises")
 
+    async def ask(self, call: Call) -> classify.Answer:
+        """Make the call once; the answer as it came, whatever its status, for somebody with rules of their own.
+
+        What GitHub limits holds for them as well.
+
+        :raises errors.RateLimited: if the account has to wait, before the call or by its answer.
+        :raises errors.GitHubUnavailable: if no whole answer came.
+        """
+        answer, error = await self._judged(call)
+        if isinstance(error, errors.RateLimited):
+            raise error
+        return answer
+
     async def _attempt(self, call: Call) -> classify.Answer:
+        answer, error = await self._judged(call)
+        if isinstance(error, errors.GitHubUnavailable):
+            error = _lost(call, error)
+        if error is not None:
+            raise error
+        return answer
+
+    async def _judged(self, call: Call) -> tuple[classify.Answer, errors.GitHubError | None]:
+        """An answer, and what it is if it is no success; what it tells of limits is noted."""
         self._limits.check(call.account)
         answer = await self._answered(call)
         now = self._clock.now()
@@ -170,15 +195,15 @@ class Client:
             classify.check(answer, what=call.what, now=now)
         except errors.RateLimited as error:
             _log.warning("GitHub limits our rate.", action="github_rate_limited", account=call.account, text=str(error))
-            raise self._limits.limited(call.account, error) from None
-        except errors.GitHubUnavailable as error:
-            raise _lost(call, error) from None
+            return answer, self._limits.limited(call.account, error)
+        except errors.GitHubError as error:
+            return answer, error
         self._limits.succeeded(
             call.account,
             reset_at=classify.rate_limit_reset(answer, now=now),
             told=classify.told(answer, now=now),
         )
-        return answer
+        return answer, None
 
     async def _answered(self, call: Call) -> classify.Answer:
         """The answer to the call after redirects, perhaps one kept from before."""
@@ -186,7 +211,7 @@ class Client:
         url = URL(self._answers.address(key), encoded=True)
         kept = self._answers.find(key) if call.method == "GET" else None
         headers = _headers(call, etag=kept.etag if kept is not None else None)
-        content = None if call.body is None else msgspec.json.encode(call.body)
+        content = msgspec.json.encode(call.body) if call.body is not None else call.content
         is_lasting = call.method == "GET"
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._exchange(call, url, headers=headers, content=content)
@@ -286,8 +311,8 @@ def _headers(call: Call, *, etag: str | None) -> dict[str, str]:
     headers = sansio.create_headers(USER_AGENT, accept=call.accept)
     headers["authorization"] = f"Bearer {call.credential}"
     headers["x-github-api-version"] = API_VERSION
-    if call.body is not None:
-        headers["content-type"] = "application/json; charset=utf-8"
+    if call.body is not None or call.content is not None:
+        headers["content-type"] = call.content_type
     if etag is not None:
         headers["if-none-match"] = etag
     return headers

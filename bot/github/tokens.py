@@ -1,6 +1,7 @@
 """Installation tokens: each for one purpose in one repository, renewed early, asked for once however many wait.
 
-One purpose is bound to no repository: to list those of an installation, with a token that can only read metadata.
+One purpose is bound to no repository: to list those of an installation, with a token that can only read metadata. What
+users' own handlers do is bound to the repository of their event, where it has one.
 
 https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 """
@@ -42,6 +43,8 @@ class Purpose(enum.StrEnum):
     GIT = "git"
     #: List the repositories of the installation: the one purpose that is not bound to a repository.
     LIST = "list"
+    #: What users' own handlers do: all that the installation lets the App do.
+    HANDLER = "handler"
 
 
 _READ, _WRITE = "read", "write"
@@ -50,6 +53,8 @@ PERMISSIONS: Mapping[Purpose, Mapping[str, str]] = MappingProxyType(
         Purpose.REPORT: {"checks": _WRITE, "contents": _READ, "metadata": _READ, "pull_requests": _READ},
         Purpose.GIT: {"contents": _READ},
         Purpose.LIST: {"metadata": _READ},
+        # Not narrowed: what they do is not known here.
+        Purpose.HANDLER: {},
     }
 )
 
@@ -59,12 +64,13 @@ class Key:
     """Which token."""
 
     installation_id: int
-    #: None for the whole installation, and then for no purpose but to list.
+    #: None for the whole installation: to list, or for a handler of an event that is about no repository.
     repository_id: int | None
     purpose: Purpose
 
     def __post_init__(self) -> None:
-        if (self.repository_id is None) != (self.purpose is Purpose.LIST):
+        is_bound = self.repository_id is not None
+        if self.purpose is not Purpose.HANDLER and is_bound == (self.purpose is Purpose.LIST):
             raise ValueError(f"a token to {self.purpose} cannot be for repository {self.repository_id}")
 
 
@@ -160,7 +166,8 @@ class Tokens:
 
     async def _fetch(self, key: Key) -> Token:
         path = urls.path("app", "installations", key.installation_id, "access_tokens")
-        body: dict[str, object] = {"permissions": dict(PERMISSIONS[key.purpose])}
+        wanted = PERMISSIONS[key.purpose]
+        body: dict[str, object] = {"permissions": dict(wanted)} if wanted else {}
         if key.repository_id is not None:
             body["repository_ids"] = [key.repository_id]
         try:

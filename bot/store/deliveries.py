@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors, failpoint
 from bot.model import delivery
-from bot.store import budgets, due, hints
+from bot.store import budgets, due, handler_runs, hints
 from bot.store.schema import deliveries as table
 
 _LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
@@ -28,7 +28,7 @@ class Put(enum.StrEnum):
     STORED = "stored"
     #: Seen before; nothing changed.
     DUPLICATE = "duplicate"
-    #: Seen before, and parked: it is queued again.
+    #: Seen before, and it is parked, or a handler's run of it: that is queued again.
     REQUEUED = "requeued"
     #: Seen before with another body: the first is kept.
     CONFLICT = "conflict"
@@ -81,7 +81,9 @@ def _seen_again(
     if known[0] != digest:
         return Put.CONFLICT
     if known[1] != delivery.State.PARKED:
-        return Put.DUPLICATE
+        # Ours are done with it, or will be; one of the users' own may have given up.
+        requeued = handler_runs.requeue_parked_of(connection, hook_id=one.hook_id, guid=one.guid)
+        return Put.REQUEUED if requeued else Put.DUPLICATE
     found = connection.execute(
         sa.select(table.c.seq).where(table.c.hook_id == one.hook_id, table.c.id == one.guid)
     ).scalar_one()
@@ -194,19 +196,27 @@ def _shared_out(connection: Connection, most: Mapping[int | None, int], instants
 
 
 def ignore_idle(
-    connection: Connection, *, why: Callable[[str, str | None], str | None], now: datetime, limit: int
+    connection: Connection,
+    *,
+    why: Callable[[str, str | None], str | None],
+    now: datetime,
+    limit: int,
+    hand_on: Callable[[str, str | None], Sequence[str]] = lambda *_: (),
 ) -> Counter[str]:
-    """Write the end of those of the oldest deliveries from which nothing follows, all at once.
+    """Write the end of those of the oldest deliveries from which nothing follows here, all at once.
 
     :param why: gives the reason for an event and its action, None where something may follow.
+    :param hand_on: gives the users' own handlers that may take them.
     :return: how many, by event.
     """
     idle: dict[str, list[int]] = {}
+    taken: dict[int, Sequence[str]] = {}
     counts: Counter[str] = Counter()
     for row in connection.execute(due.OLDEST, {"most": limit}):
         reason = why(row.event, row.action)
         if reason is not None:
             idle.setdefault(reason, []).append(row.seq)
+            taken[row.seq] = hand_on(row.event, row.action)
             counts[row.event] += 1
     for reason, seqs in idle.items():
         connection.execute(
@@ -223,6 +233,7 @@ def ignore_idle(
                 epoch=table.c.epoch + 1,
             )
         )
+    handler_runs.hand_on(connection, taken, now=now)
     return counts
 
 
@@ -309,6 +320,12 @@ def _fenced(connection: Connection, claimed: delivery.Delivery, **values: Any) -
 def find(connection: Connection, guid: str) -> delivery.Delivery | None:
     """The newest delivery with this id, with headers and body."""
     row = connection.execute(sa.select(table).where(table.c.id == guid).order_by(table.c.seq.desc()).limit(1)).first()
+    return None if row is None else _from_row(row)
+
+
+def find_seq(connection: Connection, seq: int) -> delivery.Delivery | None:
+    """The delivery at this place of the order, with headers and body."""
+    row = connection.execute(sa.select(table).where(table.c.seq == seq)).first()
     return None if row is None else _from_row(row)
 
 

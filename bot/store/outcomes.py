@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from bot.store import (
     checks,
     deliveries,
     groups,
+    handler_runs,
     installations,
     jobs,
     locks,
@@ -25,10 +27,16 @@ from bot.store import (
 
 
 def apply(
-    connection: Connection, claimed: delivery.Delivery, decided: outcome.Outcome, *, now: datetime
+    connection: Connection,
+    claimed: delivery.Delivery,
+    decided: outcome.Outcome,
+    *,
+    now: datetime,
+    hand_on: Sequence[str] = (),
 ) -> list[build.Build]:
     """Write an outcome; gives the builds as stored, with their generations.
 
+    :param hand_on: the users' own handlers that take the delivery now.
     :raises bot.errors.LeaseLost: if another process claimed the delivery since; then nothing is written.
     :raises bot.errors.Conflict: if a build follows another one than it would now; then nothing is written.
     """
@@ -38,6 +46,7 @@ def apply(
     locks.repositories(connection, _repository_ids(decided))
     state = delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED
     deliveries.finish(connection, claimed, state=state, now=now, trail=decided.trail)
+    handler_runs.hand_on(connection, {claimed.seq: hand_on}, now=now)
     for pull in decided.pulls:
         pulls.save(connection, pull, now=now)
     for installation in decided.installations:
@@ -57,6 +66,17 @@ def apply(
     for remark in decided.remarks:
         _note(connection, remark, now=now)
     return made
+
+
+def park(
+    connection: Connection, claimed: delivery.Delivery, *, error: str, now: datetime, hand_on: Sequence[str] = ()
+) -> None:
+    """Write that a claimed delivery failed too often. The users' own handlers get it all the same.
+
+    :raises bot.errors.LeaseLost: if another process claimed the delivery since; then nothing is written.
+    """
+    deliveries.fail(connection, claimed, error=error, next_attempt_at=None)
+    handler_runs.hand_on(connection, {claimed.seq: hand_on}, now=now)
 
 
 def _repository_ids(decided: outcome.Outcome) -> set[int]:

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.store import checks, deliveries, jobs, notifications
+from bot.store import checks, deliveries, handler_runs, jobs, notifications
 from bot.store.schema import checks as checks_table
 from bot.store.schema import deliveries as deliveries_table
+from bot.store.schema import handler_runs as handler_runs_table
 from bot.store.schema import jobs as jobs_table
 from bot.store.schema import notifications as notifications_table
 from bot.store.schema import replicas as table
@@ -81,6 +82,7 @@ def give_back(connection: Connection, owner: str | None) -> None:
     deliveries.release_all(connection, owner=owner)
     checks.release_all(connection, owner=owner)
     notifications.release_all(connection, owner=owner)
+    handler_runs.release_all(connection, owner=owner)
     jobs.release_queued(connection, owner=owner)
 
 
@@ -93,6 +95,6 @@ def forget_silent(connection: Connection, *, before: datetime) -> int:
     """Forget replicas that were silent since before an instant and own nothing any more. Returns how many."""
     owns = [
         sa.exists().where(claimed.c.lease_owner == table.c.id)
-        for claimed in (deliveries_table, checks_table, jobs_table, notifications_table)
+        for claimed in (deliveries_table, checks_table, jobs_table, notifications_table, handler_runs_table)
     ]
     return connection.execute(sa.delete(table).where(table.c.lease_until < before, ~sa.or_(*owns))).rowcount

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from bot import errors
 from bot import store as store_room
-from bot.model import approval, build, delivery, job, outcome
+from bot.model import approval, build, delivery, handler_run, job, outcome
 from bot.store import (
     approvals,
     bookmarks,
@@ -25,6 +25,7 @@ from bot.store import (
     checks,
     deliveries,
     groups,
+    handler_runs,
     installations,
     jobs,
     known,
@@ -90,6 +91,7 @@ ROOMS = (
     checks,
     deliveries,
     groups,
+    handler_runs,
     installations,
     jobs,
     known,
@@ -183,6 +185,10 @@ CHANGES_NOTHING: dict[str, _Call] = {
     "notifications.release_all": lambda connection, text: notifications.release_all(connection, owner=text),
     "subscribers.disable": lambda connection, text: subscribers.disable(connection, text, reason=text, now=NOW),
     "subscribers.enable": lambda connection, text: subscribers.enable(connection, text, now=NOW),
+    "handler_runs.release_all": lambda connection, text: handler_runs.release_all(connection, owner=text),
+    "handler_runs.requeue_parked_of": lambda connection, text: handler_runs.requeue_parked_of(
+        connection, hook_id=4242, guid=text
+    ),
     "jobs.save_log_tail": lambda connection, text: jobs.save_log_tail(connection, text, b"x"),
     "leases.release": lambda connection, text: leases.release(connection, text, owner=text),
     "restored.settle_delivery": lambda connection, text: restored.settle_delivery(
@@ -218,10 +224,15 @@ WRITES = {
     "deliveries.fail",
     "deliveries.finish",
     "deliveries.look_again",
+    "handler_runs.claim_due",
+    "handler_runs.finish",
+    "handler_runs.put_off",
     "jobs.adopt",
     "jobs.claim_ready",
     "notifications.claim_due",
     "notifications.fail",
+    "outcomes.apply",
+    "outcomes.park",
 }
 
 
@@ -244,7 +255,10 @@ def test_t115_every_query_that_takes_text_is_tried() -> None:
 
 def _fill(connection: sa.Connection) -> None:
     """One of each, none of them with a hostile text."""
-    deliveries.insert_many(connection, [make_verified_delivery()])
+    deliveries.insert_many(connection, [made := make_verified_delivery()])
+    stored = deliveries.find(connection, made.guid)
+    assert stored is not None
+    handler_runs.hand_on(connection, {stored.seq: ["handlers:greet"]}, now=NOW)
     outcomes.create(connection, make_new_build(make_build(delivery_id="g")), now=NOW)
     pulls.save(connection, make_pull(runs=True), now=NOW)
     installations.save(connection, make_installation())
@@ -379,6 +393,31 @@ def test_t115_hostile_names_of_subscribers_and_what_they_answer_are_stored_as_th
     assert subscribers.disable(connection, text, reason=text, now=NOW)
     (found,) = subscribers.list_all(connection)
     assert (found.name, found.origin, found.url_digest, found.reason) == (text, text, text, text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_names_of_handlers_and_what_they_raise_are_stored_as_they_are(
+    connection: sa.Connection, text: str
+) -> None:
+    of = _claimed(connection)
+    outcomes.apply(connection, of, outcome.Outcome(trail=("Done.",)), now=NOW, hand_on=[text])
+
+    def claim() -> handler_run.HandlerRun:
+        (one,) = handler_runs.claim_due(connection, most={text: 9}, now=NOW, owner=text, lease=MINUTE)
+        return one
+
+    assert claim().handler == text
+    handler_runs.release_all(connection, owner=text)
+    handler_runs.put_off(connection, claim(), at=NOW, error=text, is_counted=False)
+    handler_runs.finish(connection, claim(), state=delivery.State.PARKED, now=NOW, error=text)
+    parked = _claimed(connection)
+    outcomes.park(connection, parked, error=text, now=NOW, hand_on=[text])
+    found = deliveries.find(connection, parked.id)
+    assert found is not None
+    assert (found.state, found.error) == (delivery.State.PARKED, text)
+    assert [one.handler for one in handler_runs.list_of_delivery(connection, parked.seq)] == [text]
+    (stored,) = handler_runs.list_of_delivery(connection, of.seq)
+    assert (stored.handler, stored.error, stored.state, stored.attempts) == (text, text, delivery.State.PARKED, 2)
 
 
 def _trees() -> Iterator[tuple[str, ast.AST]]:

@@ -22,6 +22,7 @@ from bot.store import (
     builds,
     checks,
     deliveries,
+    handler_runs,
     installations,
     jobs,
     notifications,
@@ -212,6 +213,13 @@ async def fill_with(house: House, text: str) -> list[str]:
         checks.claim_stale, now=house.now, owner="test", lease=timedelta(seconds=9), limit=9
     )
     await house.store.write(checks.fail, claimed[0], error=text, next_attempt_at=house.now)
+    stored = await house.store.read(deliveries.find, one.guid)
+    assert stored is not None
+    await house.store.write(handler_runs.hand_on, {stored.seq: [text]}, now=house.now)
+    (run,) = await house.store.write(
+        handler_runs.claim_due, most={text: 9}, now=house.now, owner="test", lease=timedelta(seconds=9)
+    )
+    await house.store.write(handler_runs.put_off, run, at=house.now, error=text, is_counted=True)
     parked = await house.add_delivery(ordering_key=text)
     await house.handle(parked, error=text)
     await house.store.write(installations.save, factories.make_installation(account=text))

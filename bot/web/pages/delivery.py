@@ -12,8 +12,8 @@ from aiohttp import web
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
-from bot.model import build, delivery
-from bot.store import builds, deliveries
+from bot.model import build, delivery, handler_run
+from bot.store import builds, deliveries, handler_runs
 from bot.web import states
 from bot.web.page import Page, Sources
 
@@ -50,6 +50,8 @@ class Context:
     source: str | None
     #: The builds that it made.
     builds: tuple[build.Build, ...]
+    #: What each of the users' own handlers did with it.
+    runs: tuple[handler_run.HandlerRun, ...]
     #: The payload laid out, as far as it is shown.
     payload: str
     is_cut: bool
@@ -57,7 +59,13 @@ class Context:
     is_live: bool
 
 
-def make_context(one: delivery.Delivery, *, made: Sequence[build.Build], now: datetime) -> Context:
+def make_context(
+    one: delivery.Delivery,
+    *,
+    made: Sequence[build.Build],
+    runs: Sequence[handler_run.HandlerRun] = (),
+    now: datetime,
+) -> Context:
     """The page of a delivery with its body."""
     payload, is_cut = shown_payload(one.headers, body=one.body)
     return Context(
@@ -65,9 +73,10 @@ def make_context(one: delivery.Delivery, *, made: Sequence[build.Build], now: da
         delivery=replace(one, headers=shown_headers(one.headers), body=b""),
         source=told_source(one.headers),
         builds=tuple(made),
+        runs=tuple(runs),
         payload=payload,
         is_cut=is_cut,
-        is_live=states.is_live_delivery(one),
+        is_live=states.is_live_delivery(one) or any(run.state in delivery.UNFINISHED for run in runs),
     )
 
 
@@ -104,18 +113,24 @@ def _laid_out(raw: bytes) -> str:
         return raw.decode("utf-8", "replace")
 
 
-def _read(connection: Connection, guid: str) -> tuple[delivery.Delivery, list[build.Build]]:
+def _read(
+    connection: Connection, guid: str
+) -> tuple[delivery.Delivery, list[build.Build], list[handler_run.HandlerRun]]:
     found = deliveries.find(connection, guid)
     if found is None:
         raise errors.NotFound(f"There is no delivery {guid}.")
-    return found, builds.list_of_delivery(connection, guid)
+    return (
+        found,
+        builds.list_of_delivery(connection, guid),
+        handler_runs.list_of_delivery(connection, found.seq),
+    )
 
 
 async def load(sources: Sources, request: web.Request) -> Context:
     """Read the delivery. :raises errors.NotFound: if there is no such delivery."""
-    one, made = await sources.store.read(_read, request.match_info["id"])
+    one, made, runs = await sources.store.read(_read, request.match_info["id"])
     # A payload can be 25 MB.
-    return await asyncio.to_thread(make_context, one, made=made, now=sources.clock())
+    return await asyncio.to_thread(make_context, one, made=made, runs=runs, now=sources.clock())
 
 
 PAGE = Page(route="/deliveries/{id:[A-Za-z0-9-]{1,72}}", template="delivery.html", context=Context, load=load)
