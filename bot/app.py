@@ -17,7 +17,7 @@ from aiohttp import web
 import bot
 from bot import errors, identity, ledger, policy, telemetry
 from bot import web as pages
-from bot.builds import commands
+from bot.builds import commands, rerun
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
@@ -308,8 +308,14 @@ class Service:
         if self._work is not None:
             self._work.scheduler.wake()
 
-    async def _retry(self, build_id: str) -> str:
-        made = await self._store.write(commands.retry, build_id, now=self._replica.now(), new_id=self._new_id)
+    async def _retry(self, build_id: str, only_failed: bool) -> str:
+        made = await self._store.write(
+            commands.retry,
+            build_id,
+            now=self._replica.now(),
+            new_id=self._new_id,
+            which=rerun.Which(only_failed=only_failed),
+        )
         if self._work is not None:
             self._work.scheduler.wake()
         return made.id

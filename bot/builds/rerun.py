@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.model import approval, build, job, outcome
+
+_NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which jobs are wanted again; what is given adds up, and nothing means all."""
+
+    only_failed: bool = False
+    #: As a person writes them: hostile text.
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The wanted in words for people."""
+        wanted = [f"`{name}`" for name in self.names] + ["what did not pass"] * self.only_failed
+        return ", ".join(wanted) if wanted else "all jobs"
+
+
+ALL = Which()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +39,8 @@ class Wish:
     sender: str = ""
     sender_id: int = 0
     delivery_id: str | None = None
-    #: The job to run again, with all that need it and what it needs and did not pass; None for all jobs.
-    only_key: str | None = None
+    #: Keys of the jobs to run again, with all that need them and what they need and did not pass; None for all jobs.
+    only_keys: frozenset[str] | None = None
 
 
 def why_not(asked: build.Build, *, latest: build.Build | None) -> str | None:
@@ -44,6 +63,33 @@ def why_not(asked: build.Build, *, latest: build.Build | None) -> str | None:
     return None
 
 
+def keys(of: build.Build, its_jobs: Sequence[job.Job], which: Which) -> frozenset[str] | str:
+    """The keys of the jobs that are wanted again, or why there are none."""
+    if which == ALL:
+        return frozenset(one.plan.key for one in its_jobs)
+    found: set[str] = set()
+    for name in which.names:
+        # A key is a job's own; a name may be that of several.
+        named = {one.plan.key for one in its_jobs if name == one.plan.key}
+        named = named or {one.plan.key for one in its_jobs if name in _names(one)}
+        if not named:
+            return f"Build {of.id} has no job `{name}`; it has {_listed(its_jobs)}."
+        found |= named
+    if which.only_failed:
+        found |= {one.plan.key for one in its_jobs if one.state in job.UNWELL}
+    return frozenset(found) or f"No job of build {of.id} failed: there is nothing to run again."
+
+
+def _names(one: job.Job) -> tuple[str, ...]:
+    return one.plan.name, one.check_name, one.check_name.partition(" / ")[2]
+
+
+def _listed(its_jobs: Sequence[job.Job]) -> str:
+    shown = [f"`{one.plan.key}`" for one in its_jobs[:_NAMES_SHOWN]]
+    more = [f"{len(its_jobs) - len(shown)} more"] if len(its_jobs) > len(shown) else []
+    return ", ".join(shown + more)
+
+
 def make(origin: build.Build, origin_jobs: Sequence[job.Job], wish: Wish) -> outcome.NewBuild:
     """The next generation of an ended build; its trust is that of the first run."""
     new = replace(
@@ -60,16 +106,16 @@ def make(origin: build.Build, origin_jobs: Sequence[job.Job], wish: Wish) -> out
         started_at=None,
         finished_at=None,
     )
-    again = _again(origin_jobs, wish.only_key)
+    again = _again(origin_jobs, wish.only_keys)
     jobs = tuple(_job(one, new, wish, again) for one in origin_jobs)
     return outcome.NewBuild(build=new, jobs=jobs)
 
 
-def _again(jobs: Sequence[job.Job], only_key: str | None) -> set[str]:
-    if only_key is None:
+def _again(jobs: Sequence[job.Job], only_keys: Collection[str] | None) -> set[str]:
+    if only_keys is None:
         return {one.plan.key for one in jobs}
     passed = {one.plan.key for one in jobs if one.state == job.State.PASSED}
-    again = {only_key}
+    again = set(only_keys)
     for _ in jobs:
         # What needs a job that runs again was decided on a result that no longer counts, and what needs one that did
         # not pass could never run.

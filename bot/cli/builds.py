@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bot import clock
-from bot.builds import commands
+from bot.builds import commands, rerun
 from bot.cli import opening, output
 from bot.identity import Ids
 from bot.model import build, check, job
@@ -122,20 +122,29 @@ def cancel(build_id: BuildId, as_json: output.Json = False) -> None:
 
 
 @app.command()
-def retry(build_id: BuildId, as_json: output.Json = False) -> None:
-    """Run all jobs of an ended build again, on the same commit.
+def retry(
+    build_id: BuildId,
+    failed: Annotated[bool, typer.Option("--failed", help="The jobs that did not pass, and what needs them.")] = False,
+    job_names: Annotated[
+        list[str] | None,
+        typer.Option("--job", help="This job and what needs it; may be given more than once.", metavar="NAME"),
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Run jobs of an ended build again, on the same commit: all of them, unless an option says which.
 
-    Example: buildhook builds retry 01JZZZ1X5GQKSTZ8V0A9E2M3N4
+    Example: buildhook builds retry 01JZZZ1X5GQKSTZ8V0A9E2M3N4 --failed
     """
+    which = rerun.Which(only_failed=failed, names=tuple(job_names or ()))
 
     async def work(store: Store, _settings: Settings) -> build.Build:
-        return await store.write(commands.retry, build_id, now=clock.now(), new_id=Ids())
+        return await store.write(commands.retry, build_id, now=clock.now(), new_id=Ids(), which=which)
 
     made = opening.with_store(work)
     if as_json:
         output.json(to_json(made))
     else:
-        output.console().print(f"Build {made.id} runs the same jobs again.")
+        output.console().print(f"Build {made.id} runs {output.clean(str(which))} again.")
 
 
 def to_json(one: build.Build) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
-from bot.builds import rerun
+from bot.builds import commands, rerun
 from bot.events import approving, payloads, rerunning
 from bot.events.context import Context
 from bot.events.router import Router
@@ -37,18 +37,18 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     known = await context.store.read(_find, asked)
     if known is None:
         return outcome.ignored(f"Check run {asked.check_run.id} is none of ours.")
-    refusal = rerun.why_not(known.of_build, latest=known.latest)
-    if refusal is not None:
-        return outcome.Outcome(trail=(refusal,))
+    own = next((one for one in known.jobs if one.id == known.run.job_id), None)
+    which = rerun.ALL if own is None else rerun.Which(names=(own.plan.key,))
+    wish = rerunning.wish(asked.sender, context, cause=f"check_run:{asked.check_run.id}")
+    made = commands.again(known.of_build, known.jobs, latest=known.latest, which=which, wish=wish)
+    if isinstance(made, str):
+        return outcome.Outcome(trail=(made,))
     refusal = await rerunning.why_not_allowed(
         asked.sender, context, asked.repository, known.of_build, installation_id=asked.installation.id
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    own = next((one.plan.key for one in known.jobs if one.id == known.run.job_id), None)
-    wish = rerunning.wish(asked.sender, context, cause=f"check_run:{asked.check_run.id}", only_key=own)
-    made = rerun.make(known.of_build, known.jobs, wish)
-    return outcome.Outcome(trail=(f"Build {made.build.id} runs {own or 'all jobs'} again.",), builds=(made,))
+    return outcome.Outcome(trail=(f"Build {made.build.id} runs {which} again.",), builds=(made,))
 
 
 @router.register("check_run", action="requested_action")

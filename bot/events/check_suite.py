@@ -8,7 +8,7 @@ from __future__ import annotations
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
-from bot.builds import rerun
+from bot.builds import commands
 from bot.events import payloads, rerunning
 from bot.events.context import Context
 from bot.events.router import Router
@@ -28,12 +28,15 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     if isinstance(known, str):
         return outcome.Outcome(trail=(known,))
     latest, latest_jobs = known
-    refusal = rerun.why_not(latest, latest=latest) or await rerunning.why_not_allowed(
+    wish = rerunning.wish(asked.sender, context, cause=_cause(asked))
+    made = commands.again(latest, latest_jobs, latest=latest, wish=wish)
+    if isinstance(made, str):
+        return outcome.Outcome(trail=(made,))
+    refusal = await rerunning.why_not_allowed(
         asked.sender, context, asked.repository, latest, installation_id=asked.installation.id
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    made = rerun.make(latest, latest_jobs, rerunning.wish(asked.sender, context, cause=_cause(asked)))
     return outcome.Outcome(trail=(f"Build {made.build.id} runs all jobs again.",), builds=(made,))
 
 

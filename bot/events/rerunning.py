@@ -42,7 +42,7 @@ async def _why_not_consented(of_build: build.Build, context: Context, repository
     return f"{given.approver}, who approved {of_build.head_sha}, may not push any more: it has to be approved again."
 
 
-def wish(sender: payloads.Account, context: Context, *, cause: str, only_key: str | None = None) -> rerun.Wish:
+def wish(sender: payloads.Account, context: Context, *, cause: str) -> rerun.Wish:
     """The wish of a person on GitHub."""
     return rerun.Wish(
         now=context.now(),
@@ -51,5 +51,4 @@ def wish(sender: payloads.Account, context: Context, *, cause: str, only_key: st
         sender=sender.login,
         sender_id=sender.id,
         delivery_id=context.delivery.id,
-        only_key=only_key,
     )

@@ -31,6 +31,8 @@ class State(enum.StrEnum):
 FINAL = frozenset({State.PASSED, State.FAILED, State.ERRORED, State.CANCELLED, State.TIMED_OUT, State.SKIPPED})
 #: States that tell of the code, not of what was done to the job.
 DECIDED = frozenset({State.PASSED, State.FAILED, State.TIMED_OUT})
+#: States that somebody may want to be other ones: the job began, or was to begin, and did not pass.
+UNWELL = frozenset({State.FAILED, State.ERRORED, State.CANCELLED, State.TIMED_OUT})
 #: States in which an engine may hold something for the job.
 ON_ENGINE = frozenset({State.STARTING, State.RUNNING})
 

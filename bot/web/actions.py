@@ -16,8 +16,8 @@ class Actions:
     replay: Callable[[str], Awaitable[None]]
     #: Asks a build's jobs to end, by the build's id.
     cancel: Callable[[str], Awaitable[None]]
-    #: Runs a build's plan again as the next generation; gives the new build's id.
-    retry: Callable[[str], Awaitable[str]]
+    #: Runs a build's jobs again as the next generation, all or (True) only what did not pass; gives the new build's id.
+    retry: Callable[[str, bool], Awaitable[str]]
 
 
 def routes(actions: Actions) -> list[web.RouteDef]:
@@ -34,11 +34,16 @@ def routes(actions: Actions) -> list[web.RouteDef]:
         raise web.HTTPSeeOther(f"/builds/{build_id}")
 
     async def retry(request: web.Request) -> web.Response:
-        build_id = await actions.retry(request.match_info["id"])
+        build_id = await actions.retry(request.match_info["id"], False)
+        raise web.HTTPSeeOther(f"/builds/{build_id}")
+
+    async def retry_failed(request: web.Request) -> web.Response:
+        build_id = await actions.retry(request.match_info["id"], True)
         raise web.HTTPSeeOther(f"/builds/{build_id}")
 
     return [
         web.post("/deliveries/{id:[A-Za-z0-9-]{1,72}}/replay", replay),
         web.post("/builds/{id:[0-9A-Z]{26}}/cancel", cancel),
         web.post("/builds/{id:[0-9A-Z]{26}}/retry", retry),
+        web.post("/builds/{id:[0-9A-Z]{26}}/retry-failed", retry_failed),
     ]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.builds import lifecycle, rerun
+from bot.builds import commands, lifecycle, rerun
 from bot.identity import Ids
 from bot.model import approval, build, job
 from tests import factories
@@ -19,7 +19,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def wish(*, only_key: str | None = None) -> rerun.Wish:
-    return rerun.Wish(now=NOW, new_id=Ids(), cause="check_run:7", sender="mona", sender_id=2, only_key=only_key)
+    only = None if only_key is None else frozenset({only_key})
+    return rerun.Wish(now=NOW, new_id=Ids(), cause="check_run:7", sender="mona", sender_id=2, only_keys=only)
 
 
 ANYWAY = factories.make_proposal(consent=approval.Consent.RUN_ANYWAY)
@@ -77,6 +78,52 @@ def test_a_result_that_is_taken_over_twice_leads_to_the_first_log() -> None:
     second = rerun.make(ended(), first, wish(only_key="test")).jobs
     third = rerun.make(ended(), second, wish(only_key="test")).jobs
     assert third[0].origin_id == first[0].id
+
+
+MIXED = {"lint": job.State.PASSED, "test": job.State.FAILED, "package": job.State.SKIPPED, "publish": job.State.SKIPPED}
+
+
+@pytest.mark.parametrize(
+    ("which", "keys"),
+    [
+        (rerun.ALL, {"lint", "test", "package", "publish"}),
+        (rerun.Which(only_failed=True), {"test"}),
+        (rerun.Which(names=("lint",)), {"lint"}),
+        (rerun.Which(names=("buildhook / lint",)), {"lint"}),
+        (rerun.Which(only_failed=True, names=("lint", "package")), {"lint", "package", "test"}),
+    ],
+)
+def test_the_wanted_jobs_add_up(which: rerun.Which, keys: set[str]) -> None:
+    assert rerun.keys(ended(), graph(GRAPH, MIXED), which) == frozenset(keys)
+
+
+def test_a_job_that_is_not_there_is_told_with_those_that_are() -> None:
+    told = rerun.keys(ended(), graph(GRAPH), rerun.Which(names=("tset",)))
+    assert "no job `tset`; it has `lint`, `test`, `package`, `publish`" in str(told)
+    many = graph({f"j{number}": () for number in range(50)})
+    assert "`j19`, 30 more." in str(rerun.keys(ended(), many, rerun.Which(names=("x",))))
+
+
+@pytest.mark.parametrize("state", sorted(job.UNWELL))
+def test_what_failed_runs_again_with_what_needs_it_and_what_passed_keeps_its_result(state: job.State) -> None:
+    origin = ended(generation=3)
+    states = {**MIXED, "test": state}
+    made = commands.again(origin, graph(GRAPH, states), latest=origin, which=rerun.Which(only_failed=True), wish=wish())
+    assert not isinstance(made, str)
+    assert {one.plan.key: one.state for one in made.jobs} == {
+        "lint": job.State.PASSED,
+        "test": job.State.QUEUED,
+        "package": job.State.WAITING,
+        "publish": job.State.WAITING,
+    }
+    # Whoever asks at the same time makes no second one.
+    assert made.follows == 3
+
+
+def test_where_nothing_failed_nothing_runs_again() -> None:
+    origin = ended(state=build.State.PASSED)
+    told = commands.again(origin, graph(GRAPH), latest=origin, which=rerun.Which(only_failed=True), wish=wish())
+    assert "No job of build" in str(told)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ async def test_builds_are_listed_shown_and_retried_once(shell: Shell) -> None:
     shown = await shell.json("builds", "show", shell.build_id)
     assert [(one["id"], one["state"]) for one in shown["jobs"]] == [(shell.job_id, "failed")]
     assert [one["name"] for one in shown["checks"]] == ["buildhook"]
-    made = await shell.json("builds", "retry", shell.build_id)
+    status, _, err = await shell.run("builds", "retry", shell.build_id, "--job", "none")
+    assert (status, "has no job `none`; it has `test`" in err) == (1, True)
+    made = await shell.json("builds", "retry", shell.build_id, "--failed", "--job", "test")
     assert (made["generation"], made["origin_id"], made["state"]) == (2, shell.build_id, "queued")
     status, _, err = await shell.run("builds", "retry", shell.build_id)
     assert (status, "is not the newest" in err) == (1, True)

@@ -137,8 +137,8 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
     async def cancel(build_id: str) -> None:
         await house._act("cancel", build_id)
 
-    async def retry(build_id: str) -> str:
-        return await house._act("retry", build_id)
+    async def retry(build_id: str, only_failed: bool) -> str:
+        return await house._act("retry-failed" if only_failed else "retry", build_id)
 
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
     streams = dashboard.add_to(

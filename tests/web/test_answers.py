@@ -26,7 +26,7 @@ OWN = {"Sec-Fetch-Site": "same-origin"}
 # Buttons.
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry"])
+@pytest.mark.parametrize("verb", ["cancel", "retry", "retry-failed"])
 async def test_a_build_button_acts_and_leads_to_the_build(house: House, client: Client, verb: str) -> None:
     build_id = factories.new_id()
     answer = await client.post(f"/builds/{build_id}/{verb}", headers=OWN, allow_redirects=False)

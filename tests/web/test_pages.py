@@ -203,6 +203,16 @@ async def test_a_build_offers_what_can_be_done_with_it(house: House, client: Cli
     ended = await shown(client, path)
     assert f'action="{path}/cancel"' not in ended
     assert f'action="{path}/retry"' in ended
+    assert f'action="{path}/retry-failed"' not in ended
+
+
+async def test_a_build_with_a_job_that_did_not_pass_offers_to_run_that_one_again(house: House, client: Client) -> None:
+    new = await house.add_build()
+    path = f"/builds/{new.build.id}"
+    await house.save_job(new.jobs[0], state=job.State.FAILED)
+    assert f'action="{path}/retry-failed"' not in await shown(client, path)
+    await house.save_build(new.build.id, state=build.State.FAILED)
+    assert f'action="{path}/retry-failed"' in await shown(client, path)
 
 
 async def test_only_a_page_that_can_change_looks_again(house: House, client: Client) -> None:

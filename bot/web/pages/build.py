@@ -37,6 +37,8 @@ class Context:
     checks: tuple[CheckLine, ...]
     can_cancel: bool
     can_retry: bool
+    #: Whether some of its jobs did not pass, so that these alone can be run again.
+    can_retry_failed: bool
     #: Whether the build can still change, so that the page looks again.
     is_live: bool
 
@@ -53,6 +55,7 @@ def make_context(
         checks=tuple(_check_line(one) for one in reported),
         can_cancel=is_live,
         can_retry=not is_live,
+        can_retry_failed=not is_live and any(one.state in job.UNWELL for one in of_build),
         is_live=is_live or any(one.is_stale for one in reported),
     )
 
