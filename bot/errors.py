@@ -101,6 +101,10 @@ class Forbidden(GitHubError):
     """The App lacks a permission for this. An administrator has to accept it."""
 
 
+class Locked(Forbidden):
+    """The conversation is locked: nobody but its maintainers may comment there."""
+
+
 class ForeignCheckRun(Forbidden):
     """The check run was created by another App and can be changed only by that one."""
 

@@ -26,6 +26,8 @@ class Ask:
     body: object = None
     accept: str = client.JSON
     max_bytes: int = client.MAX_ANSWER_BYTES
+    #: What the token for it is for.
+    purpose: tokens.Purpose = tokens.Purpose.REPORT
 
 
 class Calls:
@@ -53,14 +55,14 @@ class Calls:
         :raises errors.AnswerLost: if a write was sent and what came back does not tell what became of it.
         :raises errors.GitHubError: if GitHub did not do it; the class says why.
         """
-        return await self._with_token(lambda token: self._transport.call(self._made(ask, token), shape))
+        return await self._with_token(ask, lambda token: self._transport.call(self._made(ask, token), shape))
 
     async def fetch(self, ask: Ask) -> classify.Answer:
         """The answer as it came, a success.
 
         :raises errors.GitHubError: if GitHub did not do it; the class says why.
         """
-        return await self._with_token(lambda token: self._transport.fetch(self._made(ask, token)))
+        return await self._with_token(ask, lambda token: self._transport.fetch(self._made(ask, token)))
 
     async def walk(self, ask: Ask, read: Callable[[classify.Answer], Sequence[T]], *, most_pages: int) -> list[T]:
         """See `pages.walk`: the entries of all pages of what is asked.
@@ -74,12 +76,12 @@ class Calls:
             what=f"{'/'.join(map(str, ask.parts))} of {self.full_name}",
         )
 
-    async def prove(self) -> None:
+    async def prove(self, purpose: tokens.Purpose = tokens.Purpose.REPORT) -> None:
         """Do nothing where this installation gives a token for this repository.
 
         :raises errors.GitHubError: if it does not; the class says why.
         """
-        await self._token(self._key(tokens.Purpose.REPORT))
+        await self._token(self._key(purpose))
 
     async def get_name(self) -> str:
         """The repository's name by its id, as GitHub said with the token; the one that was given where it did not.
@@ -99,8 +101,8 @@ class Calls:
         """
         return (await self._token(self._key(tokens.Purpose.GIT))).value
 
-    async def _with_token(self, send: Callable[[tokens.Token], Awaitable[T]]) -> T:
-        return await _renewing(self._tokens, self._key(tokens.Purpose.REPORT), send, full_name=self.full_name)
+    async def _with_token(self, ask: Ask, send: Callable[[tokens.Token], Awaitable[T]]) -> T:
+        return await _renewing(self._tokens, self._key(ask.purpose), send, full_name=self.full_name)
 
     async def _token(self, key: tokens.Key) -> tokens.Token:
         return await self._tokens.get(key, full_name=self.full_name)
@@ -116,7 +118,7 @@ class Calls:
             path=urls.path("repos", owner, name, *ask.parts, query=ask.query),
             credential=token.value,
             account=f"installation {self.installation_id}",
-            scope=f"{self.installation_id}/{self.repository_id}/{tokens.Purpose.REPORT}",
+            scope=f"{self.installation_id}/{self.repository_id}/{ask.purpose}",
             body=ask.body,
             accept=ask.accept,
             max_bytes=ask.max_bytes,

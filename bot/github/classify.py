@@ -30,6 +30,7 @@ _MESSAGE_CHARS = 300
 _ERRORS_SHOWN = 5
 _PERMISSIONS = re.compile(r"[a-z_=,; ]{1,200}\Z")
 _FOREIGN = "can only be modified by the github app that created it"
+_LOCKED = "is locked"
 _NO_COMMIT = "no commit found for sha"
 #: Of 422 on a token request: both mean that our token cannot reach the repository.
 _NOT_OURS = ("not accessible to the parent installation", "no repositories were found")
@@ -168,6 +169,8 @@ def _forbidden(answer: Answer, message: str, said: str) -> errors.GitHubError:
         return errors.Suspended(f"{said} An owner can lift that in the settings of the installation.", status=403)
     if _FOREIGN in message:
         return errors.ForeignCheckRun(said, status=403)
+    if _LOCKED in message:
+        return errors.Locked(said, status=403)
     wanted = answer.headers.get("x-accepted-github-permissions", "")
     hint = f" It takes `{wanted}`." if wanted and _PERMISSIONS.match(wanted) else ""
     if "not accessible by integration" in message:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bot.github import checks, commits, compare, contents, permissions, pulls, refs, repositories
+from datetime import datetime
+
+from bot.github import checks, comments, commits, compare, contents, permissions, pulls, refs, repositories
 from bot.github.calls import Calls
 from bot.model import change, check
 
@@ -130,6 +132,33 @@ class Repository:
     async def list_check_runs(self, *, head_sha: str) -> tuple[checks.Found, ...]:
         """See `checks.list_ours`: our check runs of a commit, newest first; at most 1,000."""
         return await checks.list_ours(self._calls, head_sha, self._app_id)
+
+    async def create_reaction(self, comment_id: int, content: comments.Reaction) -> None:
+        """See `comments.create_reaction`: an emoji of ours under a comment; repeating it is harmless."""
+        await comments.create_reaction(self._calls, comment_id, content)
+
+    async def create_comment(self, number: int, body: str) -> int:
+        """See `comments.create_comment`: GitHub's id of a new comment on a pull request.
+
+        :raises errors.AnswerLost: if it may have been written all the same: find it before making another.
+        :raises errors.Locked: if the conversation is locked.
+        """
+        return await comments.create_comment(self._calls, number, body)
+
+    async def update_comment(self, comment_id: int, body: str) -> None:
+        """See `comments.update_comment`.
+
+        :raises errors.NotReachable: if it is gone.
+        """
+        await comments.update_comment(self._calls, comment_id, body)
+
+    async def get_comment(self, comment_id: int) -> comments.Comment | None:
+        """See `comments.get_comment`: the comment, or None if there is none."""
+        return await comments.get_comment(self._calls, comment_id)
+
+    async def find_comment(self, number: int, *, marker: str, since: datetime | None = None) -> comments.Comment | None:
+        """See `comments.find_comment`: the comment of our App with this marker, or None if there is none."""
+        return await comments.find_comment(self._calls, number, marker=marker, app_id=self._app_id, since=since)
 
     async def git_token(self) -> str:
         """A token that can only read this repository's code, with at least ten minutes left: for `Source.token`."""

@@ -41,6 +41,8 @@ class Purpose(enum.StrEnum):
     REPORT = "report"
     #: Fetch the code with git.
     GIT = "git"
+    #: Answer commands: react to comments, and write one. Never leaves this process.
+    ANSWER = "answer"
     #: List the repositories of the installation: the one purpose that is not bound to a repository.
     LIST = "list"
     #: What users' own handlers do: all that the installation lets the App do.
@@ -52,6 +54,8 @@ PERMISSIONS: Mapping[Purpose, Mapping[str, str]] = MappingProxyType(
     {
         Purpose.REPORT: {"checks": _WRITE, "contents": _READ, "metadata": _READ, "pull_requests": _READ},
         Purpose.GIT: {"contents": _READ},
+        # Apart from what reports: where an owner has not accepted it, checks go on.
+        Purpose.ANSWER: {"metadata": _READ, "pull_requests": _WRITE},
         Purpose.LIST: {"metadata": _READ},
         # Not narrowed: what they do is not known here.
         Purpose.HANDLER: {},
