@@ -9,7 +9,7 @@ from functools import partial
 
 from bot import engines, events, ledger, policy, telemetry
 from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper
-from bot.checks import reporter, restoring
+from bot.checks import answering, reporter, restoring
 from bot.engines import contract
 from bot.events import context, dispatcher, reconciling
 from bot.github import GitHub
@@ -81,6 +81,9 @@ class Work:
             owner=replica.id,
             now=replica.now,
         )
+        self._answering = answering.Answering(
+            store, github=self._github, details_url=details_url, owner=replica.id, now=replica.now
+        )
         following = follower.Follower(
             store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._wake_reporting, now=replica.now
         )
@@ -112,7 +115,7 @@ class Work:
             context=self._context,
             metrics=metrics,
             owner=replica.id,
-            on_applied=self._wake_after_delivery,
+            on_applied=self._wake_applied,
             now=replica.now,
             why_done=self._restoring.why_done,
             hand_on=handlers.candidates,
@@ -164,6 +167,7 @@ class Work:
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._runner.run(), name="handlers")
             group.create_task(self._sender.run(), name="sender")
+            group.create_task(self._answering.run(), name="answering")
             group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
             group.create_task(self._sweeper.run(), name="sweeper")
@@ -186,14 +190,16 @@ class Work:
             (hints.Word.CHECKS, self._reporter.wake),
             (hints.Word.NOTIFICATIONS, self._sender.wake),
             (hints.Word.HANDLERS, self._runner.wake),
+            (hints.Word.ANSWERS, self._answering.wake),
         ):
             if word in (known, "*"):
                 wake()
 
-    def _wake_after_delivery(self) -> None:
-        """A delivery is settled: builds may start, and users' own handlers get it."""
+    def _wake_applied(self) -> None:
+        """A delivery is settled: builds may start, people are answered, and users' own handlers get it."""
         # It starts what it can and then wakes the reporter, so that a job's first check shows it running.
         self.scheduler.wake()
+        self._answering.wake()
         self._runner.wake()
         self._sender.wake()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.model import approval, build, check, delivery, job, notification, outcome
+from bot.model import answer, approval, build, check, delivery, job, notification, outcome
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -217,9 +217,35 @@ def make_notification(**changes: Any) -> notification.Notification:
     return replace(made, **changes)
 
 
+def make_entry(**changes: Any) -> answer.Entry:
+    """A command that was taken."""
+    made = answer.Entry(
+        comment_id=next(_numbers),
+        sender="octo",
+        sender_id=SENDER_ID,
+        at=NOW,
+        command="/test",
+        text="It runs again.",
+        is_taken=True,
+    )
+    return replace(made, **changes)
+
+
 def make_wanted(**changes: Any) -> notification.Wanted:
     """A subscriber as the policy has it, for all events."""
     made = notification.Wanted(
         name="chat", origin="https://example.org", url_digest="d" * 64, events=tuple(notification.Event)
+    )
+    return replace(made, **changes)
+
+
+def make_answer(*entries: answer.Entry, **changes: Any) -> outcome.Answer:
+    """What there is to tell on a pull request."""
+    made = outcome.Answer(
+        repository_id=REPOSITORY_ID,
+        pull_number=7,
+        installation_id=INSTALLATION_ID,
+        repository="octo/hello",
+        entries=entries or (make_entry(),),
     )
     return replace(made, **changes)

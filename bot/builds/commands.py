@@ -64,7 +64,11 @@ def retry(
     """
     asked = builds.get(connection, build_id)
     latest = builds.find_latest(connection, repository_id=asked.repository_id, head_sha=asked.head_sha)
-    if asked.plan_digest and asked.trust == build.Trust.UNTRUSTED and approvals.find_of_build(connection, asked) is None:
+    if (
+        asked.plan_digest
+        and asked.trust == build.Trust.UNTRUSTED
+        and approvals.find_of_build(connection, asked) is None
+    ):
         raise errors.Conflict(f"Nobody's consent to {asked.head_sha} holds any more: it has to be approved again.")
     wish = rerun.Wish(now=now, new_id=new_id, cause=f"retry:{asked.id}")
     its_jobs = jobs.list_of_builds(connection, [asked.id])

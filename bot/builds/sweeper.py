@@ -17,7 +17,7 @@ from bot import errors, failpoint, telemetry
 from bot.builds import purge
 from bot.engines import contract
 from bot.logs import LogStore
-from bot.store import Store, approvals, bookmarks, builds, deliveries, jobs, leases, pauses, pulls
+from bot.store import Store, answers, approvals, bookmarks, builds, deliveries, jobs, leases, pauses, pulls
 
 #: How often the sweeper looks.
 SWEEP_SECONDS = 3600.0
@@ -113,7 +113,7 @@ class Sweeper:
     async def _sweep_database(self) -> None:
         before = self._now() - self._retention
         deleted = 0
-        for work in (deliveries.delete_finished, pulls.delete_old, approvals.delete_old):
+        for work in (deliveries.delete_finished, pulls.delete_old, approvals.delete_old, answers.delete_old):
             while gone := await self._store.write(work, before=before, limit=_BATCH):
                 deleted += gone
         deleted += await self._store.write(bookmarks.delete_old, before=before, keep=_KEPT_BOOKMARKS)
@@ -144,6 +144,8 @@ class Sweeper:
         deleted = 0
         # Pull requests first: only the others tell whose they are.
         while gone := await self._store.write(pulls.delete_of_installation, installation_id, limit=_BATCH):
+            deleted += gone
+        while gone := await self._store.write(answers.delete_of_installation, installation_id, limit=_BATCH):
             deleted += gone
         deleted += await self._delete_builds(now, installation_id=installation_id)
         while gone := await self._store.write(

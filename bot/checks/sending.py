@@ -1,12 +1,12 @@
-"""What follows when a check could not be sent: pure. Tried again later, made anew, or given up with its reason."""
+"""What follows when a check or answer could not be sent: pure. Tried later, made anew, or given up with its reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bot import errors, ramp
-from bot.model import check
 
 _LONGEST_PAUSE = timedelta(minutes=5)
 #: Until GitHub answers again; how many ask meanwhile is bounded by the reporter's width.
@@ -19,8 +19,20 @@ MAX_ATTEMPTS = 10
 LOST_ATTEMPTS = 3
 
 
+class Claimed(Protocol):
+    """What was to be sent."""
+
+    @property
+    def id(self) -> int:
+        """A number that spreads what failed together."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried, this time included."""
+
+
 class NotYet(errors.BuildhookError):
-    """A check run may be there that GitHub does not show yet: it is looked for again before one is made."""
+    """A check run or comment may be there that GitHub does not show yet: it is looked for again before one is made."""
 
     def __init__(self, text: str, *, until: datetime) -> None:
         super().__init__(text)
@@ -32,14 +44,18 @@ class RunGone(errors.BuildhookError):
     """GitHub has the check run no more."""
 
 
+class CommentGone(errors.BuildhookError):
+    """GitHub has the comment no more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What to do with a check that could not be sent."""
+    """What to do with what could not be sent."""
 
     text: str
     #: None where it is given up until it changes.
     again_at: datetime | None
-    #: Whether the attempt surely left no check run behind whose id we do not know.
+    #: Whether the attempt surely left nothing behind on GitHub whose id we do not know.
     is_unmade: bool = True
     #: Whether it was an attempt; a call that was never made is none.
     is_counted: bool = True
@@ -47,7 +63,7 @@ class Verdict:
     is_unexpected: bool = False
 
 
-def decide(error: Exception, claimed: check.Check, *, now: datetime) -> Verdict:
+def decide(error: Exception, claimed: Claimed, *, now: datetime) -> Verdict:
     """The verdict on one failed attempt."""
     match error:
         case NotYet():
@@ -62,7 +78,7 @@ def decide(error: Exception, claimed: check.Check, *, now: datetime) -> Verdict:
             return _lost(f"{error} The commit is superseded: nobody sees its result on GitHub any more.", claimed, now)
         case errors.NotReachable():
             return _lost(str(error), claimed, now)
-        case errors.Invalid() | errors.ForeignCheckRun():
+        case errors.Invalid() | errors.ForeignCheckRun() | errors.Locked():
             # Our own check run is never another App's.
             return Verdict(text=str(error), again_at=None)
         case errors.Forbidden():
@@ -76,16 +92,16 @@ def decide(error: Exception, claimed: check.Check, *, now: datetime) -> Verdict:
             return Verdict(text=text, again_at=again_at, is_unmade=False, is_unexpected=True)
 
 
-def _lost(text: str, claimed: check.Check, now: datetime) -> Verdict:
+def _lost(text: str, claimed: Claimed, now: datetime) -> Verdict:
     is_last = claimed.attempts >= LOST_ATTEMPTS
     return Verdict(text=text, again_at=None if is_last else now + _growing(claimed, _LONGEST_PAUSE))
 
 
-def _growing(claimed: check.Check, longest: timedelta) -> timedelta:
+def _growing(claimed: Claimed, longest: timedelta) -> timedelta:
     """1, 2, 4, ... seconds with each attempt."""
     return min(timedelta(seconds=2 ** min(max(claimed.attempts - 1, 0), 20)), longest)
 
 
-def _spread(claimed: check.Check, longest: timedelta) -> timedelta:
+def _spread(claimed: Claimed, longest: timedelta) -> timedelta:
     """The growing pause and a part of it that differs from check to check."""
     return ramp.spread(_growing(claimed, longest), claimed.id)

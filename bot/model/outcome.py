@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.model import approval, build, job
+from bot.model import answer, approval, build, job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,18 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What our comment on a pull request tells besides what it told before."""
+
+    repository_id: int
+    pull_number: int
+    installation_id: int
+    #: `owner/name`: a label.
+    repository: str
+    entries: tuple[answer.Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a handler decided. `trail` is never empty: "nothing to do" is an answer with a reason."""
 
@@ -92,6 +104,7 @@ class Outcome:
     farewells: tuple[Farewell, ...] = ()
     revivals: tuple[Revival, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    answers: tuple[Answer, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
 
@@ -117,6 +130,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         farewells=tuple(farewell for one in outcomes for farewell in one.farewells),
         revivals=tuple(revival for one in outcomes for revival in one.revivals),
         remarks=tuple(remark for one in outcomes for remark in one.remarks),
+        answers=tuple(told for one in outcomes for told in one.answers),
         look_again_at=min(again, default=None),
     )
 

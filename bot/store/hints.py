@@ -19,6 +19,7 @@ class Word(enum.StrEnum):
     DELIVERIES = "deliveries"
     JOBS = "jobs"
     CHECKS = "checks"
+    ANSWERS = "answers"
     BUDGETS = "budgets"
     NOTIFICATIONS = "notifications"
     HANDLERS = "handlers"

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from bot import errors, failpoint
 from bot.model import approval, build, delivery, outcome
 from bot.store import (
+    answers,
     approvals,
     builds,
     checks,
@@ -53,9 +54,12 @@ def apply(
         installations.save(connection, installation)
         if installation.state == "active":
             checks.resume(connection, installation_id=installation.id)
+            answers.resume(connection, installation_id=installation.id)
     for cancellation in decided.cancellations:
         cancel(connection, cancellation, now=now)
     made = [create(connection, new, now=now) for new in decided.builds]
+    for told in decided.answers:
+        answers.add(connection, told, now=now)
     # After all else: it holds for what was just written as well.
     for move in decided.moves:
         places.move(connection, move)
@@ -83,7 +87,8 @@ def _repository_ids(decided: outcome.Outcome) -> set[int]:
     of_builds = {new.build.repository_id for new in decided.builds}
     of_cancellations = {wish.repository_id for wish in decided.cancellations if wish.repository_id is not None}
     of_moves = {move.repository_id for move in decided.moves}
-    return of_builds | of_cancellations | of_moves | {pull.repository_id for pull in decided.pulls}
+    of_answers = {told.repository_id for told in decided.answers}
+    return of_builds | of_cancellations | of_moves | of_answers | {pull.repository_id for pull in decided.pulls}
 
 
 def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> build.Build:

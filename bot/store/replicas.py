@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.store import checks, deliveries, handler_runs, jobs, notifications
+from bot.store import answers, checks, deliveries, handler_runs, jobs, notifications
+from bot.store.schema import answers as answers_table
 from bot.store.schema import checks as checks_table
 from bot.store.schema import deliveries as deliveries_table
 from bot.store.schema import handler_runs as handler_runs_table
@@ -83,6 +84,7 @@ def give_back(connection: Connection, owner: str | None) -> None:
     checks.release_all(connection, owner=owner)
     notifications.release_all(connection, owner=owner)
     handler_runs.release_all(connection, owner=owner)
+    answers.release_all(connection, owner=owner)
     jobs.release_queued(connection, owner=owner)
 
 
@@ -95,6 +97,13 @@ def forget_silent(connection: Connection, *, before: datetime) -> int:
     """Forget replicas that were silent since before an instant and own nothing any more. Returns how many."""
     owns = [
         sa.exists().where(claimed.c.lease_owner == table.c.id)
-        for claimed in (deliveries_table, checks_table, jobs_table, notifications_table, handler_runs_table)
+        for claimed in (
+            deliveries_table,
+            checks_table,
+            answers_table,
+            jobs_table,
+            notifications_table,
+            handler_runs_table,
+        )
     ]
     return connection.execute(sa.delete(table).where(table.c.lease_until < before, ~sa.or_(*owns))).rowcount

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from bot.model import approval, build, job
+from bot.model import answer, approval, build, job
 from bot.store.columns import Instant, Value, Words
 
 metadata = MetaData(
@@ -192,6 +192,30 @@ checks = Table(
     Index("ix_checks_build_id", "build_id"),
     Index("ix_checks_github_id", "github_id"),
     Index("ix_checks_sent_at", "sent_at"),
+)
+
+#: Our one comment on each pull request.
+answers = Table(
+    "answers",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("pull_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("installation_id", BigInteger, nullable=False),
+    Column("repository", Words(512), nullable=False),
+    Column("entries", Value(tuple[answer.Entry, ...]), nullable=False),
+    Column("github_id", BigInteger),
+    Column("desired_version", Integer, nullable=False),
+    Column("reported_version", Integer, nullable=False),
+    Column("sent_at", Instant),
+    Column("create_begun_at", Instant),
+    Column("wanted_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("error", Words()),
+    Column("lease_owner", Words(64)),
+    Column("lease_until", Instant),
+    Column("epoch", BigInteger, nullable=False),
+    Index("ix_answers_stale", "wanted_at", sqlite_where=_STALE, postgresql_where=_STALE),
 )
 
 pulls = Table(

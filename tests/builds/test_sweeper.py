@@ -15,7 +15,7 @@ from bot import clock, errors
 from bot.builds import purge, sweeper
 from bot.engines import contract, scripted
 from bot.model import build, delivery, job, outcome
-from bot.store import bookmarks, builds, deliveries, installations, jobs, leases, pauses, pulls, schema
+from bot.store import answers, bookmarks, builds, deliveries, installations, jobs, leases, pauses, pulls, schema
 from tests import factories
 from tests.builds.conftest import Yard
 
@@ -103,12 +103,15 @@ async def test_f24_old_ended_builds_go_with_their_logs_and_everything_else_stays
 async def test_old_pull_requests_and_bookmarks_go_and_a_pause_stays(yard: Yard) -> None:
     for number, at in ((1, OLD), (2, clock.now())):
         await yard.store.write(pulls.save, factories.make_pull(number=number, updated_at=at), now=clock.now())
+        await yard.store.write(answers.add, factories.make_answer(pull_number=number), now=OLD)
     await yard.store.write(bookmarks.save, "old", "1", now=OLD)
     await yard.store.write(bookmarks.save, "new", "1", now=clock.now())
     await yard.store.write(pauses.save, pauses.Pause(reason="It was restored.", at=OLD), now=OLD)
     await make(yard).sweep()
     found = [await yard.store.read(pulls.find, repository_id=1001, number=number) for number in (1, 2)]
     assert [one is not None for one in found] == [False, True]
+    told = [await yard.store.read(answers.find, repository_id=1001, pull_number=number) for number in (1, 2)]
+    assert [one is not None for one in told] == [False, True]
     assert set(await yard.store.read(bookmarks.list_names, prefix="")) == {"new", "paused"}
 
 
@@ -172,6 +175,7 @@ async def test_f94_t119_everything_of_a_deleted_installation_goes_after_its_days
         )
         await yard.store.write(installations.save, one)
         await yard.store.write(_insert_budget, installation_id)
+        await yard.store.write(answers.add, factories.make_answer(**of), now=clock.now())
     before = await yard.store.read(count)
     time = Time(clock.now())
     await make(yard, now=time).sweep()

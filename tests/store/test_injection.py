@@ -18,6 +18,7 @@ from bot import errors
 from bot import store as store_room
 from bot.model import approval, build, delivery, handler_run, job, outcome
 from bot.store import (
+    answers,
     approvals,
     bookmarks,
     budgets,
@@ -42,7 +43,9 @@ from bot.store import (
 from tests.factories import (
     NOW,
     REPOSITORY_ID,
+    make_answer,
     make_build,
+    make_entry,
     make_installation,
     make_job,
     make_new_build,
@@ -85,6 +88,7 @@ HOSTILE = [
 ]
 ROOMS = (
     approvals,
+    answers,
     bookmarks,
     budgets,
     builds,
@@ -175,6 +179,7 @@ CHANGES_NOTHING: dict[str, _Call] = {
         text,
         approval.Proposal(consent=approval.Consent.APPROVE, jobs=(text,), file_sha=text, digest=text),
     ),
+    "answers.release_all": lambda connection, text: answers.release_all(connection, owner=text),
     "bookmarks.delete": lambda connection, text: bookmarks.delete(connection, text),
     "builds.get": lambda connection, text: builds.get(connection, text),
     "checks.release_all": lambda connection, text: checks.release_all(connection, owner=text),
@@ -210,6 +215,9 @@ CHANGES_NOTHING: dict[str, _Call] = {
 }
 #: Writes a text: it is there afterwards, as it was. Each test below does some of these.
 WRITES = {
+    "answers.claim_stale",
+    "answers.fail",
+    "answers.give_up",
     "restored.settle_check",
     "bookmarks.save",
     "leases.take",
@@ -361,6 +369,22 @@ def test_t115_hostile_owners_reasons_and_errors_are_stored_as_they_are(connectio
     jobs.save(connection, replace(claimed, state=job.State.RUNNING, reason=text, tested_sha=text))
     (adopted,) = jobs.adopt(connection, now=NOW, owner=text, lease=MINUTE)
     assert (adopted.reason, adopted.tested_sha, adopted.build_id) == (text, text, made.id)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_commands_are_stored_as_they_are(connection: sa.Connection, text: str) -> None:
+    entry = make_entry(sender=text, command=text, text=text, lines=(text,))
+    answers.add(connection, make_answer(entry, repository=text), now=NOW)
+    later = NOW + MINUTE
+    (claimed,) = answers.claim_stale(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    assert (claimed.entries, claimed.repository) == ((entry,), text)
+    answers.fail(connection, claimed, error=text, next_attempt_at=NOW)
+    (claimed,) = answers.claim_stale(connection, now=later, owner=text, lease=MINUTE, limit=1)
+    assert claimed.error == text
+    answers.give_up(connection, claimed, error=text)
+    found = answers.find(connection, repository_id=REPOSITORY_ID, pull_number=7)
+    assert found is not None
+    assert (found.error, found.is_stale) == (text, False)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -15,11 +15,26 @@ import sqlalchemy as sa
 from bot import errors
 from bot.builds import transitions
 from bot.model import build, delivery, job
-from bot.store import Store, builds, checks, deliveries, hints, jobs, leases, outcomes, postgresql, pulls, schema
+from bot.store import (
+    Store,
+    answers,
+    builds,
+    checks,
+    deliveries,
+    hints,
+    jobs,
+    leases,
+    outcomes,
+    postgresql,
+    pulls,
+    schema,
+)
 from tests import postgresql as server
 from tests.databases import on_postgresql
 from tests.factories import (
     NOW,
+    REPOSITORY_ID,
+    make_answer,
     make_build,
     make_job,
     make_new_build,
@@ -64,10 +79,8 @@ async def test_f14_a_commit_is_durable_before_it_is_told(store: Store) -> None:
 
 async def test_f47_one_delivery_at_two_replicas_at_once_is_stored_once(store: Store, other: Store) -> None:
     new = [make_verified_delivery(guid=f"g{number}") for number in range(20)]
-    answers = await asyncio.gather(
-        *(one.write(deliveries.insert_many, [each]) for each in new for one in (store, other))
-    )
-    assert sorted(answer for (answer,) in answers) == [deliveries.Put.DUPLICATE] * 20 + [deliveries.Put.STORED] * 20
+    put = await asyncio.gather(*(one.write(deliveries.insert_many, [each]) for each in new for one in (store, other)))
+    assert sorted(answer for (answer,) in put) == [deliveries.Put.DUPLICATE] * 20 + [deliveries.Put.STORED] * 20
     assert (await store.read(deliveries.backlog)).rows == 20
 
 
@@ -84,6 +97,35 @@ async def test_f77_replicas_that_claim_at_once_never_get_the_same(store: Store, 
     taken = await asyncio.gather(*(claim_all(one, owner) for one, owner in ((store, "a"), (other, "b"), (store, "c"))))
     ids = [one.id for mine in taken for one in mine]
     assert len(ids) == len(set(ids)) == 30, "one of each ordering key, each once"
+
+
+async def test_f77_replicas_that_claim_answers_at_once_never_get_the_same(store: Store, other: Store) -> None:
+    for number in range(1, 31):
+        await store.write(answers.add, make_answer(pull_number=number), now=NOW)
+
+    async def claim_all(one: Store, owner: str) -> list[int]:
+        mine: list[int] = []
+        while claimed := await one.write(answers.claim_stale, now=NOW, owner=owner, lease=MINUTE, limit=3):
+            mine += [each.pull_number for each in claimed]
+        return mine
+
+    taken = await asyncio.gather(*(claim_all(one, owner) for one, owner in ((store, "a"), (other, "b"), (store, "c"))))
+    assert sorted(number for mine in taken for number in mine) == list(range(1, 31))
+
+
+async def test_f77_two_commands_at_once_on_one_pull_request_are_both_answered(store: Store, other: Store) -> None:
+    new = [make_verified_delivery(guid=guid, ordering_key=guid) for guid in "ab"]
+    await store.write(deliveries.insert_many, new)
+    claimed = await store.write(deliveries.claim_next, now=NOW, owner="a", lease=MINUTE, limit=2)
+    await asyncio.gather(
+        *(
+            each.write(outcomes.apply, one, make_outcome(answers=(make_answer(),)), now=NOW)
+            for each, one in zip((store, other), claimed, strict=True)
+        )
+    )
+    found = await store.read(answers.find, repository_id=REPOSITORY_ID, pull_number=7)
+    assert found is not None
+    assert (len(found.entries), found.desired_version) == (2, 2)
 
 
 async def test_f77_two_deliveries_of_one_head_make_two_generations_at_once(store: Store, other: Store) -> None:

@@ -12,12 +12,14 @@ _GROUPED = sa.text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queu
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _UNFINISHED = sa.text("state IN ('received', 'handling', 'retrying')")
 _UNSENT = sa.text("state IN ('waiting', 'sending', 'retrying')")
+_STALE = sa.text("reported_version < desired_version")
 
 
 def upgrade() -> None:
     """Add the tables and the columns; nothing that version 0003 reads is changed."""
     _consent()
     _hooks()
+    _answers()
 
 
 def _consent() -> None:
@@ -133,4 +135,36 @@ def _hooks() -> None:
         unique=False,
         sqlite_where=_UNSENT,
         postgresql_where=_UNSENT,
+    )
+
+
+def _answers() -> None:
+    op.create_table(
+        "answers",
+        sa.Column("repository_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("pull_number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("installation_id", sa.BigInteger(), nullable=False),
+        sa.Column("repository", sa.String(length=512), nullable=False),
+        sa.Column("entries", sa.Text(), nullable=False),
+        sa.Column("github_id", sa.BigInteger(), nullable=True),
+        sa.Column("desired_version", sa.Integer(), nullable=False),
+        sa.Column("reported_version", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("create_begun_at", sa.BigInteger(), nullable=True),
+        sa.Column("wanted_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("lease_owner", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("repository_id", "pull_number", name=op.f("pk_answers")),
+    )
+    op.create_index(
+        "ix_answers_stale",
+        "answers",
+        ["wanted_at"],
+        unique=False,
+        sqlite_where=_STALE,
+        postgresql_where=_STALE,
     )

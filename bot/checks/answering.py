@@ -1,0 +1,166 @@
+"""The answering loop: brings our one comment on each pull request to tell what became of commands.
+
+As the reporter does with checks: changes that pile up become one edit, and a comment whose answer was lost is found
+again by its marker before another one is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from bot import errors, hint, ramp, telemetry
+from bot.checks import comment, commenting, sending, writing
+from bot.github import GitHub
+from bot.model import answer
+from bot.store import Store, answers, patience
+
+#: How many comments are written side by side.
+MAX_SIDE_BY_SIDE = 4
+LEASE = timedelta(minutes=5)
+#: How often the loop looks, should a wake-up be lost.
+LOOK_SECONDS = 2.0
+#: How long requests under way may take when it is stopped: an answer that is lost has to be searched for.
+FINISH_SECONDS = 3.0
+_log = telemetry.log("checks")
+
+
+class Answering:
+    """Sends stale answers."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        github: GitHub,
+        details_url: Callable[[str, str], str],
+        owner: str,
+        now: Callable[[], datetime],
+        visible_after: timedelta = writing.VISIBLE_AFTER,
+    ) -> None:
+        """:param details_url: gives the page of a `builds` id.
+        :param visible_after: how long GitHub's reads may lag behind its writes.
+        """
+        self._store = store
+        self._github = github
+        self._details_url = details_url
+        self._owner = owner
+        self._now = now
+        self._visible_after = visible_after
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._hint = hint.Hint()
+        self._ramp = ramp.Ramp(MAX_SIDE_BY_SIDE)
+
+    def wake(self) -> None:
+        """Hint that there is something to do."""
+        self._hint.give()
+
+    async def run(self) -> None:
+        """Answer for ever. When stopped, requests under way may end; a lost answer is looked up at the next start."""
+        async with asyncio.TaskGroup() as group:
+            try:
+                await self._answer_for_ever(group)
+            finally:
+                if self._under_way:
+                    await asyncio.wait(self._under_way, timeout=FINISH_SECONDS)
+
+    async def _answer_for_ever(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            due_at = None
+            try:
+                due_at = await self._answer_stale(group)
+            except errors.StoreUnavailable as error:
+                _log.error("Answers cannot be claimed.", action="claim_answers", error=str(error))
+            await self._hint.wait(self._pause_seconds(due_at))
+
+    def _pause_seconds(self, due_at: datetime | None) -> float:
+        if due_at is None:
+            return LOOK_SECONDS
+        return min(LOOK_SECONDS, max(0.05, (due_at - self._now()).total_seconds()))
+
+    async def _answer_stale(self, group: asyncio.TaskGroup) -> datetime | None:
+        free = self._ramp.width - len(self._under_way)
+        if free <= 0:
+            return None
+        now = self._now()
+        claimed, due_at = await self._store.write(_claim, now=now, owner=self._owner, limit=free)
+        for one in claimed:
+            task = group.create_task(self.tell(one, claimed_at=now))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(lambda _task: self.wake())
+        return due_at
+
+    async def tell(self, claimed: answer.Answer, *, claimed_at: datetime) -> None:
+        """Send one claimed answer and write what GitHub acknowledged."""
+        with telemetry.bound(repository=claimed.repository, pull_number=str(claimed.pull_number)):
+            try:
+                await self._send(claimed, claimed_at=claimed_at)
+            except errors.LeaseLost as error:
+                _log.info("An answer was taken over.", action="save_answer", error=str(error))
+            except errors.StoreUnavailable as error:
+                # The lease runs out; then the comment is looked for before anything is sent.
+                _log.error("An acknowledged answer could not be written.", action="save_answer", error=str(error))
+            except Exception as error:
+                _log.error("What became of an answer could not be written.", action="save_answer", exc_info=error)
+
+    async def _send(self, claimed: answer.Answer, *, claimed_at: datetime) -> None:
+        newest = await self._store.read(
+            answers.find, repository_id=claimed.repository_id, pull_number=claimed.pull_number
+        )
+        if newest is None or newest.epoch != claimed.epoch:
+            raise errors.LeaseLost(f"The answer on #{claimed.pull_number} is another process's by now.")
+        attempt = commenting.Attempt(
+            claimed=claimed, claimed_at=claimed_at, now=self._now, visible_after=self._visible_after
+        )
+        try:
+            body = comment.body(newest, page=lambda build_id: self._details_url("builds", build_id))
+            repository = self._github.repository(
+                installation_id=newest.installation_id,
+                repository_id=newest.repository_id,
+                full_name=newest.repository,
+            )
+            github_id = await commenting.write(repository, attempt, body)
+        except Exception as error:
+            await self._after(claimed, error)
+            return
+        self._ramp.went_well()
+        await patience.write(self._store, answers.acknowledge, newest, github_id=github_id, now=self._now())
+
+    async def _after(self, claimed: answer.Answer, error: Exception) -> None:
+        now = self._now()
+        if isinstance(error, sending.CommentGone):
+            _log.warning("A comment of ours was deleted.", action="send_answer", error=str(error))
+            await patience.write(self._store, answers.forget, claimed, now=now)
+            return
+        if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
+            self._ramp.went_badly()
+        verdict = sending.decide(error, claimed, now=now)
+        if verdict.is_unexpected:
+            _log.error("An answer could not be sent.", action="send_answer", exc_info=error)
+        else:
+            _log.warning("An answer could not be sent.", action="send_answer", error=verdict.text)
+        # What an earlier attempt may have left behind is still there.
+        begun_at = claimed.create_begun_at if verdict.is_unmade or claimed.github_id is not None else now
+        if verdict.again_at is None:
+            await patience.write(self._store, answers.give_up, claimed, error=verdict.text, begun_at=begun_at)
+            return
+        await patience.write(
+            self._store,
+            answers.fail,
+            claimed,
+            error=verdict.text,
+            next_attempt_at=verdict.again_at,
+            begun_at=begun_at,
+            is_counted=verdict.is_counted,
+        )
+
+
+def _claim(
+    connection: Connection, *, now: datetime, owner: str, limit: int
+) -> tuple[list[answer.Answer], datetime | None]:
+    claimed = answers.claim_stale(connection, now=now, owner=owner, lease=LEASE, limit=limit)
+    return claimed, answers.next_due_at(connection, now=now)
