@@ -214,6 +214,37 @@ class CheckSuiteEvent(msgspec.Struct, frozen=True, kw_only=True):
     installation: Numbered | None = None
 
 
+class Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """`issue` of a comment: a pull request is one too."""
+
+    number: Id
+    state: str
+    #: Addresses of the pull request; None for what is an issue only.
+    pull_request: dict[str, Any] | None = None
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True):
+    """`comment`."""
+
+    id: Id
+    #: Hostile text.
+    body: str
+    user: Account
+    #: The App that wrote it, for itself or in somebody's name.
+    performed_via_github_app: Numbered | None = None
+
+
+class IssueCommentEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """`issue_comment` events."""
+
+    action: str
+    issue: Issue
+    comment: Comment
+    repository: Repository
+    sender: Account
+    installation: Numbered | None = None
+
+
 class Installed(msgspec.Struct, frozen=True, kw_only=True):
     """`installation`."""
 

@@ -158,7 +158,7 @@ def test_answers_go_when_their_pull_request_is_forgotten(connection: sa.Connecti
     old = NOW - 40 * 24 * 60 * MINUTE
     for number, at in ((7, old), (8, old), (9, NOW)):
         answers.add(connection, make_answer(pull_number=number), now=at)
-    pulls.save(connection, make_pull(number=8, updated_at=NOW))
+    pulls.save(connection, make_pull(number=8, updated_at=NOW), now=NOW)
     assert answers.delete_old(connection, before=NOW - MINUTE, limit=9) == 1
     assert answers.find(connection, repository_id=REPOSITORY_ID, pull_number=7) is None
     assert answers.delete_of_installation(connection, INSTALLATION_ID + 1, limit=9) == 0
