@@ -48,6 +48,8 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "migrate.each_step": "Behind each statement of a migration.",
         "gc.mid_delete": "The rows of old builds are deleted, their logs are not.",
         "cancel.after_mark": "A job's cancellation is noted, the engine not told.",
+        "answer.before_http": "What a comment of ours should tell is rendered, GitHub not called.",
+        "answer.after_http_before_mark": "GitHub has a comment of ours, its answer is not noted.",
     }
 )
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, hint, ramp, telemetry
+from bot import errors, failpoint, hint, ramp, telemetry
 from bot.checks import comment, commenting, sending, writing
 from bot.github import GitHub
 from bot.model import answer
@@ -123,7 +123,9 @@ class Answering:
                 repository_id=newest.repository_id,
                 full_name=newest.repository,
             )
+            await failpoint.pause("answer.before_http")
             github_id = await commenting.write(repository, attempt, body)
+            await failpoint.pause("answer.after_http_before_mark")
         except Exception as error:
             await self._after(claimed, error)
             return

@@ -143,3 +143,37 @@ async def test_re_run_makes_the_next_generation_for_those_who_may(github: Simula
     github.rerequest_check_suite(repository, github.check_runs(repository, head)[0].suite.id)
     await github.wait_until(lambda: len(github.check_runs(repository, head)) == 3)
     assert [one["generation"] for one in await service.command("builds", "list")] == [3, 2, 1]
+
+
+async def test_a_command_in_a_comment_runs_what_failed_again_and_is_answered_in_one_comment(
+    github: Simulator, service: Process
+) -> None:
+    jobs = "  good: {steps: [{run: echo good}]}\n  bad: {steps: [{run: exit 1}]}\n"
+    repository = await github.create_repository(
+        "octo/hello", files={".buildhook.yml": f"on: pull_request\njobs:\n{jobs}"}
+    )
+    await github.commit(repository, branch="topic", files={"a.txt": "a"}, message="Add a")
+    pull = await github.open_pull_request(repository, head_branch="topic")
+    await github.wait_for_check(repository, pull.head_sha, name="buildhook", conclusion="failure")
+
+    github.create_user("hubot")
+    refused = github.comment(pull, "/retest", author="hubot")
+    asked = github.comment(pull, "Flaky, I think.\n\n/retest", author="octo")
+    await github.wait_until(lambda: len(github.check_runs(repository, pull.head_sha)) == 6)
+    await github.wait_until(lambda: all(one.conclusion for one in github.check_runs(repository, pull.head_sha)))
+
+    def ours() -> list[str]:
+        return [one.body for one in github.comments_on(pull) if one.via_app is not None]
+
+    await github.wait_until(lambda: len(ours()) == 1 and ours()[0].count("`/retest`") == 2)
+    assert [one.content for one in refused.reactions] == ["-1"]
+    assert [one.content for one in asked.reactions] == ["eyes"]
+    newest, oldest = await service.command("builds", "list")
+    assert (newest["generation"], newest["origin_id"]) == (2, oldest["id"])
+    assert f"/builds/{newest['id']}" in ours()[0]
+    states = {one["key"]: one["origin_id"] for one in (await service.command("builds", "show", newest["id"]))["jobs"]}
+    assert states["good"] is not None
+    assert states["bad"] is None
+    # By the command line it means the same.
+    again = await service.command("builds", "retry", newest["id"], "--failed")
+    assert (again["generation"], again["origin_id"]) == (3, newest["id"])

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from bot.model import build, check, delivery, job
+from bot.model import answer, build, check, delivery, job
 from bot.simulator import Simulator
 from bot.simulator.values import CheckRun
-from bot.store import Store, builds, checks, deliveries, jobs
+from bot.store import Store, answers, builds, checks, deliveries, jobs
 
 #: GitHub's word for how a job or a build ended.
 CONCLUSIONS = {
@@ -44,6 +44,7 @@ class State:
     builds: Sequence[build.Build]
     jobs: Sequence[job.Job]
     checks: Sequence[check.Check]
+    answers: Sequence[answer.Answer] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class Expected:
     trusted: Collection[str]
     #: How many builds each of these commits has, no more and no fewer; others have one at most.
     builds: Mapping[str, int] = field(default_factory=dict)
+    #: The pull requests on which a command was given; the others have no comment of ours.
+    answered: Collection[int] = ()
     #: The lines that the log of each passed job has, each once and in this order.
     lines: Sequence[str] = ()
 
@@ -71,11 +74,14 @@ class Evidence:
 def read(connection: Connection) -> State:
     """Read everything in one transaction."""
     made = builds.list_newest(connection, limit=_MANY)
+    pulls = {(one.repository_id, one.pull_number) for one in made if one.pull_number is not None}
+    told = [answers.find(connection, repository_id=of, pull_number=number) for of, number in sorted(pulls)]
     return State(
         deliveries=deliveries.list_newest(connection, limit=_MANY),
         builds=made,
         jobs=jobs.list_of_builds(connection, [one.id for one in made]),
         checks=[run for one in made for run in checks.list_of_build(connection, one.id)],
+        answers=[one for one in told if one is not None],
     )
 
 
@@ -114,6 +120,9 @@ def unsettled(state: State, github: Simulator) -> Iterator[str]:
     for run in state.checks:
         if run.is_stale:
             yield f"check {run.id} of build {run.build_id} is not sent: {run.error}"
+    for told in state.answers:
+        if told.is_stale:
+            yield f"the answer on #{told.pull_number} is not sent: {told.error}"
 
 
 async def settle(store: Store, github: Simulator, *, timeout_seconds: float) -> State:
@@ -183,6 +192,10 @@ def _twice(state: State, github: Simulator, expected: Expected) -> Iterator[str]
         if not shown or shown[-1].external_id != newest.external_id:
             there = [run.external_id for run in shown]
             yield f"of {newest.name} at {newest.head_sha} GitHub shows {there}, not {newest.external_id} as the newest"
+    comments = collections.Counter(one.number for one in github.comments.values() if one.via_app is github.app)
+    for number in comments.keys() | set(expected.answered):
+        if comments[number] != (number in expected.answered):
+            yield f"{comments[number]} comments of ours are on #{number}"
 
 
 def _untold(state: State, github: Simulator) -> Iterator[str]:
@@ -202,6 +215,10 @@ def _untold(state: State, github: Simulator) -> Iterator[str]:
         told = (shown.status, shown.conclusion)
         if told != ("completed", CONCLUSIONS.get(state_of)):
             yield f"check run {shown.id} says {told} of what is {state_of}"
+    for answered in state.answers:
+        comment = github.comments.get(answered.github_id or 0)
+        if comment is None or any(one.command not in comment.body for one in answered.entries):
+            yield f"the answer on #{answered.pull_number} is not on GitHub"
 
 
 def _untrusted(state: State, expected: Expected) -> Iterator[str]:

@@ -66,6 +66,22 @@ async def rerun(stage: Harness) -> tuple[State, Expected]:
     return state, Expected(trusted={head}, builds={head: 2}, lines=LINES)
 
 
+async def command(stage: Harness) -> tuple[State, Expected]:
+    """Somebody asks in a comment for all jobs of a pull request again."""
+    github = stage.github
+    repository = await github.create_repository("octo/hello", files=pipeline(_QUICK), private=True)
+    await github.commit(repository, branch="topic", files={"a.txt": "a"})
+    async with stage.serving(is_armed=False):
+        pull = await github.open_pull_request(repository, head_branch="topic")
+        await stage.settle()
+    await stage.prepare()
+    async with stage.serving(is_armed=True):
+        github.comment(pull, "Once more, please.\n\n/test", author="octo")
+        state = await stage.settle()
+    trusted = {pull.head_sha, repository.heads["main"]}
+    return state, Expected(trusted=trusted, builds={pull.head_sha: 2}, answered={pull.number}, lines=LINES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """How a scenario is played."""
@@ -77,15 +93,22 @@ class Scenario:
     misses: frozenset[str]
 
 
+#: Where nobody gives a command.
+_ANSWERS = frozenset({"answer.before_http", "answer.after_http_before_mark"})
 SCENARIOS: Mapping[str, Scenario] = {
-    "push": Scenario(play=push, events=frozenset({"push"}), misses=frozenset({"cancel.after_mark"})),
+    "push": Scenario(play=push, events=frozenset({"push"}), misses=_ANSWERS | {"cancel.after_mark"}),
     "pull_request_newer_push": Scenario(
-        play=pull_request_newer_push, events=frozenset({"pull_request"}), misses=frozenset()
+        play=pull_request_newer_push, events=frozenset({"pull_request"}), misses=_ANSWERS
     ),
     "rerun": Scenario(
         play=rerun,
         events=frozenset({"push", "check_run"}),
         # The plan is that of the first run, and the database is there from it.
+        misses=_ANSWERS | {"cancel.after_mark", "plan.after_config_fetch", "migrate.each_step"},
+    ),
+    "command": Scenario(
+        play=command,
+        events=frozenset({"pull_request", "issue_comment"}),
         misses=frozenset({"cancel.after_mark", "plan.after_config_fetch", "migrate.each_step"}),
     ),
 }

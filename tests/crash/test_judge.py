@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import build, delivery, job
+from bot.model import answer, build, delivery, job
 from bot.simulator import Simulator
 from bot.simulator.values import CheckRun, Repository
 from tests import factories
@@ -166,6 +166,40 @@ def _leave_unsealed(world: World) -> None:
     world.log.with_suffix(".sealed").unlink()
 
 
+def _answer(world: World) -> answer.Answer:
+    return answer.Answer(
+        repository_id=world.repository.id,
+        pull_number=1,
+        installation_id=2,
+        repository="octo/hello",
+        entries=(factories.make_entry(command="/test"),),
+        github_id=4242,
+        reported_version=1,
+        wanted_at=factories.NOW,
+    )
+
+
+def _answer_nobody(world: World) -> None:
+    world.change(answers=[_answer(world)])
+
+
+async def _comment(world: World) -> None:
+    await world.github.commit(world.repository, "topic", {"b.txt": "b"})
+    pull = await world.github.open_pull_request(world.repository, "topic")
+    world.github.comment(pull, "/test", via_app=world.github.app)
+    world.github.deliveries[:] = world.github.deliveries[:1]
+
+
+async def test_a_comment_that_nobody_asked_for_is_told(world: World) -> None:
+    await _comment(world)
+    assert world.verdict() == ["I2: 1 comments of ours are on #1"]
+
+
+async def test_an_answer_that_waits_is_told(world: World) -> None:
+    world.change(answers=[replace(_answer(world), desired_version=2, error="It is locked.")])
+    assert list(judge.unsettled(world.state, world.github)) == ["the answer on #1 is not sent: It is locked."]
+
+
 @pytest.mark.parametrize(
     ("damage", "number"),
     [
@@ -179,6 +213,7 @@ def _leave_unsealed(world: World) -> None:
         (_show_wrongly, "I3"),
         (_show_no_end, "I3"),
         (_never_end, "I3"),
+        (_answer_nobody, "I3"),
         (_trust_strangers, "I4"),
         (_run_strangers, "I4"),
         (_say_nothing, "I5"),

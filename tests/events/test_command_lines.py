@@ -80,6 +80,8 @@ COMMENTS: list[tuple[str, list[Command]]] = [
     ("<!--\n/test", []),
     ("a <!-- b\n\n/test", []),
     ("`<!--`\n```\n-->\n/test\n```", []),
+    ("<!--\n```\n-->\n```\n-->\n/test\n```", []),
+    ("<details>\n```\n\n```\n/test\n```", []),
     ("[a]:\n/test", []),
     ("![a](\n/test)", []),
     ("<details><summary>a</summary>\n/test\n</details>", []),
