@@ -24,6 +24,8 @@ class Known:
     #: The newest build of the head.
     latest: build.Build | None
     latest_jobs: tuple[job.Job, ...] = ()
+    #: Why that one may not run again though it ran once: the consent to it ended.
+    unconsented: str | None = None
     #: Its builds that have not ended, of whichever head, but for those that wait for approval.
     running: tuple[build.Build, ...] = ()
 
@@ -143,6 +145,8 @@ def _again(asked: Sequence[Command], known: Known, wish: rerun.Wish) -> outcome.
         return None
     if known.latest is None:
         return f"There is no build of {known.head_sha}, the head of #{known.number}."
+    if known.unconsented is not None:
+        return known.unconsented
     made = commands.again(known.latest, known.latest_jobs, latest=known.latest, which=_which(asked), wish=wish)
     if isinstance(made, str) and known.latest.state == build.State.WAITING:
         return f"{made} `/ok-to-test SHA` lets it run."

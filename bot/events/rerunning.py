@@ -26,10 +26,10 @@ async def why_not_allowed(
     permission = await seen.get_permission(sender.login, user_id=sender.id)
     if not trust.may_write(permission):
         return f"{sender.login} has no write permission in {repository.full_name}: nothing is run again."
-    return await _why_not_consented(of_build, context, seen)
+    return await why_not_consented(of_build, context, seen)
 
 
-async def _why_not_consented(of_build: build.Build, context: Context, repository: Repository) -> str | None:
+async def why_not_consented(of_build: build.Build, context: Context, repository: Repository) -> str | None:
     """Why code that is not trusted may not run again: the consent to it ended, or whoever gave it may no longer."""
     if of_build.trust == build.Trust.TRUSTED:
         return None

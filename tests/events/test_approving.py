@@ -322,3 +322,29 @@ async def test_t122_a_bot_that_the_policy_names_runs_until_somebody_else_pushes_
     await house.simulator.push(repository, "update", {"a.txt": "c"}, author="renovate[bot]")
     await house.deliver(house.sent("pull_request", "synchronize"))
     assert (await house.builds())[0].state == build.State.WAITING
+
+
+async def test_t22_t38_a_comment_consents_to_the_whole_id_and_a_later_retest_needs_consent_that_holds(
+    visit: Visit,
+) -> None:
+    github, house = visit.house.simulator, visit.house
+    github.set_permission(visit.repository, "mallory", "write")
+
+    async def say(body: str, author: str) -> None:
+        github.comment(visit.pull, body, author=author)
+        await house.deliver(house.sent("issue_comment", "created"))
+
+    await say(f"/ok-to-test {visit.pull.head_sha[:12]}", "mallory")
+    assert (await visit.newest())[0].state == build.State.WAITING
+    await say(f"/ok-to-test {visit.pull.head_sha}", "mallory")
+    made, own = await visit.newest()
+    assert (made.trust, len(own)) == (build.Trust.UNTRUSTED, 2)
+    (given,) = await visit.given()
+    assert (given.approver, given.via) == ("mallory", "comment")
+    await house.end_build(build.State.FAILED, job.State.FAILED)
+    github.set_permission(visit.repository, "mallory", "read")
+    await say("/retest", "octo")
+    assert (await visit.newest())[0].id == made.id
+    github.set_permission(visit.repository, "mallory", "write")
+    await say("/retest", "octo")
+    assert (await visit.newest())[0].generation == made.generation + 1
