@@ -22,11 +22,11 @@ from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
 from bot.logs import LogStore
-from bot.model import job
+from bot.model import audit, job
 from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
-from bot.store import Store, builds, deliveries, pauses
+from bot.store import Store, builds, pauses
 from bot.subscribers import sender
 from bot.webhooks import door, doorway, hooks, inbox
 from bot.work import Work
@@ -37,6 +37,8 @@ CHECKPOINT_SECONDS = 1.0
 OPEN_PAUSE_SECONDS = 1.0
 #: How often the inbox is measured, for its bound and for the metrics.
 MEASURE_SECONDS = 2.0
+#: Nobody logs in: only this machine reaches the pages.
+_BY_PAGE = audit.Actor(via=audit.Via.PAGE)
 _log = telemetry.log("app")
 
 
@@ -298,12 +300,16 @@ class Service:
         await sender.measure(self._store, self._metrics)
 
     async def _replay(self, delivery_id: str) -> None:
-        await self._store.write(deliveries.replay, delivery_id)
+        await self._store.write(commands.replay, delivery_id, now=self._replica.now(), by=_BY_PAGE)
         self._wake_work()
 
     async def _cancel(self, build_id: str) -> None:
         await self._store.write(
-            commands.cancel, build_id, now=self._replica.now(), reason="It was cancelled on its page."
+            commands.cancel,
+            build_id,
+            now=self._replica.now(),
+            reason="It was cancelled on its page.",
+            by=_BY_PAGE,
         )
         if self._work is not None:
             self._work.scheduler.wake()
@@ -315,6 +321,7 @@ class Service:
             now=self._replica.now(),
             new_id=self._new_id,
             which=rerun.Which(only_failed=only_failed),
+            by=_BY_PAGE,
         )
         if self._work is not None:
             self._work.scheduler.wake()

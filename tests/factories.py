@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.model import answer, approval, build, check, delivery, job, notification, outcome
+from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 HEAD_SHA = "6f2c1b7a" * 5
 BASE_SHA = "0a1b2c3d" * 5
+#: Who asks on this machine.
+ACTOR = audit.Actor(via=audit.Via.CLI, name="octo")
 REPOSITORY_ID, INSTALLATION_ID, SENDER_ID = 1001, 2002, 3003
 _numbers = itertools.count(1)
 
@@ -247,5 +249,17 @@ def make_answer(*entries: answer.Entry, **changes: Any) -> outcome.Answer:
         installation_id=INSTALLATION_ID,
         repository="octo/hello",
         entries=entries or (make_entry(),),
+    )
+    return replace(made, **changes)
+
+
+def make_audit_entry(**changes: Any) -> audit.Entry:
+    """Somebody on this machine cancelled a build."""
+    made = audit.Entry(
+        action=audit.Action.CANCEL,
+        via=audit.Via.CLI,
+        actor="octo",
+        repository_id=REPOSITORY_ID,
+        repository="octo/hello",
     )
     return replace(made, **changes)

@@ -1,4 +1,7 @@
-"""What people ask of a build: cancel it, run it again. One meaning for the page, the command line and GitHub."""
+"""What people ask for: cancel a build, run it again, handle a delivery again. One meaning for page and command line.
+
+Each is written into the audit by the transaction that does it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from sqlalchemy.engine import Connection
 
 from bot import errors
 from bot.builds import rerun
-from bot.model import build, job, outcome
-from bot.store import approvals, builds, jobs, outcomes
+from bot.model import audit, build, job, outcome
+from bot.store import approvals, builds, deliveries, jobs, outcomes
+from bot.store import audit as entries
 
 
-def cancel(connection: Connection, build_id: str, *, now: datetime, reason: str) -> None:
+def cancel(connection: Connection, build_id: str, *, now: datetime, reason: str, by: audit.Actor) -> None:
     """Ask a build to end; the scheduler finds the wish.
 
     :raises errors.NotFound: if there is no such build.
@@ -22,6 +26,8 @@ def cancel(connection: Connection, build_id: str, *, now: datetime, reason: str)
     """
     if not outcomes.cancel_build(connection, build_id, now=now, reason=reason):
         raise errors.Conflict(f"Build {build_id} has ended.")
+    found = builds.get(connection, build_id)
+    entries.add(connection, about_build(found, audit.Action.CANCEL, by=by), now=now)
 
 
 def again(
@@ -56,6 +62,7 @@ def retry(
     now: datetime,
     new_id: Callable[[], str],
     which: rerun.Which = rerun.ALL,
+    by: audit.Actor,
 ) -> build.Build:
     """Run jobs of an ended build again, as the next generation.
 
@@ -75,4 +82,45 @@ def retry(
     made = again(asked, its_jobs, latest=latest, which=which, wish=wish)
     if isinstance(made, str):
         raise errors.Conflict(made)
-    return outcomes.create(connection, made, now=now)
+    stored = outcomes.create(connection, made, now=now)
+    detail = f"Of build {asked.id}: {which}."
+    entries.add(connection, about_build(stored, audit.Action.RETRY, by=by, detail=detail), now=now)
+    return stored
+
+
+def replay(connection: Connection, delivery_id: str, *, now: datetime, by: audit.Actor) -> None:
+    """Handle a delivery again.
+
+    :raises errors.NotFound: if there is no such delivery.
+    :raises errors.Conflict: if it still waits to be handled.
+    """
+    deliveries.replay(connection, delivery_id)
+    found = deliveries.find(connection, delivery_id)
+    assert found is not None
+    entry = audit.Entry(
+        action=audit.Action.REPLAY,
+        via=by.via,
+        actor_id=by.id,
+        actor=by.name,
+        repository_id=found.repository_id,
+        repository=found.repository,
+        head_sha=found.head_sha,
+        delivery_id=found.id,
+    )
+    entries.add(connection, entry, now=now)
+
+
+def about_build(made: build.Build, action: audit.Action, *, by: audit.Actor, detail: str | None = None) -> audit.Entry:
+    """The entry that somebody did something to a build."""
+    return audit.Entry(
+        action=action,
+        via=by.via,
+        actor_id=by.id,
+        actor=by.name,
+        repository_id=made.repository_id,
+        repository=made.repository,
+        pull_number=made.pull_number,
+        build_id=made.id,
+        head_sha=made.head_sha,
+        detail=detail,
+    )

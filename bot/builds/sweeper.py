@@ -17,7 +17,7 @@ from bot import errors, failpoint, telemetry
 from bot.builds import purge
 from bot.engines import contract
 from bot.logs import LogStore
-from bot.store import Store, answers, approvals, bookmarks, builds, deliveries, jobs, leases, pauses, pulls
+from bot.store import Store, answers, approvals, audit, bookmarks, builds, deliveries, jobs, leases, pauses, pulls
 
 #: How often the sweeper looks.
 SWEEP_SECONDS = 3600.0
@@ -35,7 +35,7 @@ _log = telemetry.log("builds")
 
 
 class Sweeper:
-    """Deletes deliveries, builds, logs and all else past `retention`."""
+    """Deletes deliveries, builds, logs and all else past `retention`; the audit not before it is 90 days old."""
 
     def __init__(
         self,
@@ -113,7 +113,13 @@ class Sweeper:
     async def _sweep_database(self) -> None:
         before = self._now() - self._retention
         deleted = 0
-        for work in (deliveries.delete_finished, pulls.delete_old, approvals.delete_old, answers.delete_old):
+        for work in (
+            deliveries.delete_finished,
+            pulls.delete_old,
+            approvals.delete_old,
+            answers.delete_old,
+            audit.delete_old,
+        ):
             while gone := await self._store.write(work, before=before, limit=_BATCH):
                 deleted += gone
         deleted += await self._store.write(bookmarks.delete_old, before=before, keep=_KEPT_BOOKMARKS)

@@ -112,7 +112,13 @@ def cancel(build_id: BuildId, as_json: output.Json = False) -> None:
     """
 
     async def work(store: Store, _settings: Settings) -> None:
-        await store.write(commands.cancel, build_id, now=clock.now(), reason="It was cancelled on the command line.")
+        await store.write(
+            commands.cancel,
+            build_id,
+            now=clock.now(),
+            reason="It was cancelled on the command line.",
+            by=opening.actor(),
+        )
 
     opening.with_store(work)
     if as_json:
@@ -138,7 +144,9 @@ def retry(
     which = rerun.Which(only_failed=failed, names=tuple(job_names or ()))
 
     async def work(store: Store, _settings: Settings) -> build.Build:
-        return await store.write(commands.retry, build_id, now=clock.now(), new_id=Ids(), which=which)
+        return await store.write(
+            commands.retry, build_id, now=clock.now(), new_id=Ids(), which=which, by=opening.actor()
+        )
 
     made = opening.with_store(work)
     if as_json:

@@ -14,11 +14,13 @@ import msgspec
 import typer
 
 from bot import clock, errors, identity, telemetry
+from bot.builds import commands
 from bot.cli import opening, output
 from bot.github import GitHub
-from bot.model import delivery, handler_run
+from bot.model import audit, delivery, handler_run
 from bot.settings import Settings
 from bot.store import Store, builds, deliveries, handler_runs, known, replicas
+from bot.store import audit as entries
 from bot.webhooks import inbox, intake, recovery
 
 #: A redelivery that a running service does not get by then is fetched instead.
@@ -120,7 +122,7 @@ def replay(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
     """
 
     async def work(store: Store, _settings: Settings) -> None:
-        await store.write(deliveries.replay, delivery_id)
+        await store.write(commands.replay, delivery_id, now=clock.now(), by=opening.actor())
 
     opening.with_store(work)
     if as_json:
@@ -147,6 +149,7 @@ def recover(
 
     async def work(store: Store, settings: Settings) -> list[recovery.Done]:
         async with _recovering(store, settings) as (asking, fetching):
+            await store.write(entries.add, _wish(begin_at), now=clock.now())
             return await _recover(store, asking, fetching, since=begin_at)
 
     done = opening.with_store(work)
@@ -155,6 +158,12 @@ def recover(
         return
     rows = [(one.guid, output.clean(one.event), one.outcome, output.clean(one.text)) for one in done]
     output.table(("id", "event", "outcome", "why"), rows, empty="Nothing is missing.")
+
+
+def _wish(since: datetime) -> audit.Entry:
+    by = opening.actor()
+    detail = f"What is missing since {since:%Y-%m-%d %H:%M:%S} UTC."
+    return audit.Entry(action=audit.Action.RECOVER, via=by.via, actor=by.name, detail=detail)
 
 
 def _instant(since: str) -> datetime:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot import errors
+from bot.model import audit
 from bot.settings import Settings, load
 from bot.store import Store
 
@@ -34,3 +37,14 @@ async def _with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
         return await work(store, settings)
     finally:
         await store.close()
+
+
+def actor() -> audit.Actor:
+    """Who runs this command, for the audit: a user of this machine."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        # As in a container that is run with a number of its own.
+        name = f"uid {uid}"
+    return audit.Actor(via=audit.Via.CLI, name=name)

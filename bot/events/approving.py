@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot import errors, trust
+from bot.builds import commands
 from bot.events import payloads, planning
 from bot.events.context import Context
 from bot.github import Repository
-from bot.model import approval, build, outcome
+from bot.model import approval, audit, build, outcome
 from bot.pipelines import parse, plan
 from bot.store import builds
 
@@ -38,14 +39,20 @@ async def approve(asked: Asked, context: Context) -> outcome.Outcome:
     waiting = asked.build
     refusal = await _why_not(asked, context)
     if refusal is not None:
-        remarks = (outcome.Remark(build_id=waiting.id, text=refusal),) if _is_waiting(waiting) else ()
-        return outcome.Outcome(trail=(refusal,), remarks=remarks)
+        if not _is_waiting(waiting):
+            return outcome.Outcome(trail=(refusal,))
+        return outcome.Outcome(
+            trail=(refusal,),
+            remarks=(outcome.Remark(build_id=waiting.id, text=refusal),),
+            audit=(_entry(asked, waiting, audit.Action.REFUSE, detail=refusal),),
+        )
     made = await _plan(waiting, _repository(asked, context))
     if isinstance(made, str):
         return outcome.Outcome(trail=(made,), remarks=(outcome.Remark(build_id=waiting.id, text=made),))
     new = _build(asked, made, context)
     text = f"{asked.sender.login} ({asked.sender.id}) let {waiting.head_sha} run: build {new.build.id}."
-    return outcome.Outcome(trail=(text,), builds=(new,))
+    action = audit.Action.APPROVE if asked.consent == approval.Consent.APPROVE else audit.Action.RUN_ANYWAY
+    return outcome.Outcome(trail=(text,), builds=(new,), audit=(_entry(asked, new.build, action, detail=text),))
 
 
 async def _why_not(asked: Asked, context: Context) -> str | None:
@@ -149,6 +156,12 @@ def _given(asked: Asked, context: Context) -> approval.Approval:
         delivery_id=context.delivery.id,
         created_at=context.now(),
     )
+
+
+def _entry(asked: Asked, of: build.Build, action: audit.Action, *, detail: str) -> outcome.Entry:
+    via = {"button": audit.Via.BUTTON, "comment": audit.Via.COMMENT}.get(asked.via, audit.Via.EVENT)
+    by = audit.Actor(via=via, id=asked.sender.id, name=asked.sender.login)
+    return commands.about_build(of, action, by=by, detail=detail)
 
 
 def _repository(asked: Asked, context: Context) -> Repository:

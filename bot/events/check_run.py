@@ -48,7 +48,11 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    return outcome.Outcome(trail=(f"Build {made.build.id} runs {which} again.",), builds=(made,))
+    return outcome.Outcome(
+        trail=(f"Build {made.build.id} runs {which} again.",),
+        builds=(made,),
+        audit=(rerunning.entry(asked.sender, made, what=str(which)),),
+    )
 
 
 @router.register("check_run", action="requested_action")

@@ -37,7 +37,11 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     )
     if refusal is not None:
         return outcome.Outcome(trail=(refusal,))
-    return outcome.Outcome(trail=(f"Build {made.build.id} runs all jobs again.",), builds=(made,))
+    return outcome.Outcome(
+        trail=(f"Build {made.build.id} runs all jobs again.",),
+        builds=(made,),
+        audit=(rerunning.entry(asked.sender, made, what="all jobs"),),
+    )
 
 
 def _find(connection: Connection, asked: payloads.CheckSuiteEvent) -> tuple[build.Build, tuple[job.Job, ...]] | str:

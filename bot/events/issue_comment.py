@@ -12,12 +12,13 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
+from bot.builds import commands
 from bot.events import approving, command_lines, commanding, payloads, rerunning
 from bot.events.command_lines import Command
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.github import Repository
-from bot.model import answer, build, outcome
+from bot.model import answer, audit, build, outcome
 from bot.store import answers, builds, jobs
 
 router = Router()
@@ -200,7 +201,28 @@ def _outcome(
         builds=decided.builds,
         cancellations=decided.cancellations,
         answers=(told_of,),
+        audit=_audit(told, decided),
     )
+
+
+def _audit(told: payloads.IssueCommentEvent, decided: commanding.Decided) -> tuple[outcome.Entry, ...]:
+    """What the commands caused; consent has entries of its own."""
+    by = audit.Actor(via=audit.Via.COMMENT, id=told.comment.user.id, name=told.comment.user.login)
+    again = tuple(commands.about_build(new.build, audit.Action.RETRY, by=by) for new in decided.builds)
+    ended = tuple(
+        outcome.Entry(
+            action=audit.Action.CANCEL,
+            via=by.via,
+            actor_id=by.id,
+            actor=by.name,
+            repository_id=told.repository.id,
+            repository=told.repository.full_name,
+            pull_number=told.issue.number,
+            detail=one.reason,
+        )
+        for one in decided.cancellations
+    )
+    return (*again, *ended)
 
 
 def _cause(told: payloads.IssueCommentEvent) -> str:

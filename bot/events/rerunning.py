@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bot import trust
-from bot.builds import rerun
+from bot.builds import commands, rerun
 from bot.events import payloads
 from bot.events.context import Context
 from bot.github import Repository
-from bot.model import build
+from bot.model import audit, build, outcome
 from bot.store import approvals
 
 
@@ -52,3 +52,13 @@ def wish(sender: payloads.Account, context: Context, *, cause: str) -> rerun.Wis
         sender_id=sender.id,
         delivery_id=context.delivery.id,
     )
+
+
+def entry(sender: payloads.Account, made: outcome.NewBuild, *, what: str) -> outcome.Entry:
+    """The entry of a re-run for the audit.
+
+    :param what: what runs again, e.g. `all jobs`.
+    """
+    by = audit.Actor(via=audit.Via.BUTTON, id=sender.id, name=sender.login)
+    detail = f"Of build {made.build.origin_id}: {what}."
+    return commands.about_build(made.build, audit.Action.RETRY, by=by, detail=detail)

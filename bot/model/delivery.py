@@ -59,6 +59,8 @@ class VerifiedDelivery:
     repository_id: int | None
     #: The payload's `repository.full_name`: a label, never a key.
     repository: str | None
+    #: The commit that it is about, where it is about one.
+    head_sha: str | None = None
     #: Deliveries with the same key are handled strictly in the order received.
     ordering_key: str
     received_at: datetime
@@ -103,6 +105,8 @@ class Delivery:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: Empty where a list was asked for.
     body: bytes = b""
+    #: The commit that it is about; None where a list was asked for, and of what versions before 0004 stored.
+    head_sha: str | None = None
 
 
 def payload(*, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.model import answer, approval, build, job
+from bot.model import answer, approval, audit, build, job
+
+#: What a person caused by this delivery, for the audit; the store adds which delivery that was.
+Entry = audit.Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,7 @@ class Outcome:
     revivals: tuple[Revival, ...] = ()
     remarks: tuple[Remark, ...] = ()
     answers: tuple[Answer, ...] = ()
+    audit: tuple[Entry, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
 
@@ -131,6 +135,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         revivals=tuple(revival for one in outcomes for revival in one.revivals),
         remarks=tuple(remark for one in outcomes for remark in one.remarks),
         answers=tuple(told for one in outcomes for told in one.answers),
+        audit=tuple(entry for one in outcomes for entry in one.audit),
         look_again_at=min(again, default=None),
     )
 

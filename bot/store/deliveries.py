@@ -19,7 +19,7 @@ from bot.model import delivery
 from bot.store import budgets, due, handler_runs, hints
 from bot.store.schema import deliveries as table
 
-_LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256"}]
+_LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256", "head_sha"}]
 
 
 class Put(enum.StrEnum):
@@ -111,6 +111,7 @@ def _row(one: delivery.VerifiedDelivery, digest: bytes) -> dict[str, Any]:
         "body_sha256": digest,
         "headers": one.headers,
         "body": lz4.frame.compress(one.body),
+        "head_sha": one.head_sha,
     }
 
 

@@ -186,7 +186,7 @@ def _set_counters(connection: Connection) -> None:
     """Let the numbers that the database gives go on behind those that were restored."""
     if connection.dialect.name != "postgresql":
         return
-    for column in (schema.deliveries.c.seq, schema.checks.c.id):
+    for column in (schema.deliveries.c.seq, schema.checks.c.id, schema.audit.c.id):
         sequence = sa.func.pg_get_serial_sequence(column.table.name, column.name)
         newest = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
         connection.execute(sa.select(sa.func.setval(sequence, newest, False)))

@@ -13,6 +13,7 @@ from bot.model import approval, build, delivery, outcome
 from bot.store import (
     answers,
     approvals,
+    audit,
     builds,
     checks,
     deliveries,
@@ -69,6 +70,8 @@ def apply(
         places.revive(connection, revival, now=now)
     for remark in decided.remarks:
         _note(connection, remark, now=now)
+    for entry in decided.audit:
+        audit.add(connection, replace(entry, delivery_id=claimed.id), now=now)
     return made
 
 

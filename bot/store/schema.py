@@ -16,9 +16,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    event,
     false,
     text,
 )
+from sqlalchemy.engine import Connection
 
 from bot.model import answer, approval, build, job
 from bot.store.columns import Instant, Value, Words
@@ -39,6 +41,9 @@ _ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")
 _GROUPED = text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
 _STALE = text("reported_version < desired_version")
 _UNSENT = text("state IN ('waiting', 'sending', 'retrying')")
+_HAS_HEAD = text("head_sha IS NOT NULL")
+#: Written out, so that the partial index is seen to hold them.
+IS_OF_PULL = text("event IN ('pull_request', 'pull_request_review', 'issue_comment')")
 
 deliveries = Table(
     "deliveries",
@@ -67,14 +72,18 @@ deliveries = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("body_sha256", LargeBinary(32), nullable=False),
     Column("headers", Value(Mapping[str, str]), nullable=False),
-    # lz4 frame of the raw bytes. Last, so that lists never read its pages.
+    # lz4 frame of the raw bytes. Behind all that lists read, so that they never read its pages.
     Column("body", LargeBinary, nullable=False),
+    # Only looked for, by its index.
+    Column("head_sha", Words(64)),
     UniqueConstraint("hook_id", "id"),
     Index("ix_deliveries_unfinished", "ordering_key", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_repository", "repository_id", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_id", "id"),
     Index("ix_deliveries_received_at", "received_at"),
+    Index("ix_deliveries_head_sha", "head_sha", "seq", sqlite_where=_HAS_HEAD, postgresql_where=_HAS_HEAD),
+    Index("ix_deliveries_pull", "ordering_key", "seq", sqlite_where=IS_OF_PULL, postgresql_where=IS_OF_PULL),
 )
 
 builds = Table(
@@ -371,3 +380,58 @@ notifications = Table(
     Index("ix_notifications_build_id", "build_id"),
     Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
 )
+
+#: Who caused what. Only added to.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("action", Words(16), nullable=False),
+    Column("via", Words(16), nullable=False),
+    Column("actor_id", BigInteger),
+    Column("actor", Words(255)),
+    Column("repository_id", BigInteger),
+    Column("repository", Words(512)),
+    Column("pull_number", BigInteger),
+    Column("build_id", Words(26)),
+    Column("head_sha", Words(64)),
+    Column("detail", Words()),
+    Column("delivery_id", Words(72)),
+    Index("ix_audit_at", "at"),
+)
+
+#: What the database itself holds about the audit: no entry is changed, and none deleted that is younger than 90 days.
+#: SQLite's REPLACE deletes without asking the trigger for that, so it has one of its own.
+#: https://www.sqlite.org/lang_createtrigger.html, https://www.postgresql.org/docs/current/plpgsql-trigger.html
+AUDIT_RULES = {
+    "sqlite": (
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+        "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit"
+        " WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+        "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit"
+        " WHEN OLD.at > (julianday('now') - 2440587.5 - 90) * 86400000000"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only: an entry is kept for 90 days'); END",
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN"
+        " IF TG_OP = 'DELETE' THEN"
+        " IF OLD.at <= (extract(epoch FROM now()) - 90 * 86400) * 1000000 THEN RETURN OLD; END IF;"
+        " END IF;"
+        " RAISE EXCEPTION 'the audit is append-only: an entry is kept for 90 days' USING ERRCODE = '23001';"
+        " END $$",
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE OR DELETE ON audit"
+        " FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
+        "CREATE TRIGGER audit_is_kept BEFORE TRUNCATE ON audit"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
+    ),
+}
+
+
+@event.listens_for(audit, "after_create")
+def _add_rules(_table: Table, connection: Connection, **_: Any) -> None:
+    for rule in AUDIT_RULES[connection.dialect.name]:
+        connection.execute(text(rule))

@@ -163,6 +163,7 @@ def _read(headers: Mapping[str, str], *, body: bytes, received_at: datetime, app
         installation_id=head.installation_id,
         repository_id=head.repository_id,
         repository=head.repository,
+        head_sha=head.head_sha,
         ordering_key=ordering.key(event, head=head, hook_id=hook_id, guid=guid),
         received_at=received_at,
         headers=headers,

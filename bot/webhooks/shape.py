@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class Head:
     ref: str | None = None
     #: `branch` or `tag`, where the ref is only a name.
     ref_type: str | None = None
+    #: The commit that it is about: that of a check, of a pull request's or merge group's head, of a push.
     head_sha: str | None = None
 
 
@@ -41,6 +43,9 @@ class _Partial(msgspec.Struct):
     number: Any = None
     ref: Any = None
     ref_type: Any = None
+    after: Any = None
+    head_commit: msgspec.Raw = msgspec.Raw()
+    merge_group: msgspec.Raw = msgspec.Raw()
     repository: msgspec.Raw = msgspec.Raw()
     pull_request: msgspec.Raw = msgspec.Raw()
     issue: msgspec.Raw = msgspec.Raw()
@@ -55,8 +60,19 @@ class _Inner(msgspec.Struct):
     head_sha: Any = None
 
 
+class _Pull(msgspec.Struct):
+    head: msgspec.Raw = msgspec.Raw()
+
+
+class _Head(msgspec.Struct):
+    sha: Any = None
+
+
+_SHA = re.compile(r"(?!0+\Z)(?:[0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)
 _partial = msgspec.json.Decoder(_Partial)
 _inner = msgspec.json.Decoder(_Inner)
+_pull = msgspec.json.Decoder(_Pull)
+_head = msgspec.json.Decoder(_Head)
 
 
 def read(body: bytes) -> Head:
@@ -82,7 +98,7 @@ def read(body: bytes) -> Head:
         number=_number(partial),
         ref=_text(partial.ref, longest=4096),
         ref_type=_text(partial.ref_type),
-        head_sha=_text(_nested(partial.check_run).head_sha) or _text(_nested(partial.check_suite).head_sha),
+        head_sha=_head_sha(partial),
     )
 
 
@@ -92,6 +108,29 @@ def _number(partial: _Partial) -> int | None:
         # Only where it is not said outside: reading it again is most of the cost.
         number = number if number is not None else _id(_nested(raw).number)
     return number
+
+
+def _head_sha(partial: _Partial) -> str | None:
+    for raw in (partial.check_run, partial.check_suite, partial.merge_group):
+        if (found := _sha(_nested(raw).head_sha)) is not None:
+            return found
+    if partial.pull_request:
+        return _sha(_sha_of_head(partial.pull_request))
+    if isinstance(partial.ref, str) and partial.ref.startswith("refs/tags/"):
+        # Of an annotated tag `after` is the tag itself.
+        return _sha(_nested(partial.head_commit).id) or _sha(partial.after)
+    return _sha(partial.after)
+
+
+def _sha_of_head(pull: msgspec.Raw) -> object:
+    try:
+        return _head.decode(_pull.decode(pull).head).sha
+    except msgspec.DecodeError:
+        return None
+
+
+def _sha(value: object) -> str | None:
+    return value if isinstance(value, str) and _SHA.fullmatch(value) else None
 
 
 def _nested(raw: msgspec.Raw) -> _Inner:

@@ -16,7 +16,7 @@ from bot.builds import commands
 from bot.model import build, delivery
 from bot.simulator import Simulator
 from bot.store import Store, builds, deliveries
-from tests import postgresql
+from tests import factories, postgresql
 from tests.acceptance import process
 from tests.acceptance.conftest import pipeline
 from tests.databases import long_on_postgresql
@@ -68,7 +68,7 @@ async def made(store: Store, *states: build.State) -> dict[str, build.Build]:
 
 async def cancel(store: Store, build_id: str) -> None:
     """What a person does on its page."""
-    await store.write(commands.cancel, build_id, now=clock.now(), reason="Somebody cancelled it.")
+    await store.write(commands.cancel, build_id, now=clock.now(), reason="Somebody cancelled it.", by=factories.ACTOR)
 
 
 @pytest.mark.timeout(180)
@@ -131,7 +131,9 @@ async def test_f21_t118_a_restored_service_posts_nothing_old_and_nothing_twice_a
                 await cancel(store, ids[head])
                 await github.wait_for_check(hello, head, conclusion="cancelled")
             # A newer generation, which the backup does not know.
-            again = await store.write(commands.retry, ids[repeated], now=clock.now(), new_id=identity.Ids())
+            again = await store.write(
+                commands.retry, ids[repeated], now=clock.now(), new_id=identity.Ids(), by=factories.ACTOR
+            )
             await github.wait_until(partial(is_running, github, repeated))
             await cancel(store, again.id)
             await github.wait_until(lambda: not is_running(github, repeated))

@@ -105,7 +105,7 @@ async def test_f69_cancelling_ends_what_waits_at_once_and_asks_the_engine_for_th
     a, b = new.jobs
     async with yard.running() as running:
         await yard.until_job(a.id, job.State.STARTING)
-        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.")
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.", by=factories.ACTOR)
         running.wake()
         assert (await yard.until_job(b.id, job.State.CANCELLED, job.State.SKIPPED)).state == job.State.CANCELLED
         ended = await yard.until_job(a.id, job.State.CANCELLED)
@@ -113,7 +113,7 @@ async def test_f69_cancelling_ends_what_waits_at_once_and_asks_the_engine_for_th
     assert yard.engine.cancelled == [(a.id, "Enough.")]
     assert (await yard.get_build(made.id)).state == build.State.CANCELLED
     with pytest.raises(errors.Conflict):
-        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Again.")
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Again.", by=factories.ACTOR)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_f39_what_breaks_before_it_heeds_a_wish_to_cancel_was_cancelled_al
     yard.engine.heeds_cancel = False
     async with yard.running():
         await yard.until_job(one.id, job.State.STARTING)
-        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.")
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.", by=factories.ACTOR)
         yard.engine.tell(one.id, scripted.finished(result, reason="It broke."))
         ended = await yard.until_job(one.id, *job.FINAL)
         await yard.until(lambda: yard.engine.removed == [one.id])
@@ -146,7 +146,7 @@ async def test_f39_what_breaks_before_it_heeds_a_wish_to_cancel_was_cancelled_al
 async def test_f69_a_wish_to_cancel_before_the_start_starts_nothing(yard: Yard) -> None:
     new = factories.make_new_build()
     made = await yard.create(new)
-    await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.")
+    await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.", by=factories.ACTOR)
     async with yard.running():
         await yard.until_job(new.jobs[0].id, job.State.CANCELLED)
     assert yard.engine.started == []
@@ -231,16 +231,20 @@ async def test_retry_makes_the_next_generation_of_an_ended_build_only(yard: Yard
     new = factories.make_new_build(factories.make_build(plan_digest="d" * 64))
     made = await yard.create(new)
     with pytest.raises(errors.Conflict, match="has not ended"):
-        await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
+        await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id, by=factories.ACTOR)
     yard.engine.tell(new.jobs[0].id, scripted.finished(contract.Result.FAILED))
     async with yard.running():
         await yard.until_job(new.jobs[0].id, job.State.FAILED)
-    again = await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
+    again = await yard.store.write(
+        commands.retry, made.id, now=clock.now(), new_id=factories.new_id, by=factories.ACTOR
+    )
     assert again.generation == 2
     with pytest.raises(errors.Conflict, match="is not the newest"):
-        await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id)
+        await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=factories.new_id, by=factories.ACTOR)
     with pytest.raises(errors.NotFound):
-        await yard.store.write(commands.retry, "01JAAAAAAAAAAAAAAAAAAAAAAA", now=clock.now(), new_id=factories.new_id)
+        await yard.store.write(
+            commands.retry, "01JAAAAAAAAAAAAAAAAAAAAAAA", now=clock.now(), new_id=factories.new_id, by=factories.ACTOR
+        )
 
 
 async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(

@@ -15,7 +15,7 @@ from bot import clock, errors
 from bot.builds import purge, sweeper
 from bot.engines import contract, scripted
 from bot.model import build, delivery, job, outcome
-from bot.store import answers, bookmarks, builds, deliveries, installations, jobs, leases, pauses, pulls, schema
+from bot.store import answers, audit, bookmarks, builds, deliveries, installations, jobs, leases, pauses, pulls, schema
 from tests import factories
 from tests.builds.conftest import Yard
 
@@ -98,6 +98,14 @@ async def test_f24_old_ended_builds_go_with_their_logs_and_everything_else_stays
     assert ended.jobs[0].id in yard.engine.removed
     with pytest.raises(errors.NotFound):
         await yard.store.read(jobs.get, ended.jobs[0].id)
+
+
+async def test_the_audit_is_kept_for_ninety_days_however_short_the_retention_is(yard: Yard) -> None:
+    for days in (100, 40, 1):
+        at = clock.now() - timedelta(days=days)
+        await yard.store.write(audit.add, factories.make_audit_entry(detail=str(days)), now=at)
+    await make(yard).sweep()
+    assert [one.detail for one in await yard.store.read(audit.list_newest, limit=9)] == ["1", "40"]
 
 
 async def test_old_pull_requests_and_bookmarks_go_and_a_pause_stays(yard: Yard) -> None:

@@ -31,6 +31,7 @@ from bot.model import build, job
 from bot.store import (
     Store,
     archive,
+    audit,
     bookmarks,
     builds,
     deliveries,
@@ -93,6 +94,10 @@ def _rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def _forge(connection: Connection) -> None:
+    connection.execute(sa.update(schema.audit).values(actor="somebody else"))
+
+
 @contextlib.contextmanager
 def a_place(folder: Path, kind: str, *, is_migrated: bool = False) -> Iterator[Place]:
     folder.mkdir()
@@ -124,6 +129,8 @@ async def fill(place: Place) -> None:
         await store.write(pulls.save, factories.make_pull(runs=True, head_repository_id=None), now=clock.now())
         await store.write(installations.save, factories.make_installation())
         await store.write(bookmarks.save, "read", HOSTILE, now=clock.now())
+        await store.write(audit.add, factories.make_audit_entry(actor=HOSTILE), now=clock.now() - timedelta(days=100))
+        await store.write(audit.add, factories.make_audit_entry(), now=clock.now())
         logs = LogStore(place.data_dir / "logs")
         for of in await store.read(builds.list_newest, limit=9):
             (one, *_) = await store.read(jobs.list_of_builds, [of.id])
@@ -206,6 +213,11 @@ async def test_a_restore_gives_back_every_row_and_log_on_either_database(
             await store.write(deliveries.insert_many, [factories.make_verified_delivery(guid="c")])
             await store.write(outcomes.create, factories.make_new_build(), now=clock.now())
             assert [one.seq for one in await store.read(deliveries.list_newest, limit=9)] == [3, 2, 1]
+            await store.write(audit.add, factories.make_audit_entry(), now=clock.now())
+            assert [one.id for one in await store.read(audit.list_newest, limit=9)] == [3, 2, 1]
+            # What was restored is held as what was written there.
+            with pytest.raises(sa.exc.IntegrityError, match="append-only"):
+                await store.write(_forge)
         logs = LogStore(target.data_dir / "logs")
         found = [one async for some in logs.list_ids() for one in some]
         assert len(found) == 3

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from pathlib import Path
 
 import pytest
 
 from bot import cli
+from bot.store import Store, audit
 from tests.acceptance import process
 from tests.cli.conftest import Shell
 
@@ -58,6 +61,26 @@ async def test_builds_are_listed_shown_and_retried_once(shell: Shell) -> None:
     assert (await shell.json("builds", "cancel", made["id"]))["cancel"] == "requested"
     status, _, err = await shell.run("builds", "cancel", shell.build_id)
     assert (status, "has ended" in err) == (1, True)
+
+
+async def test_whoever_replays_retries_or_cancels_is_written_down(shell: Shell) -> None:
+    await shell.json("deliveries", "replay", shell.delivery_id)
+    made = await shell.json("builds", "retry", shell.build_id)
+    await shell.json("builds", "cancel", made["id"])
+    # What is refused was not done.
+    assert (await shell.run("builds", "cancel", shell.build_id))[0] == 1
+    store = await Store(f"sqlite:///{shell.data_dir / 'buildhook.db'}").open()
+    found = await store.read(audit.list_newest, limit=9)
+    await store.close()
+    assert [(str(one.action), str(one.via), one.build_id, one.delivery_id) for one in found] == [
+        ("cancel", "cli", made["id"], None),
+        ("retry", "cli", made["id"], None),
+        ("replay", "cli", None, shell.delivery_id),
+    ]
+    assert {one.actor for one in found} == {pwd.getpwuid(os.getuid()).pw_name}
+    assert {one.actor_id for one in found} == {None}
+    assert found[1].detail == f"All jobs of build {shell.build_id} run again."
+    assert found[1].head_sha == made["head_sha"]
 
 
 async def test_logs_are_printed_by_job_and_by_build(shell: Shell) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot import clock
 from bot.model import build, delivery, job
 from bot.simulator import CheckRun, Repository
-from bot.store import checks
+from bot.store import audit, checks
 from tests.events.conftest import House
 
 PIPELINE = {
@@ -57,6 +57,19 @@ async def test_one_job_runs_again_and_the_other_is_taken_over(house: House) -> N
     assert (newest.generation, newest.sender) == (2, "mona")
     states = {one.plan.key: one.state for one in await house.jobs() if one.build_id == newest.id}
     assert states == {"lint": job.State.FAILED, "test": job.State.QUEUED}
+
+
+async def test_t117_whoever_presses_the_button_is_written_down_once_with_their_number(house: House) -> None:
+    repository, run = await failed(house, "buildhook / test")
+    house.simulator.rerequest_check_run(repository, run.id)
+    done = await house.deliver(house.sent("check_run", "rerequested"))
+    await house.deliver(house.sent("check_run", "rerequested"), guid="again")
+    newest, first = await house.builds()
+    (entry,) = await house.store.read(audit.list_newest, limit=9)
+    assert (entry.action, entry.via, entry.actor) == ("retry", "button", "mona")
+    assert entry.actor_id == newest.sender_id > 0
+    assert (entry.build_id, entry.delivery_id, entry.head_sha) == (newest.id, done.id, newest.head_sha)
+    assert entry.detail == f"Of build {first.id}: job test."
 
 
 async def test_the_aggregate_runs_all_again(house: House) -> None:

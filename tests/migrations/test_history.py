@@ -25,6 +25,8 @@ from tests import factories, postgresql
 from tests.migrations import history
 
 ROOT = Path(__file__).parent.parent.parent
+#: Tables whose rows the database lets nobody change or delete.
+ADDED_TO = {"audit"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -162,11 +164,12 @@ def test_f82_an_older_version_goes_on_beside_the_new_one(engine: sa.Engine, vers
         for table in tables.sorted_tables:
             for row in old.get(table.name, []):
                 is_it = sa.and_(*(column == row[column.name] for column in table.primary_key.columns))
-                connection.execute(sa.update(table).where(is_it).values(row))
+                if table.name not in ADDED_TO:
+                    connection.execute(sa.update(table).where(is_it).values(row))
                 found = connection.execute(sa.select(*(table.c[name] for name in row)).where(is_it)).one()
                 assert dict(found._mapping) == row
         for table in reversed(tables.sorted_tables):
-            if table.name in old:
+            if table.name in old and table.name not in ADDED_TO:
                 assert connection.execute(sa.delete(table)).rowcount == len(old[table.name])
 
 

@@ -20,6 +20,7 @@ from bot.model import approval, build, delivery, handler_run, job, outcome
 from bot.store import (
     answers,
     approvals,
+    audit,
     bookmarks,
     budgets,
     builds,
@@ -44,6 +45,7 @@ from tests.factories import (
     NOW,
     REPOSITORY_ID,
     make_answer,
+    make_audit_entry,
     make_build,
     make_entry,
     make_installation,
@@ -89,6 +91,7 @@ HOSTILE = [
 ROOMS = (
     approvals,
     answers,
+    audit,
     bookmarks,
     budgets,
     builds,
@@ -124,6 +127,12 @@ FINDS_NOTHING: dict[str, _Call] = {
     ),
     "approvals.drop": lambda connection, text: approvals.drop(
         connection, repository_id=REPOSITORY_ID, pull_number=99, reason=text, now=NOW
+    ),
+    "audit.list_newest": lambda connection, text: (
+        audit.list_newest(connection, limit=9, actor=text) + audit.list_newest(connection, limit=9, repository=text)
+    ),
+    "audit.list_about": lambda connection, text: audit.list_about(
+        connection, limit=9, head_shas=[text], build_ids=[text], delivery_ids=[text]
     ),
     "bookmarks.list_names": lambda connection, text: bookmarks.list_names(connection, prefix=text or "none"),
     "builds.list_stopped": lambda connection, text: builds.list_stopped(connection, reason=text, since=NOW),
@@ -164,6 +173,7 @@ FINDS_NOTHING: dict[str, _Call] = {
     "jobs.release_queued": lambda connection, text: jobs.release_queued(connection, owner=text),
     "jobs.list_of_builds": lambda connection, text: jobs.list_of_builds(connection, [text]),
     "jobs.request_cancel": lambda connection, text: jobs.request_cancel(connection, [text], now=NOW, reason=text),
+    "known.guids": lambda connection, text: known.guids(connection, [text]),
     "known.heads": lambda connection, text: known.heads(connection, repository_id=REPOSITORY_ID, head_sha=text),
     "notifications.list_newest": lambda connection, text: notifications.list_newest(
         connection, subscriber=text, limit=9
@@ -180,6 +190,7 @@ CHANGES_NOTHING: dict[str, _Call] = {
         approval.Proposal(consent=approval.Consent.APPROVE, jobs=(text,), file_sha=text, digest=text),
     ),
     "answers.release_all": lambda connection, text: answers.release_all(connection, owner=text),
+    "bookmarks.delete_old": lambda connection, text: bookmarks.delete_old(connection, before=NOW - MINUTE, keep=[text]),
     "bookmarks.delete": lambda connection, text: bookmarks.delete(connection, text),
     "builds.get": lambda connection, text: builds.get(connection, text),
     "checks.release_all": lambda connection, text: checks.release_all(connection, owner=text),
@@ -253,7 +264,10 @@ def _queries() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def _takes_text(function: Callable[..., Any]) -> bool:
     annotations = [str(one.annotation) for one in inspect.signature(function).parameters.values()]
-    return any(one == "str" or one.startswith(("str |", "Sequence[str]", "tuple[str")) for one in annotations)
+    return any(
+        one == "str" or one.startswith(("str |", "Sequence[str]", "Collection[str]", "tuple[str"))
+        for one in annotations
+    )
 
 
 def test_t115_every_query_that_takes_text_is_tried() -> None:
@@ -272,6 +286,7 @@ def _fill(connection: sa.Connection) -> None:
     installations.save(connection, make_installation())
     subscribers.keep(connection, [make_wanted()], now=NOW)
     outcomes.create(connection, make_new_build(make_build(state=build.State.SKIPPED, head_sha="e" * 40)), now=NOW)
+    audit.add(connection, make_audit_entry(), now=NOW)
 
 
 def _everything(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -323,6 +338,7 @@ def test_t115_hostile_text_is_stored_and_found_as_it_is(connection: sa.Connectio
         pulls=(seen,),
         installations=(place,),
         cancellations=(outcome.Cancellation(reason=text, repository_id=1, except_head_sha=text),),
+        audit=(make_audit_entry(actor=text, repository=text, detail=text, head_sha=text, build_id=text[:26]),),
     )
     (made,) = outcomes.apply(connection, claimed, decided, now=NOW)
     assert made == new.build
@@ -335,6 +351,9 @@ def test_t115_hostile_text_is_stored_and_found_as_it_is(connection: sa.Connectio
     assert jobs.list_of_builds(connection, [made.id]) == list(new.jobs)
     assert pulls.find_open_of_branch(connection, repository_id=REPOSITORY_ID, branch=text) == seen
     assert installations.find(connection, 9) == place
+    (entry,) = audit.list_newest(connection, limit=9, actor=text, repository=text)
+    assert (entry.detail, entry.delivery_id, entry.head_sha, entry.build_id) == (text, text, text, text[:26])
+    assert audit.list_about(connection, limit=9, head_shas=[text], delivery_ids=[text]) == [entry]
     stored = deliveries.find(connection, text)
     assert stored is not None
     assert (stored.trail, stored.reason, stored.action) == ((text, text), text, text)

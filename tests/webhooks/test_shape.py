@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -56,8 +57,28 @@ def _reference(payload: dict[str, Any]) -> shape.Head:
         number=next((found for found in map(number, numbers) if found is not None), None),
         ref=text(payload.get("ref"), 4096),
         ref_type=text(payload.get("ref_type")),
-        head_sha=text(member("check_run").get("head_sha")) or text(member("check_suite").get("head_sha")),
+        head_sha=_reference_sha(payload),
     )
+
+
+def _reference_sha(payload: dict[str, Any]) -> str | None:
+    """The commit that a payload is about, read from a full decode."""
+
+    def member(of: Any, name: str) -> Any:
+        return of.get(name) if isinstance(of, dict) else None
+
+    def sha(value: Any) -> str | None:
+        is_one = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value) and set(value) != {"0"}
+        return value if is_one else None
+
+    for name in ("check_run", "check_suite", "merge_group"):
+        if (found := sha(member(payload.get(name), "head_sha"))) is not None:
+            return found
+    if "pull_request" in payload:
+        return sha(member(member(payload["pull_request"], "head"), "sha"))
+    is_tag = isinstance(payload.get("ref"), str) and payload["ref"].startswith("refs/tags/")
+    of_tag = sha(member(payload.get("head_commit"), "id")) if is_tag else None
+    return of_tag or sha(payload.get("after"))
 
 
 @settings(max_examples=300)
@@ -73,15 +94,19 @@ def test_depth_is_counted_as_the_reference_counts_it(value: Any, is_ascii: bool,
         assert shape.read(body) == shape.Head()
 
 
-_MEMBER = st.sampled_from(["id", "full_name", "number", "head_sha", "other"])
+_MEMBER = st.sampled_from(["id", "full_name", "number", "head_sha", "sha", "head", "other"])
+_SHA = st.sampled_from(["a" * 40, "b" * 64, "0" * 40, "A" * 40, "a" * 41, "a" * 39 + "\n"])
 _ID = st.integers(-1, 2) | st.sampled_from([2**63 - 1, 2**63, 2**64]) | _LEAF
-_INNER = st.dictionaries(_MEMBER, _ID | _TEXT, max_size=5) | _JSON
+_INNER = st.dictionaries(_MEMBER, _ID | _TEXT | _SHA | st.dictionaries(_MEMBER, _SHA), max_size=5) | _JSON
 _PAYLOAD = st.fixed_dictionaries(
     {},
     optional={
         "action": _LEAF | st.text("a", min_size=250, max_size=260),
         "number": _ID,
-        "ref": _LEAF,
+        "ref": _LEAF | st.sampled_from(["refs/heads/main", "refs/tags/v1"]),
+        "after": _LEAF | _SHA,
+        "head_commit": _INNER,
+        "merge_group": _INNER,
         "repository": _INNER,
         "installation": _INNER,
         "pull_request": _INNER,

@@ -13,6 +13,33 @@ _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _UNFINISHED = sa.text("state IN ('received', 'handling', 'retrying')")
 _UNSENT = sa.text("state IN ('waiting', 'sending', 'retrying')")
 _STALE = sa.text("reported_version < desired_version")
+_RULES = {
+    "sqlite": (
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+        "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit"
+        " WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+        "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit"
+        " WHEN OLD.at > (julianday('now') - 2440587.5 - 90) * 86400000000"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only: an entry is kept for 90 days'); END",
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN"
+        " IF TG_OP = 'DELETE' THEN"
+        " IF OLD.at <= (extract(epoch FROM now()) - 90 * 86400) * 1000000 THEN RETURN OLD; END IF;"
+        " END IF;"
+        " RAISE EXCEPTION 'the audit is append-only: an entry is kept for 90 days' USING ERRCODE = '23001';"
+        " END $$",
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE OR DELETE ON audit"
+        " FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
+        "CREATE TRIGGER audit_is_kept BEFORE TRUNCATE ON audit"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
+    ),
+}
+_HAS_HEAD = sa.text("head_sha IS NOT NULL")
+_IS_OF_PULL = sa.text("event IN ('pull_request', 'pull_request_review', 'issue_comment')")
 
 
 def upgrade() -> None:
@@ -20,6 +47,7 @@ def upgrade() -> None:
     _consent()
     _hooks()
     _answers()
+    _audit()
 
 
 def _consent() -> None:
@@ -167,4 +195,44 @@ def _answers() -> None:
         unique=False,
         sqlite_where=_STALE,
         postgresql_where=_STALE,
+    )
+
+
+def _audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("via", sa.String(length=16), nullable=False),
+        sa.Column("actor_id", sa.BigInteger(), nullable=True),
+        sa.Column("actor", sa.String(length=255), nullable=True),
+        sa.Column("repository_id", sa.BigInteger(), nullable=True),
+        sa.Column("repository", sa.String(length=512), nullable=True),
+        sa.Column("pull_number", sa.BigInteger(), nullable=True),
+        sa.Column("build_id", sa.String(length=26), nullable=True),
+        sa.Column("head_sha", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("delivery_id", sa.String(length=72), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index("ix_audit_at", "audit", ["at"], unique=False)
+    for rule in _RULES[op.get_bind().dialect.name]:
+        op.execute(rule)
+    op.add_column("deliveries", sa.Column("head_sha", sa.String(length=64), nullable=True))
+    op.create_index(
+        "ix_deliveries_head_sha",
+        "deliveries",
+        ["head_sha", "seq"],
+        unique=False,
+        sqlite_where=_HAS_HEAD,
+        postgresql_where=_HAS_HEAD,
+    )
+    op.create_index(
+        "ix_deliveries_pull",
+        "deliveries",
+        ["ordering_key", "seq"],
+        unique=False,
+        sqlite_where=_IS_OF_PULL,
+        postgresql_where=_IS_OF_PULL,
     )
