@@ -34,7 +34,13 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     asked = payloads.read(event, payloads.CheckRunEvent)
     if asked.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
+    context.note(
+        f"`{asked.sender.login}` (id {asked.sender.id}) asked to run check run {asked.check_run.id} again, of commit"
+        f" {asked.check_run.head_sha} in {asked.repository.full_name} (id {asked.repository.id})."
+    )
     known = await context.store.read(_find, asked)
+    if known is not None:
+        context.note(f"That is `{known.run.name}` of build {known.of_build.id}, {known.of_build.state}.")
     if known is None:
         return outcome.ignored(f"Check run {asked.check_run.id} is none of ours.")
     own = next((one for one in known.jobs if one.id == known.run.job_id), None)

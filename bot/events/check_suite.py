@@ -24,6 +24,10 @@ async def rerequested(event: sansio.Event, context: Context) -> outcome.Outcome:
     asked = payloads.read(event, payloads.CheckSuiteEvent)
     if asked.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
+    context.note(
+        f"`{asked.sender.login}` (id {asked.sender.id}) asked to run all checks of commit {asked.check_suite.head_sha}"
+        f" again, in {asked.repository.full_name} (id {asked.repository.id})."
+    )
     known = await context.store.read(_find, asked)
     if isinstance(known, str):
         return outcome.Outcome(trail=(known,))

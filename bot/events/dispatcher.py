@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -17,11 +17,11 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, ramp, telemetry
-from bot.events import retrying
+from bot.events import retrying, trail
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.model import delivery, outcome
-from bot.store import Store, budgets, deliveries, outcomes, patience
+from bot.store import Store, budgets, deliveries, idle, outcomes, patience
 
 #: How many deliveries are handled side by side, and of one repository: while GitHub lets one wait, others go on.
 MAX_SIDE_BY_SIDE = 32
@@ -168,11 +168,12 @@ class Dispatcher:
     async def _settle(self, claimed: delivery.Delivery) -> str:
         if claimed.attempts > retrying.MAX_ATTEMPTS:
             return await self._fail(claimed, error=retrying.never_ended(claimed), again_at=None)
+        steps: list[str] = []
         try:
             await failpoint.pause("dispatch.after_claim")
             async with asyncio.timeout(HANDLER_TIMEOUT_SECONDS):
                 why_done = await self._why_done(claimed) if self._why_done is not None else None
-                decided = outcome.ignored(why_done) if why_done is not None else await self._decide(claimed)
+                decided = outcome.ignored(why_done) if why_done is not None else await self._decide(claimed, steps)
             self._ramp.went_well()
             # Whoever had it before a restore is not given it again.
             hand_on = () if why_done is not None else self._names(claimed)
@@ -180,14 +181,22 @@ class Dispatcher:
         except (errors.LeaseLost, errors.StoreUnavailable):
             raise
         except Exception as error:
-            return await self._after(claimed, error)
+            return await self._after(claimed, error, steps)
 
-    async def _decide(self, claimed: delivery.Delivery) -> outcome.Outcome:
+    async def _decide(self, claimed: delivery.Delivery, steps: list[str]) -> outcome.Outcome:
         event = await read(claimed)
         handlers = self._router.handlers(event)
         if not handlers:
             return outcome.ignored(retrying.no_handler(claimed.event, claimed.action))
-        decided = [await handler(event, self._context(claimed)) for handler in handlers]
+        decided = []
+        for handler in handlers:
+            context = self._context(claimed)
+            try:
+                made = await handler(event, context)
+            finally:
+                # Also of one that fails: how far it came tells why.
+                steps += context.trail.steps
+            decided.append(replace(made, trail=trail.joined(context.trail.steps, made.trail)))
         await failpoint.pause("dispatch.mid_handler")
         return outcome.joined(decided)
 
@@ -208,16 +217,18 @@ class Dispatcher:
         self._on_applied()
         return str(delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED)
 
-    async def _after(self, claimed: delivery.Delivery, error: Exception) -> str:
+    async def _after(self, claimed: delivery.Delivery, error: Exception, steps: list[str]) -> str:
         if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
             self._ramp.went_badly()
         verdict = retrying.decide(error, claimed, now=self._now())
         if verdict.is_unexpected:
             _log.error("A handler failed.", action="handle_delivery", attempts=claimed.attempts, exc_info=error)
         if verdict.is_ignored:
-            return await self._apply(claimed, outcome.ignored(verdict.text), hand_on=self._names(claimed))
+            ignored = outcome.ignored(verdict.text)
+            ignored = replace(ignored, trail=trail.joined(steps, ignored.trail))
+            return await self._apply(claimed, ignored, hand_on=self._names(claimed))
         if verdict.is_counted:
-            return await self._fail(claimed, error=verdict.text, again_at=verdict.again_at)
+            return await self._fail(claimed, error=verdict.text, again_at=verdict.again_at, steps=steps)
         assert verdict.again_at is not None
         await patience.write(
             self._store,
@@ -226,17 +237,30 @@ class Dispatcher:
             at=verdict.again_at,
             reason="It is tried again until GitHub answers.",
             error=verdict.text,
+            trail=tuple(steps),
         )
         return str(delivery.State.RETRYING)
 
-    async def _fail(self, claimed: delivery.Delivery, *, error: str, again_at: datetime | None) -> str:
+    async def _fail(
+        self, claimed: delivery.Delivery, *, error: str, again_at: datetime | None, steps: Sequence[str] | None = None
+    ) -> str:
+        kept = None if steps is None else tuple(steps)
         if again_at is not None:
             state = delivery.State.RETRYING
-            await patience.write(self._store, deliveries.fail, claimed, error=error, next_attempt_at=again_at)
+            await patience.write(
+                self._store, deliveries.fail, claimed, error=error, next_attempt_at=again_at, trail=kept
+            )
         else:
             state = delivery.State.PARKED
-            hand_on = self._names(claimed)
-            await patience.write(self._store, outcomes.park, claimed, error=error, now=self._now(), hand_on=hand_on)
+            await patience.write(
+                self._store,
+                outcomes.park,
+                claimed,
+                error=error,
+                now=self._now(),
+                hand_on=self._names(claimed),
+                trail=kept,
+            )
             self._on_applied()
         _log.warning("A delivery could not be handled.", action="fail_delivery", state=state, error=error)
         return str(state)
@@ -263,7 +287,7 @@ def _look(
     why_idle: Callable[[str, str | None], str | None],
     hand_on: Callable[[str, str | None], Sequence[str]],
 ) -> _Look:
-    idle = deliveries.ignore_idle(connection, why=why_idle, hand_on=hand_on, now=now, limit=MAX_IDLE)
+    idle = idle.ignore_idle(connection, why=why_idle, hand_on=hand_on, now=now, limit=MAX_IDLE)
     claimed = deliveries.claim_next(
         connection, now=now, owner=owner, lease=LEASE, limit=limit, most_each=MAX_OF_ONE, busy=busy
     )

@@ -35,6 +35,10 @@ async def changed(event: sansio.Event, context: Context) -> outcome.Outcome:
     told = payloads.read(event, payloads.InstallationEvent)
     seen = _seen(told)
     context.github.forget(seen.id)
+    context.note(
+        f"`{told.sender.login}` (id {told.sender.id}): installation {seen.id} of {seen.account} is {seen.state} as of"
+        f" {seen.updated_at:%Y-%m-%d %H:%M:%S} UTC ({told.action})."
+    )
     late = await _why_late(seen, context)
     if late is not None:
         return outcome.Outcome(trail=(late,))

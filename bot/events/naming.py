@@ -26,6 +26,10 @@ async def came(event: sansio.Event, context: Context) -> outcome.Outcome:
         return outcome.ignored(f"The {named.ref_type} `{named.ref}` was made: its push tells what there is to build.")
     if named.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
+    context.note(
+        f"`{named.sender.login}` (id {named.sender.id}) made the tag `{named.ref}` of {named.repository.full_name}"
+        f" (id {named.repository.id}, installation {named.installation.id})."
+    )
     repository = context.repository(
         installation_id=named.installation.id,
         repository_id=named.repository.id,

@@ -23,6 +23,8 @@ class Maker:
     template: build.Build
     new_id: Callable[[], str]
     now: datetime
+    #: Takes each step of the decision.
+    note: Callable[[str], None] = lambda _: None
 
     def planned(self, made: plan.Plan) -> outcome.NewBuild:
         """A build with one job for each job of the plan; of those that run the ones that need nothing are queued."""
@@ -144,4 +146,14 @@ def from_file(maker: Maker, content: bytes, facts: plan.Facts) -> outcome.NewBui
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
     made = plan.make(parsed.pipeline, facts)
+    maker.note(why(made, facts))
     return maker.planned(made) if made.reason is None else made.reason
+
+
+def why(made: plan.Plan, facts: plan.Facts) -> str:
+    """Why a pipeline file runs something, or nothing, with the line that says so."""
+    place = f"`{PIPELINE_PATH}:{made.line}`"
+    if made.reason is not None:
+        return f"{place}: {made.reason}"
+    subject = f"`{facts.ref}`" if facts.base_ref is None else f"what is merged into `{facts.base_ref}`"
+    return f"{place}: `on.{facts.event}` takes {subject}."

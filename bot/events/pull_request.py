@@ -11,7 +11,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import changes, leaving, payloads, planning, pull_trust
+from bot.events import changes, leaving, payloads, planning, pull_trust, pull_words
 from bot.events.context import Context
 from bot.events.push import LATE_AFTER, tests_pull, told
 from bot.events.router import Router
@@ -65,6 +65,7 @@ async def closed(event: sansio.Event, context: Context) -> outcome.Outcome:
     ended = payloads.read(event, payloads.PullRequest)
     if ended.installation is None:
         return outcome.ignored("The delivery names no installation of the App.")
+    context.note(pull_words.told(ended))
     known = await context.store.read(_known, ended)
     repository = _repository(ended, context, installation_id=ended.installation.id)
     late = await _why_late(ended, known, context, repository)
@@ -113,7 +114,9 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         return outcome.ignored("The delivery names no installation of the App.")
     if pull.number != changed.number or pull.base.repo is None or pull.base.repo.id != changed.repository.id:
         return outcome.ignored("The payload contradicts itself about which pull request it is.")
+    context.note(pull_words.told(changed))
     known = await context.store.read(_known, changed)
+    context.note(pull_words.told_known(changed, known.latest))
     repository = _repository(changed, context, installation_id=changed.installation.id)
     late = await _why_late(changed, known, context, repository)
     if late is not None:
@@ -153,7 +156,7 @@ async def _why_late(
     """Why the event tells nothing new, if it came behind a newer one; GitHub does not promise any order."""
     pull, last, at = changed.pull_request, known.pull, payloads.utc(changed.pull_request.updated_at)
     if last is not None and last.updated_at > at:
-        return _older(changed, last)
+        return pull_words.older(changed, last)
     if last is not None and last.updated_at == at and _is_as_told(last, pull):
         return None
     if last is not None and last.updated_at == at:
@@ -175,6 +178,7 @@ async def _decide(
 ) -> outcome.NewBuild | str:
     pull = changed.pull_request
     verdict = await pull_trust.verdict(changed, context, repository, known.pull)
+    context.note(f"Trust: {verdict.reason}")
     maker = _maker(
         changed,
         context,
@@ -189,7 +193,7 @@ async def _decide(
     if not is_trusted or content is None:
         of_base = await repository.get_file(planning.PIPELINE_PATH, ref=pull.base.sha)
     if content is None and of_base is None:
-        return _no_file()
+        return pull_words.no_file()
     if not is_trusted:
         return await _proposed(verdict, of_base, content, maker, changed, repository, known)
     return maker.deleted() if content is None else await _planned(content, maker, changed, repository, known)
@@ -212,7 +216,9 @@ async def _proposed(
     parsed = parse.parse(of_base, path=planning.PIPELINE_PATH)
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
-    made = plan.make(parsed.pipeline, await _facts(parsed.pipeline, changed, repository, known))
+    facts = await _facts(parsed.pipeline, changed, repository, known)
+    made = plan.make(parsed.pipeline, facts)
+    maker.note(planning.why(made, facts))
     if made.verdict == plan.Verdict.NOT_NAMED:
         return made.reason or ""
     # Whoever changes the file does not get around it by what it says now.
@@ -230,7 +236,9 @@ async def _planned(
     parsed = parse.parse(content, path=planning.PIPELINE_PATH)
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
-    made = plan.make(parsed.pipeline, await _facts(parsed.pipeline, changed, repository, known))
+    facts = await _facts(parsed.pipeline, changed, repository, known)
+    made = plan.make(parsed.pipeline, facts)
+    maker.note(planning.why(made, facts))
     if made.verdict != plan.Verdict.RUNS:
         return leaving.of_pull(maker, parsed.pipeline, made, latest=_told_before(known))
     if await changes.is_proved_equal(made, changed, repository, known.latest):
@@ -384,15 +392,4 @@ def _maker(
         cause=cause,
         created_at=context.now(),
     )
-    return planning.Maker(template=template, new_id=context.new_id, now=context.now())
-
-
-def _no_file() -> str:
-    return f"There is no `{planning.PIPELINE_PATH}`, neither in the base nor in the head."
-
-
-def _older(changed: payloads.PullRequest, known: build.Pull) -> str:
-    return (
-        f"This is older ({changed.pull_request.updated_at:%Y-%m-%d %H:%M:%S} UTC) than what is known of pull request"
-        f" #{changed.number} ({known.updated_at:%Y-%m-%d %H:%M:%S} UTC)."
-    )
+    return planning.Maker(template=template, new_id=context.new_id, now=context.now(), note=context.note)

@@ -99,6 +99,11 @@ async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
         installation_id=push.installation.id,
         message=message,
     )
+    context.note(
+        f"`{push.sender.login}` (id {push.sender.id}) pushed `{push.ref}` of {push.repository.full_name}"
+        f" (id {push.repository.id}, installation {push.installation.id})"
+        f" from {moved.before or 'nothing'} to {moved.head_sha}."
+    )
     return await decide(moved, context)
 
 
@@ -108,6 +113,7 @@ async def decide(moved: Moved, context: Context) -> outcome.Outcome:
     if verdict.action == trust.Action.REFUSE:
         return outcome.ignored(verdict.reason)
     known = await context.store.read(_known, moved)
+    context.note(_told_known(known, moved))
     if known.covering is not None:
         covering = known.covering
         return outcome.Outcome(trail=(f"Build {covering.id} ({covering.event}) already covers {moved.head_sha}.",))
@@ -150,6 +156,21 @@ def _is_before_good(connection: Connection, moved: Moved) -> bool:
     return before is not None and before.trust == build.Trust.TRUSTED and before.state in good
 
 
+def _told_known(known: _Known, moved: Moved) -> str:
+    if known.covering is not None:
+        text = f"The newest build of {moved.head_sha} is {known.covering.id}, {known.covering.state}."
+    elif known.generation:
+        text = f"Run {known.generation} of {moved.head_sha} is the newest that is known; it does not answer this."
+    else:
+        text = f"No build of {moved.head_sha} is known."
+    pull = known.pull
+    return (
+        text
+        if pull is None
+        else f"{text} Pull request #{pull.number} of the branch is {pull.state} at {pull.head_sha}."
+    )
+
+
 def _is_before(moved: Moved, pull: build.Pull) -> bool:
     """Whether the push is older than the last that was heard of its pull request, which has another head by then."""
     return moved.at is not None and moved.at < pull.updated_at and moved.head_sha != pull.head_sha
@@ -172,6 +193,7 @@ async def _why_late(moved: Moved, context: Context, repository: Repository) -> s
     """Why nobody waits for it any more, if it came so late that its branch has moved on."""
     if moved.branch is None or moved.at is None or context.delivery.received_at - moved.at <= LATE_AFTER:
         return None
+    context.note(f"It was pushed at {moved.at:%Y-%m-%d %H:%M:%S} UTC, over an hour before it came: GitHub is asked.")
     now = await repository.get_branch_head(moved.branch)
     if now == moved.head_sha:
         return None
@@ -215,7 +237,9 @@ async def _made(
     before = moved.before if known.is_before_good or not is_alone else None
     facts = plan.Facts(event="push", ref=moved.ref)
     facts = await changes.of_push(parsed.pipeline, facts, repository, before=before, head=moved.head_sha)
-    return leaving.of_push(maker, parsed.pipeline, plan.make(parsed.pipeline, facts), pushed)
+    made = plan.make(parsed.pipeline, facts)
+    maker.note(planning.why(made, facts))
+    return leaving.of_push(maker, parsed.pipeline, made, pushed)
 
 
 async def _is_obsolete(moved: Moved, pull: build.Pull, content: bytes, repository: Repository) -> bool:
@@ -245,6 +269,7 @@ def tests_pull(content: bytes, *, base_ref: str) -> bool:
 
 def _maker(moved: Moved, context: Context, *, repository: str) -> planning.Maker:
     verdict = trust.decide(trust.push(moved.ref))
+    context.note(f"Trust: {verdict.reason}")
     template = build.Build(
         id=context.new_id(),
         repository_id=moved.repository.id,
@@ -261,7 +286,7 @@ def _maker(moved: Moved, context: Context, *, repository: str) -> planning.Maker
         cause=moved.cause,
         created_at=context.now(),
     )
-    return planning.Maker(template=template, new_id=context.new_id, now=context.now())
+    return planning.Maker(template=template, new_id=context.new_id, now=context.now(), note=context.note)
 
 
 def told(made: outcome.NewBuild) -> str:

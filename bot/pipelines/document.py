@@ -28,6 +28,9 @@ class Filter:
     types: tuple[str, ...] | None = None
     #: Only for `pull_request`: whether drafts are built.
     drafts: bool = True
+    #: Lines of the event and of each key under it, from 1: they say where, not what.
+    line: int = field(default=1, compare=False)
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def has_paths(self) -> bool:
@@ -62,6 +65,8 @@ class Pipeline:
     #: For every job; a job's own value comes before it.
     env: Mapping[str, str] = field(default_factory=dict)
     concurrency: Concurrency | None = None
+    #: Line of `on`, from 1.
+    on_line: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,11 @@ def keys(node: nodes.Node, *, of: Kind, problems: Problems) -> dict[str, nodes.N
     return found
 
 
+def lines(node: nodes.Node) -> dict[str, int]:
+    """The line of each key of a mapping."""
+    return {key.text: key.place.line for key, _ in node.entries} if isinstance(node, nodes.Mapping) else {}
+
+
 def text(node: nodes.Node, *, what: str, problems: Problems) -> str | None:
     """A single value that is not empty, as written."""
     if not isinstance(node, nodes.Scalar):

@@ -75,6 +75,16 @@ def decide(pipeline: Pipeline, facts: Facts) -> Decision:
     return _against_type(facts, wanted) or _against_draft(facts, wanted) or _against_paths(facts, wanted) or _RUNS
 
 
+def line(pipeline: Pipeline, facts: Facts, decision: Decision) -> int:
+    """The line, from 1, of the key that a decision went by: the one that its reason names, else that of the event."""
+    wanted = pipeline.on.get(facts.event)
+    if wanted is None:
+        return pipeline.on_line
+    named = [key for key in wanted.lines if decision.reason is not None and f".{key}`" in decision.reason]
+    kinds = ("tags", "tags-ignore") if facts.ref.startswith("refs/tags/") else ("branches", "branches-ignore")
+    return next((wanted.lines[key] for key in (*named, *kinds) if key in wanted.lines), wanted.line)
+
+
 def wants_files(pipeline: Pipeline, facts: Facts) -> bool:
     """Whether the decision depends on which files changed, so that they have to be asked for."""
     wanted = pipeline.on.get(facts.event)

@@ -57,7 +57,8 @@ def _pipeline(root: nodes.Node, problems: Problems) -> Pipeline | None:
     made = jobs.read(given["jobs"], problems=problems) if "jobs" in given else ()
     if "env" in given:
         _check_copies(env, jobs=made, place=given["env"].place, problems=problems)
-    return Pipeline(name=name or "", on=on, jobs=made, env=env, concurrency=group)
+    on_line = fields.lines(root).get("on", 1)
+    return Pipeline(name=name or "", on=on, jobs=made, env=env, concurrency=group, on_line=on_line)
 
 
 def _check_copies(env: Mapping[str, str], *, jobs: tuple[job.Plan, ...], place: Place, problems: Problems) -> None:

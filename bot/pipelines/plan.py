@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.model import job
@@ -44,6 +44,8 @@ class Plan:
     #: What tells its group apart from the others of the repository, see `concurrency.key`.
     concurrency_group: str | None = None
     cancel_in_progress: bool = False
+    #: Line of what in `on` decided that something or nothing runs, from 1; it counts for nothing else.
+    line: int = field(default=1, compare=False)
 
     @property
     def is_skipped(self) -> bool:
@@ -59,7 +61,12 @@ class Plan:
 def make(pipeline: Pipeline, facts: Facts) -> Plan:
     """What an event runs. Where a filter leaves everything out, each job is there with that reason."""
     decision = filters.decide(pipeline, facts)
-    made = Plan(pipeline=pipeline.name, verdict=decision.verdict, reason=decision.reason)
+    made = Plan(
+        pipeline=pipeline.name,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        line=filters.line(pipeline, facts, decision),
+    )
     jobs = tuple(replace(one, env={**pipeline.env, **one.env}) for one in pipeline.jobs)
     if decision.verdict == Verdict.SKIPPED:
         reason = decision.reason or ""

@@ -22,12 +22,16 @@ def read(node: nodes.Node, *, problems: Problems) -> Mapping[str, Filter]:
         found = {}
         for key, value in node.entries:
             if _is_event(key, problems):
-                found[key.text] = _filter(value, event=key.text, problems=problems)
+                found[key.text] = _filter(value, event=key, problems=problems)
         if not node.entries:
             problems.add(node.place, f"`on` names no event: write {listed(vocabulary.EVENTS, last='or')}.")
         return found
     named = fields.texts(node, what="`on`", problems=problems)
-    return {event: Filter() for item, event in named if isinstance(item, nodes.Scalar) and _is_event(item, problems)}
+    return {
+        event: Filter(line=item.place.line)
+        for item, event in named
+        if isinstance(item, nodes.Scalar) and _is_event(item, problems)
+    }
 
 
 def _is_event(node: nodes.Scalar, problems: Problems) -> bool:
@@ -42,12 +46,12 @@ def _is_event(node: nodes.Scalar, problems: Problems) -> bool:
     return False
 
 
-def _filter(node: nodes.Node, *, event: str, problems: Problems) -> Filter:
+def _filter(node: nodes.Node, *, event: nodes.Scalar, problems: Problems) -> Filter:
     if scalars.is_null(node):
-        return Filter()
-    found = fields.keys(node, of=vocabulary.EVENTS[event], problems=problems) or {}
+        return Filter(line=event.place.line)
+    found = fields.keys(node, of=vocabulary.EVENTS[event.text], problems=problems) or {}
     patterns = {
-        key: _patterns(value, what=f"`on.{event}.{key}`", problems=problems)
+        key: _patterns(value, what=f"`on.{event.text}.{key}`", problems=problems)
         for key, value in found.items()
         if key not in ("types", "drafts")
     }
@@ -59,7 +63,7 @@ def _filter(node: nodes.Node, *, event: str, problems: Problems) -> Filter:
                 found[f"{key}-ignore"].place,
                 f"`{key}` and `{key}-ignore` exclude each other: keep `{key}` and begin what to leave out with `!`.",
             )
-    types = _types(found["types"], event=event, problems=problems) if "types" in found else None
+    types = _types(found["types"], event=event.text, problems=problems) if "types" in found else None
     drafts = _drafts(found["drafts"], types, problems) if "drafts" in found else True
     return Filter(
         branches=patterns.get("branches"),
@@ -70,6 +74,8 @@ def _filter(node: nodes.Node, *, event: str, problems: Problems) -> Filter:
         paths_ignore=patterns.get("paths-ignore"),
         types=types,
         drafts=drafts,
+        line=event.place.line,
+        lines=fields.lines(node),
     )
 
 

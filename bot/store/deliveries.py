@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -196,48 +195,6 @@ def _shared_out(connection: Connection, most: Mapping[int | None, int], instants
     return [seq for _, seq in sorted((place, seq) for of_one in found for place, seq in enumerate(of_one))]
 
 
-def ignore_idle(
-    connection: Connection,
-    *,
-    why: Callable[[str, str | None], str | None],
-    now: datetime,
-    limit: int,
-    hand_on: Callable[[str, str | None], Sequence[str]] = lambda *_: (),
-) -> Counter[str]:
-    """Write the end of those of the oldest deliveries from which nothing follows here, all at once.
-
-    :param why: gives the reason for an event and its action, None where something may follow.
-    :param hand_on: gives the users' own handlers that may take them.
-    :return: how many, by event.
-    """
-    idle: dict[str, list[int]] = {}
-    taken: dict[int, Sequence[str]] = {}
-    counts: Counter[str] = Counter()
-    for row in connection.execute(due.OLDEST, {"most": limit}):
-        reason = why(row.event, row.action)
-        if reason is not None:
-            idle.setdefault(reason, []).append(row.seq)
-            taken[row.seq] = hand_on(row.event, row.action)
-            counts[row.event] += 1
-    for reason, seqs in idle.items():
-        connection.execute(
-            sa.update(table)
-            .where(table.c.seq.in_(seqs))
-            .values(
-                state=delivery.State.IGNORED,
-                reason=reason,
-                error=None,
-                trail=(reason,),
-                handled_at=now,
-                next_attempt_at=None,
-                attempts=table.c.attempts + 1,
-                epoch=table.c.epoch + 1,
-            )
-        )
-    handler_runs.hand_on(connection, taken, now=now)
-    return counts
-
-
 def claim_suspect(
     connection: Connection, *, now: datetime, owner: str, lease: timedelta, min_attempts: int
 ) -> delivery.Delivery | None:
@@ -282,10 +239,17 @@ def finish(
 
 
 def look_again(
-    connection: Connection, claimed: delivery.Delivery, *, at: datetime, reason: str, error: str | None = None
+    connection: Connection,
+    claimed: delivery.Delivery,
+    *,
+    at: datetime,
+    reason: str,
+    error: str | None = None,
+    trail: tuple[str, ...] | None = None,
 ) -> None:
     """Put a claimed delivery off, without counting the attempt.
 
+    :param trail: the steps so far; None leaves what is there.
     :raises errors.LeaseLost: if somebody else claimed it since.
     """
     _fenced(
@@ -296,16 +260,29 @@ def look_again(
         reason=reason,
         error=error,
         next_attempt_at=at,
+        **_kept(trail),
     )
 
 
-def fail(connection: Connection, claimed: delivery.Delivery, *, error: str, next_attempt_at: datetime | None) -> None:
+def fail(
+    connection: Connection,
+    claimed: delivery.Delivery,
+    *,
+    error: str,
+    next_attempt_at: datetime | None,
+    trail: tuple[str, ...] | None = None,
+) -> None:
     """Write a failure; without a next attempt the delivery is parked.
 
+    :param trail: the steps until it failed; None leaves what is there.
     :raises errors.LeaseLost: if somebody else claimed it since.
     """
     state = delivery.State.PARKED if next_attempt_at is None else delivery.State.RETRYING
-    _fenced(connection, claimed, state=state, error=error, next_attempt_at=next_attempt_at)
+    _fenced(connection, claimed, state=state, error=error, next_attempt_at=next_attempt_at, **_kept(trail))
+
+
+def _kept(trail: tuple[str, ...] | None) -> dict[str, Any]:
+    return {} if trail is None else {"trail": trail}
 
 
 def _fenced(connection: Connection, claimed: delivery.Delivery, **values: Any) -> None:

@@ -43,7 +43,9 @@ def apply(
     :raises bot.errors.Conflict: if a build follows another one than it would now; then nothing is written.
     """
     if decided.look_again_at is not None:
-        deliveries.look_again(connection, claimed, at=decided.look_again_at, reason=decided.trail[-1])
+        deliveries.look_again(
+            connection, claimed, at=decided.look_again_at, reason=decided.trail[-1], trail=decided.trail
+        )
         return []
     locks.repositories(connection, _repository_ids(decided))
     state = delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED
@@ -76,13 +78,20 @@ def apply(
 
 
 def park(
-    connection: Connection, claimed: delivery.Delivery, *, error: str, now: datetime, hand_on: Sequence[str] = ()
+    connection: Connection,
+    claimed: delivery.Delivery,
+    *,
+    error: str,
+    now: datetime,
+    hand_on: Sequence[str] = (),
+    trail: tuple[str, ...] | None = None,
 ) -> None:
     """Write that a claimed delivery failed too often. The users' own handlers get it all the same.
 
+    :param trail: the steps until it failed; None leaves what is there.
     :raises bot.errors.LeaseLost: if another process claimed the delivery since; then nothing is written.
     """
-    deliveries.fail(connection, claimed, error=error, next_attempt_at=None)
+    deliveries.fail(connection, claimed, error=error, next_attempt_at=None, trail=trail)
     handler_runs.hand_on(connection, {claimed.seq: hand_on}, now=now)
 
 

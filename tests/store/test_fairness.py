@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.model import delivery, job
-from bot.store import builds, deliveries, jobs
+from bot.store import builds, deliveries, idle, jobs
 from tests.factories import NOW, make_build, make_job, make_verified_delivery, new_guid
 from tests.store import database
 
@@ -87,10 +87,10 @@ def test_f55_what_nothing_follows_from_is_settled_at_once_and_the_rest_left_alon
     def why(event: str, action: str | None) -> str | None:
         return None if event == "push" else f"Nobody takes {event}."
 
-    first = deliveries.ignore_idle(connection, why=why, now=NOW, limit=4)
+    first = idle.ignore_idle(connection, why=why, now=NOW, limit=4)
     assert first == {"star": 2, "watch": 1}
-    assert deliveries.ignore_idle(connection, why=why, now=NOW, limit=4) == {"star": 1}
-    assert deliveries.ignore_idle(connection, why=why, now=NOW, limit=4) == {}
+    assert idle.ignore_idle(connection, why=why, now=NOW, limit=4) == {"star": 1}
+    assert idle.ignore_idle(connection, why=why, now=NOW, limit=4) == {}
     found = {one.seq: one for one in deliveries.list_newest(connection, limit=9)}
     told = [(found[seq].state.value, found[seq].reason, found[seq].trail) for seq in sorted(found)]
     ignored = [("ignored", f"Nobody takes {event}.", (f"Nobody takes {event}.",)) for event in events]
@@ -101,5 +101,5 @@ def test_f55_what_nothing_follows_from_is_settled_at_once_and_the_rest_left_alon
 def test_f55_what_is_being_handled_is_not_settled_beside_it(connection: sa.Connection) -> None:
     deliveries.insert_many(connection, [make_verified_delivery(event="star")])
     (claimed,) = deliveries.claim_next(connection, now=NOW, owner="octo", lease=MINUTE, limit=1)
-    assert deliveries.ignore_idle(connection, why=lambda *_: "No.", now=NOW, limit=4) == {}
+    assert idle.ignore_idle(connection, why=lambda *_: "No.", now=NOW, limit=4) == {}
     deliveries.finish(connection, claimed, state=delivery.State.IGNORED, now=NOW, trail=("Done.",))
