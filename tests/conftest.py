@@ -28,6 +28,11 @@ _ROOMS_OF_THE_LOOP = ("webhooks", "events", "builds", "checks", "github", "store
 _BOT = Path(__file__).parent.parent / "bot"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Whether tests write what the docs show, instead of comparing."""
+    parser.addoption("--write-docs", action="store_true", help="write the parts of docs/ that tests make")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests reaches one."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "simulator": "bot.cli.simulator:simulator",
     "deliveries": "bot.cli.deliveries:app",
     "builds": "bot.cli.builds:app",
+    "explain": "bot.cli.explain:explain",
     "logs": "bot.cli.logs:logs",
     "subscribers": "bot.cli.subscribers:app",
     "backup": "bot.cli.backup:backup",

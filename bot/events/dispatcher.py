@@ -287,12 +287,12 @@ def _look(
     why_idle: Callable[[str, str | None], str | None],
     hand_on: Callable[[str, str | None], Sequence[str]],
 ) -> _Look:
-    idle = idle.ignore_idle(connection, why=why_idle, hand_on=hand_on, now=now, limit=MAX_IDLE)
+    ignored = idle.ignore_idle(connection, why=why_idle, hand_on=hand_on, now=now, limit=MAX_IDLE)
     claimed = deliveries.claim_next(
         connection, now=now, owner=owner, lease=LEASE, limit=limit, most_each=MAX_OF_ONE, busy=busy
     )
     found = (deliveries.next_due_at(connection, now=now), budgets.next_opening(connection, now=now))
-    return _Look(claimed, min((at for at in found if at is not None), default=None), idle)
+    return _Look(claimed, min((at for at in found if at is not None), default=None), ignored)
 
 
 def _label(event: str) -> str:

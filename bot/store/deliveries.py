@@ -11,14 +11,12 @@ from typing import Any
 
 import lz4.frame
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint
 from bot.model import delivery
-from bot.store import budgets, due, handler_runs, hints
+from bot.store import budgets, due, handler_runs, hints, received
 from bot.store.schema import deliveries as table
-
-_LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256", "head_sha"}]
 
 
 class Put(enum.StrEnum):
@@ -208,7 +206,7 @@ def _claim(connection: Connection, seqs: list[int], *, owner: str, until: dateti
     if not seqs:
         return []
     connection.execute(due.CLAIM, {"seqs": seqs, "owner": owner, "until": until})
-    return [_from_row(row) for row in connection.execute(due.CLAIMED, {"seqs": seqs})]
+    return [received.from_row(row) for row in connection.execute(due.CLAIMED, {"seqs": seqs})]
 
 
 def release_all(connection: Connection, *, owner: str | None = None) -> int:
@@ -260,7 +258,7 @@ def look_again(
         reason=reason,
         error=error,
         next_attempt_at=at,
-        **_kept(trail),
+        trail=trail,
     )
 
 
@@ -278,18 +276,17 @@ def fail(
     :raises errors.LeaseLost: if somebody else claimed it since.
     """
     state = delivery.State.PARKED if next_attempt_at is None else delivery.State.RETRYING
-    _fenced(connection, claimed, state=state, error=error, next_attempt_at=next_attempt_at, **_kept(trail))
+    _fenced(connection, claimed, state=state, error=error, next_attempt_at=next_attempt_at, trail=trail)
 
 
-def _kept(trail: tuple[str, ...] | None) -> dict[str, Any]:
-    return {} if trail is None else {"trail": trail}
-
-
-def _fenced(connection: Connection, claimed: delivery.Delivery, **values: Any) -> None:
+def _fenced(
+    connection: Connection, claimed: delivery.Delivery, *, trail: tuple[str, ...] | None, **values: Any
+) -> None:
+    kept = {} if trail is None else {"trail": trail}
     written = connection.execute(
         sa.update(table)
         .where(table.c.seq == claimed.seq, table.c.epoch == claimed.epoch, table.c.state == delivery.State.HANDLING)
-        .values(lease_owner=None, lease_until=None, **values)
+        .values(lease_owner=None, lease_until=None, **kept, **values)
     )
     if written.rowcount != 1:
         raise errors.LeaseLost(f"Delivery {claimed.id} was taken over by another process.")
@@ -298,13 +295,13 @@ def _fenced(connection: Connection, claimed: delivery.Delivery, **values: Any) -
 def find(connection: Connection, guid: str) -> delivery.Delivery | None:
     """The newest delivery with this id, with headers and body."""
     row = connection.execute(sa.select(table).where(table.c.id == guid).order_by(table.c.seq.desc()).limit(1)).first()
-    return None if row is None else _from_row(row)
+    return None if row is None else received.from_row(row)
 
 
 def find_seq(connection: Connection, seq: int) -> delivery.Delivery | None:
     """The delivery at this place of the order, with headers and body."""
     row = connection.execute(sa.select(table).where(table.c.seq == seq)).first()
-    return None if row is None else _from_row(row)
+    return None if row is None else received.from_row(row)
 
 
 def list_newest(
@@ -317,7 +314,7 @@ def list_newest(
     repository: str | None = None,
 ) -> list[delivery.Delivery]:
     """The newest deliveries first, without headers and bodies."""
-    query = sa.select(*_LISTED).order_by(table.c.seq.desc()).limit(limit)
+    query = sa.select(*received.LISTED).order_by(table.c.seq.desc()).limit(limit)
     if before_seq is not None:
         query = query.where(table.c.seq < before_seq)
     if state is not None:
@@ -326,7 +323,7 @@ def list_newest(
         query = query.where(table.c.event == event)
     if repository is not None:
         query = query.where(table.c.repository == repository)
-    return [_from_row(row) for row in connection.execute(query)]
+    return [received.from_row(row) for row in connection.execute(query)]
 
 
 def backlog(connection: Connection) -> Backlog:
@@ -362,13 +359,3 @@ def delete_finished(connection: Connection, *, before: datetime, limit: int, ins
     if installation_id is not None:
         old = old.where(table.c.installation_id == installation_id)
     return connection.execute(sa.delete(table).where(table.c.seq.in_(old))).rowcount
-
-
-def _from_row(row: Row[Any]) -> delivery.Delivery:
-    values = dict(row._mapping)
-    for internal in ("lease_owner", "lease_until", "body_sha256"):
-        values.pop(internal, None)
-    if "body" in values:
-        values["body"] = lz4.frame.decompress(values["body"])
-    values["state"] = delivery.State(values["state"])
-    return delivery.Delivery(**values)

@@ -13,29 +13,20 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     UniqueConstraint,
-    event,
     false,
     text,
 )
-from sqlalchemy.engine import Connection
 
 from bot.model import answer, approval, build, job
+from bot.store.audit_table import AUDIT_RULES, audit
 from bot.store.columns import Instant, Value, Words
+from bot.store.metadata import SERIAL, metadata
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+#: Those of other modules, so that whoever wants all tables finds them here.
+__all__ = ["AUDIT_RULES", "audit", "metadata"]
 
-#: A number the database gives, in order of insertion.
-_Serial = BigInteger().with_variant(Integer(), "sqlite")
 _UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
 _ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")
 _GROUPED = text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
@@ -48,7 +39,7 @@ IS_OF_PULL = text("event IN ('pull_request', 'pull_request_review', 'issue_comme
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("seq", SERIAL, primary_key=True, autoincrement=True),
     Column("hook_id", BigInteger, nullable=False),
     Column("id", Words(72), nullable=False),
     Column("event", Words(255), nullable=False),
@@ -170,7 +161,7 @@ jobs = Table(
 checks = Table(
     "checks",
     metadata,
-    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
     Column("build_id", Words(26), ForeignKey("builds.id", ondelete="CASCADE"), nullable=False),
     Column("job_id", Words(26), ForeignKey("jobs.id", ondelete="CASCADE")),
     Column("repository_id", BigInteger, nullable=False),
@@ -326,7 +317,7 @@ budgets = Table(
 handler_runs = Table(
     "handler_runs",
     metadata,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("seq", SERIAL, primary_key=True, autoincrement=True),
     Column("delivery_seq", BigInteger, ForeignKey("deliveries.seq", ondelete="CASCADE"), nullable=False),
     Column("handler", Words(255), nullable=False),
     Column("state", Words(16), nullable=False),
@@ -360,7 +351,7 @@ subscribers = Table(
 notifications = Table(
     "notifications",
     metadata,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("seq", SERIAL, primary_key=True, autoincrement=True),
     Column("id", Words(64), nullable=False),
     Column("subscriber", Words(63), ForeignKey("subscribers.name", ondelete="CASCADE"), nullable=False),
     Column("build_id", Words(26), ForeignKey("builds.id", ondelete="CASCADE"), nullable=False),
@@ -380,58 +371,3 @@ notifications = Table(
     Index("ix_notifications_build_id", "build_id"),
     Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
 )
-
-#: Who caused what. Only added to.
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", _Serial, primary_key=True, autoincrement=True),
-    Column("at", Instant, nullable=False),
-    Column("action", Words(16), nullable=False),
-    Column("via", Words(16), nullable=False),
-    Column("actor_id", BigInteger),
-    Column("actor", Words(255)),
-    Column("repository_id", BigInteger),
-    Column("repository", Words(512)),
-    Column("pull_number", BigInteger),
-    Column("build_id", Words(26)),
-    Column("head_sha", Words(64)),
-    Column("detail", Words()),
-    Column("delivery_id", Words(72)),
-    Index("ix_audit_at", "at"),
-)
-
-#: What the database itself holds about the audit: no entry is changed, and none deleted that is younger than 90 days.
-#: SQLite's REPLACE deletes without asking the trigger for that, so it has one of its own.
-#: https://www.sqlite.org/lang_createtrigger.html, https://www.postgresql.org/docs/current/plpgsql-trigger.html
-AUDIT_RULES = {
-    "sqlite": (
-        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
-        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
-        "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit"
-        " WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)"
-        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
-        "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit"
-        " WHEN OLD.at > (julianday('now') - 2440587.5 - 90) * 86400000000"
-        " BEGIN SELECT RAISE(ABORT, 'the audit is append-only: an entry is kept for 90 days'); END",
-    ),
-    "postgresql": (
-        "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$"
-        " BEGIN"
-        " IF TG_OP = 'DELETE' THEN"
-        " IF OLD.at <= (extract(epoch FROM now()) - 90 * 86400) * 1000000 THEN RETURN OLD; END IF;"
-        " END IF;"
-        " RAISE EXCEPTION 'the audit is append-only: an entry is kept for 90 days' USING ERRCODE = '23001';"
-        " END $$",
-        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE OR DELETE ON audit"
-        " FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
-        "CREATE TRIGGER audit_is_kept BEFORE TRUNCATE ON audit"
-        " FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
-    ),
-}
-
-
-@event.listens_for(audit, "after_create")
-def _add_rules(_table: Table, connection: Connection, **_: Any) -> None:
-    for rule in AUDIT_RULES[connection.dialect.name]:
-        connection.execute(text(rule))

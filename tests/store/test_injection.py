@@ -18,6 +18,7 @@ from bot import errors
 from bot import store as store_room
 from bot.model import approval, build, delivery, handler_run, job, outcome
 from bot.store import (
+    about,
     answers,
     approvals,
     audit,
@@ -92,6 +93,7 @@ HOSTILE = [
 ROOMS = (
     approvals,
     answers,
+    about,
     audit,
     bookmarks,
     budgets,
@@ -130,6 +132,10 @@ FINDS_NOTHING: dict[str, _Call] = {
     "approvals.drop": lambda connection, text: approvals.drop(
         connection, repository_id=REPOSITORY_ID, pull_number=99, reason=text, now=NOW
     ),
+    "about.list_shas": lambda connection, text: about.list_shas(connection, text, limit=9),
+    "about.list_of_head": lambda connection, text: about.list_of_head(connection, text, limit=9),
+    "about.list_builds_of_head": lambda connection, text: about.list_builds_of_head(connection, text, limit=9),
+    "about.find_repository": lambda connection, text: about.find_repository(connection, text),
     "audit.list_newest": lambda connection, text: (
         audit.list_newest(connection, limit=9, actor=text) + audit.list_newest(connection, limit=9, repository=text)
     ),
@@ -515,11 +521,13 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
     assert _modules() - names == {
         "__init__",
         "archive",
+        "audit_table",
         "columns",
         "due",
         "dump",
         "hints",
         "locks",
+        "metadata",
         "owners",
         "patience",
         "pauses",

@@ -1,0 +1,161 @@
+"""Reads what the database knows of what somebody asks for, all as it stands at one instant, for `explaining`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from bot.builds import explaining
+from bot.builds.explaining import Facts, Kind, Question
+from bot.model import build, delivery
+from bot.store import (
+    about,
+    audit,
+    budgets,
+    builds,
+    checks,
+    deliveries,
+    installations,
+    jobs,
+    pauses,
+    pulls,
+    replicas,
+)
+
+#: So many deliveries, builds, entries and commits are shown at most.
+MOST = 20
+
+
+def explain(connection: Connection, question: Question, *, now: datetime) -> explaining.Explanation:
+    """The answer to a question."""
+    given = replicas.clock(connection) or now
+    asked, facts = _read(connection, question, now=given)
+    return explaining.explain(asked, facts)
+
+
+def _read(connection: Connection, question: Question, *, now: datetime) -> tuple[Question, Facts]:
+    match question.kind:
+        case Kind.DELIVERY:
+            return question, _of_delivery(connection, question.text, now=now)
+        case Kind.PULL:
+            return question, _of_pull(connection, question, now=now)
+    if deliveries.find(connection, question.text) is not None:
+        # An id may look like a SHA.
+        return replace(question, kind=Kind.DELIVERY), _of_delivery(connection, question.text, now=now)
+    shas = about.list_shas(connection, question.text, limit=MOST + 1)
+    if len(shas) > 1 and question.text not in shas:
+        return question, Facts(now=now, shas=tuple(shas))
+    sha = question.text if question.text in shas or not shas else shas[0]
+    return replace(question, text=sha), _of_commit(connection, sha, now=now)
+
+
+def _of_delivery(connection: Connection, guid: str, *, now: datetime) -> Facts:
+    found = deliveries.find(connection, guid)
+    if found is None:
+        return _whole(connection, Facts(now=now))
+    made = [one.id for one in builds.list_of_delivery(connection, guid)]
+    if found.head_sha is not None:
+        made += about.list_builds_of_head(connection, found.head_sha, limit=MOST)
+    entries = audit.list_about(connection, limit=MOST, delivery_ids=[guid], build_ids=made)
+    return _whole(
+        connection,
+        Facts(
+            now=now,
+            deliveries=(replace(found, body=b""),),
+            builds=_builds(connection, made),
+            entries=tuple(entries),
+            is_repository_known=True,
+        ),
+    )
+
+
+def _of_commit(connection: Connection, sha: str, *, now: datetime) -> Facts:
+    found = about.list_of_head(connection, sha, limit=MOST)
+    made = about.list_builds_of_head(connection, sha, limit=MOST)
+    entries = audit.list_about(connection, limit=MOST, head_shas=[sha], delivery_ids=[one.id for one in found])
+    return _whole(
+        connection,
+        Facts(
+            now=now,
+            deliveries=_with_makers(connection, found, made),
+            builds=_builds(connection, made),
+            entries=tuple(entries),
+        ),
+    )
+
+
+def _of_pull(connection: Connection, question: Question, *, now: datetime) -> Facts:
+    place = about.find_repository(connection, question.repository)
+    if place is None:
+        return _whole(connection, Facts(now=now))
+    repository_id, installation_id = place
+    number = question.number
+    found = about.list_of_pull(connection, repository_id=repository_id, number=number, limit=MOST)
+    made = about.list_builds_of_pull(connection, repository_id=repository_id, number=number, limit=MOST)
+    pull = pulls.find(connection, repository_id=repository_id, number=number)
+    entries = audit.list_about(
+        connection, limit=MOST, pull=(repository_id, number), delivery_ids=[one.id for one in found], build_ids=made
+    )
+    return _whole(
+        connection,
+        Facts(
+            now=now,
+            deliveries=_with_makers(connection, found, made),
+            builds=_builds(connection, made),
+            entries=tuple(entries),
+            pull=pull,
+            is_repository_known=True,
+            installation=None if installation_id is None else installations.find(connection, installation_id),
+        ),
+    )
+
+
+def _with_makers(
+    connection: Connection, found: Sequence[delivery.Delivery], made: Sequence[str]
+) -> tuple[delivery.Delivery, ...]:
+    """With the deliveries that made the builds: of what earlier versions stored no commit is known."""
+    known = {one.id: one for one in found}
+    for one in _builds(connection, made):
+        if one.delivery_id is not None and one.delivery_id not in known:
+            maker = deliveries.find(connection, one.delivery_id)
+            if maker is not None:
+                known[maker.id] = replace(maker, body=b"", headers={})
+    return tuple(sorted(known.values(), key=lambda one: -one.seq)[:MOST])
+
+
+def _builds(connection: Connection, ids: Sequence[str]) -> tuple[build.Build, ...]:
+    newest = sorted(set(ids), reverse=True)[:MOST]
+    return tuple(one for of in newest if (one := builds.find(connection, of)) is not None)
+
+
+def _whole(connection: Connection, facts: Facts) -> Facts:
+    """With what every answer may need."""
+    newest = facts.builds[0] if facts.builds else None
+    waiting = next((one for one in facts.deliveries if one.state in delivery.UNFINISHED), None)
+    seen = [*(one.installation_id for one in facts.deliveries), *(one.installation_id for one in facts.builds)]
+    ids = [one for one in seen if one is not None]
+    installation = facts.installation
+    if installation is None and ids:
+        installation = installations.find(connection, ids[0])
+    is_queued = newest is not None and newest.state == build.State.QUEUED
+    return replace(
+        facts,
+        jobs=tuple(jobs.list_of_builds(connection, [newest.id])) if newest is not None else (),
+        check_errors=_check_errors(connection, newest),
+        installation=installation,
+        budget=next((one for one in budgets.list_all(connection) if one.installation_id in ids[:1]), None),
+        queue=about.queue(connection, waiting) if waiting is not None else None,
+        load=about.load(connection, newest) if newest is not None and is_queued else None,
+        pause=pauses.find(connection),
+        is_served=any(one.lease_until > facts.now for one in replicas.list_all(connection)),
+        newest_at=about.newest_at(connection),
+        inactive=tuple(one for one in installations.list_all(connection) if one.state != "active"),
+    )
+
+
+def _check_errors(connection: Connection, newest: build.Build | None) -> tuple[str, ...]:
+    shown = checks.list_of_build(connection, newest.id) if newest is not None else []
+    return tuple(one.error for one in shown if one.error is not None)
