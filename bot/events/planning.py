@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.builds import rerun
+from bot.builds import lifecycle, rerun
 from bot.events import proposing
 from bot.model import approval, build, job, outcome
 from bot.pipelines import parse, plan
@@ -40,7 +40,14 @@ class Maker:
             self._job(one, stored, position=position, check_name=names[one.key], left_out=reasons.get(one.key))
             for position, one in enumerate(made.declared)
         )
+        # What needs a job that is left out will not hear of it any more.
+        resolved = lifecycle.resolve(jobs)
+        jobs = tuple(self._moved(one, resolved[one.id]) if one.id in resolved else one for one in jobs)
         return outcome.NewBuild(build=stored, jobs=jobs)
+
+    def _moved(self, one: job.Job, resolved: lifecycle.Resolved) -> job.Job:
+        finished_at = self.now if resolved.state in job.FINAL else None
+        return replace(one, state=resolved.state, reason=resolved.reason, finished_at=finished_at)
 
     def _job(
         self, planned: job.Plan, of: build.Build, *, position: int, check_name: str, left_out: str | None
