@@ -201,6 +201,9 @@ class Dispatcher:
         return outcome.joined(decided)
 
     def _names(self, claimed: delivery.Delivery) -> Sequence[str]:
+        if claimed.event == delivery.HOOK and delivery.hook_source(claimed.headers) is None:
+            # GitHub signs no event's name: what came by its door is no source's webhook.
+            return ()
         return self._hand_on(claimed.event, claimed.action)
 
     async def _apply(self, claimed: delivery.Delivery, decided: outcome.Outcome, *, hand_on: Sequence[str]) -> str:

@@ -33,7 +33,13 @@ _DUE = (
     .with_for_update(skip_locked=True, of=table)
 )
 _IS_LISTENING = subscribers.c.state == notification.SubscriberState.ACTIVE
-_LISTENING = sa.select(subscribers.c.name, subscribers.c.events).where(_IS_LISTENING)
+# Held until the end of the transaction: one that is forgotten meanwhile would break off the build's own change.
+_LISTENING = (
+    sa.select(subscribers.c.name, subscribers.c.events)
+    .where(_IS_LISTENING)
+    .order_by(subscribers.c.name)
+    .with_for_update(read=True, key_share=True)
+)
 
 
 def note(connection: Connection, before: build.Build | None, after: build.Build, *, now: datetime) -> int:
@@ -112,8 +118,9 @@ def succeed(connection: Connection, claimed: notification.Notification, *, statu
     :raises errors.LeaseLost: if somebody else claimed it since.
     """
     _fenced(connection, claimed, state=State.SENT, status=status, error=None, finished_at=now)
+    is_it = subscribers.c.name == claimed.subscriber
     connection.execute(
-        sa.update(subscribers).where(subscribers.c.name == claimed.subscriber).values(failing_since=None)
+        sa.update(subscribers).where(is_it, subscribers.c.failing_since.is_not(None)).values(failing_since=None)
     )
 
 

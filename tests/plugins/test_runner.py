@@ -406,6 +406,24 @@ async def test_the_loop_goes_on_when_it_is_woken(house: House) -> None:
     await asyncio.wait({running})
 
 
+async def test_t12_an_event_of_githubs_that_is_called_hook_reaches_no_handler_of_webhooks(house: House) -> None:
+    got: list[str] = []
+
+    @house.ours.register("hook")
+    async def hooked(event: sansio.Event, context: context.Context) -> outcome.Outcome:
+        return outcome.ignored("It is something else.")
+
+    @house.router.register("hook")
+    async def note(event: sansio.Event, gh: gidgethub.abc.GitHubAPI) -> None:
+        got.append(event.delivery_id)
+
+    forged = await house.deliver(event="hook", ordering_key="forged")
+    headers = {"content-type": "application/json", delivery.SOURCE: "hook/shop"}
+    genuine = await house.deliver(event="hook", ordering_key="genuine", headers=headers)
+    assert got == [genuine]
+    assert await house.runs(forged) == {}
+
+
 def verdict(error: Exception, **changes: Any) -> retrying.Verdict:
     """The verdict on a first failure."""
     claimed = handler_run.HandlerRun(

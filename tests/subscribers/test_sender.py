@@ -21,6 +21,7 @@ from bot.store import Store, jobs, notifications, outcomes, subscribers
 from bot.subscribers import schedule, sender
 from bot.subscribers.posting import Poster
 from tests import factories, forgeries
+from tests.databases import on_postgresql
 from tests.subscribers import receiver
 from tests.subscribers.receiver import Receiver
 
@@ -298,6 +299,18 @@ async def test_a_new_url_is_a_new_beginning_and_one_that_left_the_policy_is_forg
     await house.replica().keep()
     assert await house.made() == []
     assert await house.store.read(subscribers.list_all) == []
+
+
+@on_postgresql
+async def test_a_subscriber_that_is_forgotten_meanwhile_breaks_no_change_of_a_build(house: House) -> None:
+    """Another replica reads a policy without it at the very moment that a build ends."""
+    for number in range(20):
+        await house.subscribe()
+        house.to.clear()
+        keeping = asyncio.create_task(house.replica().keep())
+        made = asyncio.create_task(house.build(head_sha=f"{number:040x}"))
+        await asyncio.gather(keeping, made)
+        assert made.result().state == build.State.SKIPPED
 
 
 async def test_each_secret_signs_while_they_are_changed(house: House) -> None:
