@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from bot.builds import lifecycle
 from bot.events import planning
 from bot.identity import Ids
-from bot.model import build, job
-from bot.pipelines import plan
+from bot.model import approval, build, job
+from bot.pipelines import parse, plan
 from tests import factories
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,8 +48,12 @@ def test_a_build_that_is_left_out_has_ended_and_may_be_run_again() -> None:
 
 
 def test_what_waits_for_somebody_has_no_plan_and_says_for_what() -> None:
-    found = maker().asking("Because.")
-    assert (found.build.state, found.build.waits_for) == (build.State.WAITING, build.Wait.RUN_ANYWAY)
+    pipeline = parse.parse(b"on: push\njobs: {a: {steps: [{run: x}]}}\n", path=".buildhook.yml").pipeline
+    assert pipeline is not None
+    found = maker().asking("Because.", pipeline)
+    assert (found.build.state, found.build.waits_for) == (build.State.WAITING, approval.Consent.RUN_ANYWAY)
+    assert found.build.proposal is not None
+    assert found.build.proposal.jobs == ("a",)
     assert (found.jobs, found.build.plan_digest, found.build.reason) == ((), "", "Because.")
 
 
