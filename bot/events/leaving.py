@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.events import planning
-from bot.model import build, outcome
+from bot.model import approval, build, outcome
 from bot.pipelines import plan, skipping
 from bot.pipelines.document import Pipeline
 
@@ -67,3 +67,13 @@ def of_pull(
     if made.verdict == plan.Verdict.WAITS and latest in {None, build.State.SKIPPED}:
         return maker.asking(reason, pipeline)
     return reason
+
+
+def is_left_out(made: build.Build) -> bool:
+    """Whether nothing of a build ran, for a reason that another event may do away with."""
+    return made.state == build.State.SKIPPED or made.waits_for == approval.Consent.RUN_ANYWAY
+
+
+def is_same(decided: build.Build, own: build.Build) -> bool:
+    """Whether a build would say again what another one says already: that nothing runs."""
+    return is_left_out(decided) and (decided.state, decided.base_sha) == (own.state, own.base_sha)

@@ -123,7 +123,7 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         return outcome.Outcome(trail=(late,))
     if pull.state != "open":
         return outcome.Outcome(trail=(f"Pull request #{changed.number} is {pull.state}: nothing is built.",))
-    if changed.action == "labeled" and (known.own is None or not _is_left_out(known.own)):
+    if changed.action == "labeled" and (known.own is None or not leaving.is_left_out(known.own)):
         return outcome.ignored("Nothing of this pull request waits for a label.")
     if known.own is not None and not _is_asked_again(changed, known):
         text = f"Build {known.own.id} already tests this head on this base."
@@ -132,10 +132,10 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
         stops = await _superseded(changed, context, repository, has_jobs=seen.runs)
         return outcome.Outcome(trail=(text,), pulls=(seen,), cancellations=stops)
     decided = await _decide(changed, context, repository, known)
-    has_jobs = not isinstance(decided, str) and bool(decided.jobs) and not _is_left_out(decided.build)
+    has_jobs = not isinstance(decided, str) and bool(decided.jobs) and not leaving.is_left_out(decided.build)
     seen = _seen(changed, known, runs=has_jobs)
     stops = await _superseded(changed, context, repository, has_jobs=has_jobs)
-    if known.own is not None and not isinstance(decided, str) and _is_same(decided.build, known.own):
+    if known.own is not None and not isinstance(decided, str) and leaving.is_same(decided.build, known.own):
         decided = f"Build {known.own.id} says already why nothing runs: {decided.build.reason}"
     if isinstance(decided, str):
         return outcome.Outcome(trail=(decided,), is_ignored=True, pulls=(seen,), cancellations=stops)
@@ -177,7 +177,8 @@ async def _decide(
     changed: payloads.PullRequest, context: Context, repository: Repository, known: _Known
 ) -> outcome.NewBuild | str:
     pull = changed.pull_request
-    verdict = await pull_trust.verdict(changed, context, repository, known.pull)
+    judged = await pull_trust.judge(changed, context, repository, known.pull)
+    verdict = judged.verdict
     context.note(f"Trust: {verdict.reason}")
     maker = _maker(
         changed,
@@ -196,7 +197,9 @@ async def _decide(
         return pull_words.no_file()
     if not is_trusted:
         return await _proposed(verdict, of_base, content, maker, changed, repository, known)
-    return maker.deleted() if content is None else await _planned(content, maker, changed, repository, known)
+    if content is None:
+        return maker.deleted()
+    return await _planned(content, maker, changed, repository, known, message=judged.message)
 
 
 async def _proposed(
@@ -231,7 +234,13 @@ async def _proposed(
 
 
 async def _planned(
-    content: bytes, maker: planning.Maker, changed: payloads.PullRequest, repository: Repository, known: _Known
+    content: bytes,
+    maker: planning.Maker,
+    changed: payloads.PullRequest,
+    repository: Repository,
+    known: _Known,
+    *,
+    message: str | None,
 ) -> outcome.NewBuild | str:
     parsed = parse.parse(content, path=planning.PIPELINE_PATH)
     if parsed.pipeline is None or parsed.problems:
@@ -244,7 +253,9 @@ async def _planned(
     if await changes.is_proved_equal(made, changed, repository, known.latest):
         assert known.latest is not None
         return maker.taken_over(made, origin=known.latest, origin_jobs=known.latest_jobs)
-    why = skipping.why_skipped(await repository.find_message(changed.pull_request.head.sha) or "")
+    if message is None:
+        message = await repository.find_message(changed.pull_request.head.sha)
+    why = skipping.why_skipped(message or "")
     return maker.planned(made) if why is None else maker.asking(why, parsed.pipeline)
 
 
@@ -263,16 +274,7 @@ def _told_before(known: _Known) -> build.State | None:
     if known.latest is None:
         return None
     is_own = known.own is not None and known.own.id == known.latest.id
-    return None if is_own and (known.is_own_stopped or _is_left_out(known.latest)) else known.latest.state
-
-
-def _is_left_out(made: build.Build) -> bool:
-    """Whether nothing of a build ran, for a reason that another event may do away with."""
-    return made.state == build.State.SKIPPED or made.waits_for == approval.Consent.RUN_ANYWAY
-
-
-def _is_same(decided: build.Build, own: build.Build) -> bool:
-    return _is_left_out(decided) and (decided.state, decided.base_sha) == (own.state, own.base_sha)
+    return None if is_own and (known.is_own_stopped or leaving.is_left_out(known.latest)) else known.latest.state
 
 
 async def _superseded(
@@ -320,7 +322,7 @@ def _may_start_again(changed: payloads.PullRequest, known: _Known) -> bool:
 
 def _is_asked_again(changed: payloads.PullRequest, known: _Known) -> bool:
     """Whether the event asks for another build of the same head on the same base."""
-    is_left_out = known.own is not None and _is_left_out(known.own)
+    is_left_out = known.own is not None and leaving.is_left_out(known.own)
     return is_left_out or _may_start_again(changed, known) or _lost_consent(changed, known)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bot import trust
 from bot.events import payloads
 from bot.events.context import Context
@@ -9,9 +11,18 @@ from bot.github import Repository
 from bot.model import build
 
 
-async def verdict(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a pull request's head may cause."""
+
+    verdict: trust.Verdict
+    #: The head's message, where it was told on the way.
+    message: str | None
+
+
+async def judge(
     changed: payloads.PullRequest, context: Context, repository: Repository, before: build.Pull | None
-) -> trust.Verdict:
+) -> Judged:
     """What a pull request's head may cause.
 
     :param before: what was known of the pull request before this event.
@@ -20,19 +31,21 @@ async def verdict(
     head_id = pull.head.repo.id if pull.head.repo is not None else None
     base_id = pull.base.repo.id if pull.base.repo is not None else 0
     is_bot = pull.user.type == "Bot"
-    permission, is_head_of_branch = None, False
+    permission, branch = None, None
     if head_id == base_id:
-        is_head_of_branch = await repository.get_branch_head(pull.head.ref) == pull.head.sha
+        branch = await repository.get_branch(pull.head.ref)
         if not is_bot:
             permission = await repository.get_permission(pull.user.login, user_id=pull.user.id)
     facts = trust.pull_request(
         head_repository_id=head_id,
         base_repository_id=base_id,
         author=trust.Author(id=pull.user.id, is_bot=is_bot, permission=permission),
-        is_head_of_branch=is_head_of_branch,
+        is_head_of_branch=branch is not None and branch.sha == pull.head.sha,
         is_only_authors=is_only_authors(changed, before),
     )
-    return trust.decide(facts, context.policy.trust)
+    is_told = branch is not None and branch.sha == pull.head.sha
+    verdict = trust.decide(facts, context.policy.trust)
+    return Judged(verdict=verdict, message=branch.message if branch is not None and is_told else None)
 
 
 def is_only_authors(changed: payloads.PullRequest, before: build.Pull | None) -> bool:

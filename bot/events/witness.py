@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.github import Repository, pulls
+from bot.github import Repository, pulls, refs
 
 
 class Witness(Repository):
@@ -25,6 +25,12 @@ class Witness(Repository):
         """See `Repository.get_branch_head`."""
         found = await super().get_branch_head(name)
         self._note(f"GitHub: branch `{name}` {'is gone' if found is None else f'stands at {found}'}.")
+        return found
+
+    async def get_branch(self, name: str) -> refs.Branch | None:
+        """See `Repository.get_branch`."""
+        found = await super().get_branch(name)
+        self._note(f"GitHub: branch `{name}` {'is gone' if found is None else f'stands at {found.sha}'}.")
         return found
 
     async def get_tag(self, name: str) -> str | None:

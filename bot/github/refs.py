@@ -32,8 +32,22 @@ class Tag:
     sha: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """A branch as it stands now."""
+
+    sha: str
+    #: The whole message of that commit; None where GitHub does not tell it.
+    message: str | None
+
+
+class _Written(msgspec.Struct):
+    message: str | None = None
+
+
 class _Commit(msgspec.Struct):
     sha: str
+    commit: _Written | None = None
 
 
 class _Named(msgspec.Struct):
@@ -43,8 +57,8 @@ class _Named(msgspec.Struct):
     commit: _Commit
 
 
-async def get_branch_head(calls: Calls, name: str) -> str | None:
-    """The commit that the branch points at, or None if there is no branch of that name.
+async def get_branch(calls: Calls, name: str) -> Branch | None:
+    """The branch, or None if there is none of that name.
 
     :param name: without `refs/heads/`; slashes belong to it
     :raises errors.NotReachable: if the repository is not ours to see.
@@ -57,7 +71,16 @@ async def get_branch_head(calls: Calls, name: str) -> str | None:
             raise
         return None
     # GitHub redirects from the name that a branch had before it was renamed.
-    return found.commit.sha if found.name == name else None
+    if found.name != name:
+        return None
+    written = found.commit.commit
+    return Branch(sha=found.commit.sha, message=written.message if written is not None else None)
+
+
+async def get_branch_head(calls: Calls, name: str) -> str | None:
+    """The commit that the branch points at, or None if there is no branch of that name; see `get_branch`."""
+    found = await get_branch(calls, name)
+    return found.sha if found is not None else None
 
 
 async def get_tag(calls: Calls, name: str) -> str | None:

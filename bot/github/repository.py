@@ -52,6 +52,10 @@ class Repository:
         """See `repositories.get_raw`: the repository as an object of JSON."""
         return await repositories.get_raw(self._calls)
 
+    async def get_branch(self, name: str) -> refs.Branch | None:
+        """See `refs.get_branch`: where it stands, and the message of that commit."""
+        return await refs.get_branch(self._calls, name)
+
     async def get_branch_head(self, name: str) -> str | None:
         """See `refs.get_branch_head`: a commit, or None if there is no such branch."""
         return await refs.get_branch_head(self._calls, name)
