@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -22,7 +23,7 @@ from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
 from bot.logs import LogStore
-from bot.model import audit, job
+from bot.model import audit, build, job
 from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
@@ -227,6 +228,7 @@ class Service:
             replica=self._replica,
             new_id=self._new_id,
             details_url=self._details_url,
+            decided_url=self._decided_url,
             taking=self._inbox,
         )
 
@@ -280,6 +282,12 @@ class Service:
 
     def _details_url(self, kind: str, of_id: str) -> str:
         return f"{self._settings.public_url or self.url}/{kind}/{of_id}"
+
+    def _decided_url(self, made: build.Build) -> str | None:
+        # Without a public address nobody on GitHub could follow it; the page of the check says it to whoever is here.
+        if self._settings.public_url is None or made.delivery_id is None:
+            return None
+        return f"{self._settings.public_url}/deliveries/{quote(made.delivery_id, safe='')}"
 
     async def _look_at_inbox(self) -> str | None:
         return self._inbox.why_full()

@@ -41,6 +41,7 @@ class Work:
         replica: Replica,
         new_id: Callable[[], str],
         details_url: Callable[[str, str], str],
+        decided_url: Callable[[build.Build], str | None],
         taking: inbox.Inbox,
     ) -> None:
         assert settings.app_id is not None
@@ -69,6 +70,7 @@ class Work:
             github=self._github,
             logs=logs,
             details_url=details_url,
+            decided_url=decided_url,
             metrics=metrics,
             owner=replica.id,
             now=replica.now,

@@ -48,6 +48,7 @@ def check_run(
     job: job.Job | None,
     log_tail: str | None,
     details_url: str,
+    decided_url: str | None = None,
 ) -> check.CheckRun:
     """The check run as it should be.
 
@@ -55,6 +56,7 @@ def check_run(
     :param job: the job whose check it is; None for the check that stands for the whole build.
     :param log_tail: the end of the output of `first_failure`'s failing step, where there is one.
     :param details_url: the page that the check links to.
+    :param decided_url: the page that tells how it was decided, if people on GitHub can open it.
     """
     subject = summary.Subject(made=build, jobs=tuple(jobs), one=job)
     title = titles.of_build(build, jobs) if job is None else titles.of_job(job, build)
@@ -71,7 +73,7 @@ def check_run(
         started_at=_started_at(subject),
         completed_at=_completed_at(subject) if is_completed else None,
         title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES),
-        summary=summary.make(subject, failure=failure, log_tail=log_tail, note=_note(found)),
+        summary=summary.make(subject, failure=failure, log_tail=log_tail, note=_note(found), decided_url=decided_url),
         annotations=found.annotations,
         actions=_actions(subject) if is_completed else (),
     )

@@ -56,14 +56,17 @@ class Reporter:
         owner: str,
         now: Callable[[], datetime],
         visible_after: timedelta = writing.VISIBLE_AFTER,
+        decided_url: Callable[[build.Build], str | None] = lambda _: None,
     ) -> None:
         """:param details_url: gives the page of a `jobs` or `builds` id.
+        :param decided_url: gives the page that tells how a build was decided, if people on GitHub can open it.
         :param visible_after: how long GitHub's reads may lag behind its writes.
         """
         self._store = store
         self._github = github
         self._logs = logs
         self._details_url = details_url
+        self._decided_url = decided_url
         self._metrics = metrics
         self._owner = owner
         self._now = now
@@ -180,6 +183,7 @@ class Reporter:
             job=subject.of_job,
             log_tail=await self._tail(failed) if failed is not None else None,
             details_url=self._details_url(kind, of_id),
+            decided_url=self._decided_url(subject.of_build),
         )
 
     async def _tail(self, failed: job.Job) -> str:

@@ -42,11 +42,19 @@ class Subject:
         return self.one is None or len(self.jobs) == 1
 
 
-def make(subject: Subject, *, failure: job.Job | None, log_tail: str | None, note: str | None) -> str:
+def make(
+    subject: Subject,
+    *,
+    failure: job.Job | None,
+    log_tail: str | None,
+    note: str | None,
+    decided_url: str | None = None,
+) -> str:
     """The summary as Markdown.
 
     :param failure: the job to explain, where one failed.
     :param note: a sentence of ours about the annotations.
+    :param decided_url: the page that tells how it was decided; None where nobody on GitHub could open it.
     """
     sections = [
         _status(subject, is_explained=failure is not None),
@@ -57,6 +65,7 @@ def make(subject: Subject, *, failure: job.Job | None, log_tail: str | None, not
         _failure(failure, log_tail) if failure is not None else "",
         note or "",
         _commands(subject, failure),
+        "" if decided_url is None else f"[How this was decided]({decided_url})",
     ]
     return "\n\n".join(section for section in sections if section)
 

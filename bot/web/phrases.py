@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bot.model import build, delivery
+from bot.model import audit, build, delivery
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_DEEDS = {
+    audit.Action.APPROVE: "Approved",
+    audit.Action.REFUSE: "Refused",
+    audit.Action.CANCEL: "Cancelled",
+    audit.Action.RETRY: "Run again",
+    audit.Action.RUN_ANYWAY: "Run anyway",
+    audit.Action.REPLAY: "Delivery handled again",
+    audit.Action.RECOVER: "GitHub asked for what is missing",
+}
+_WAYS = {
+    audit.Via.BUTTON: "with the button on GitHub",
+    audit.Via.COMMENT: "by a comment on GitHub",
+    audit.Via.CLI: "on the command line",
+    audit.Via.PAGE: "on a page",
+    audit.Via.EVENT: "on GitHub",
+}
 _BYTES = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -84,3 +100,15 @@ def event_name(one: delivery.Delivery) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun: `1 job`, `3 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def deed(action: audit.Action) -> str:
+    """What somebody caused, as a heading."""
+    return _DEEDS[action]
+
+
+def who(one: audit.Entry) -> str:
+    """Who caused it and by which way: `mona (id 5), with the button on GitHub`."""
+    name = one.actor or "somebody"
+    number = "" if one.actor_id is None else f" (id {one.actor_id})"
+    return f"{name}{number}, {_WAYS[one.via]}"

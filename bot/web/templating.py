@@ -32,12 +32,14 @@ class Templates:
         self.environment.filters.update(
             age=phrases.age,
             count=phrases.count,
+            deed=phrases.deed,
             duration=phrases.duration,
             event_name=phrases.event_name,
             instant=phrases.instant,
             reference=phrases.reference,
             short=phrases.short,
             size=phrases.size,
+            who=phrases.who,
         )
         # Read now, so that a request never waits for the disk.
         for name in self.environment.list_templates():

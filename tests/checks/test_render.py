@@ -141,6 +141,16 @@ The whole log: `buildhook logs 01JOB`. Run it again: `buildhook builds retry 01B
     )
 
 
+def test_the_check_links_to_how_it_was_decided_only_where_that_can_be_opened() -> None:
+    made, target = factories.make_build(), factories.make_check()
+    given = {"build": made, "jobs": (), "job": None, "log_tail": None, "details_url": URL}
+    assert "How this was decided" not in render.check_run(target, **given).summary  # type: ignore[arg-type]
+    url = "https://ci.example/deliveries/72d3162e"
+    found = render.check_run(target, **given, decided_url=url)  # type: ignore[arg-type]
+    assert found.summary.endswith(f"\n\n[How this was decided]({url})")
+    assert found.details_url == URL
+
+
 def test_a_failed_job_has_its_annotations_and_steps() -> None:
     found = of_job(failed(), TAIL)
     assert found.title == "Failed: step `pytest` exited with 1"

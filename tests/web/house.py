@@ -29,6 +29,7 @@ from bot.store import (
     outcomes,
     subscribers,
 )
+from bot.store import audit as entries
 from tests import factories
 
 #: What a browser says.
@@ -232,7 +233,17 @@ async def fill_with(house: House, text: str) -> list[str]:
     await house.store.write(subscribers.disable, text, reason=text, now=house.now)
     wait = budget.Wait(seconds=60, text=text)
     await house.store.write(budgets.block, factories.INSTALLATION_ID, wait, now=house.now)
+    entry = factories.make_audit_entry(
+        actor=text,
+        repository=f"octo/{text}",
+        detail=text,
+        build_id=made.id,
+        delivery_id=one.guid,
+        head_sha=factories.HEAD_SHA,
+    )
+    await house.store.write(entries.add, entry, now=factories.NOW)
     return [
+        *("/audit", f"/explain?q={factories.HEAD_SHA}", f"/explain?q={parked.guid}"),
         *("/", "/deliveries", "/budget", "/subscribers", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),
     ]

@@ -16,12 +16,14 @@ import jinja2.meta
 import pytest
 
 from bot import web as dashboard
-from bot.model import approval, budget, build, check, delivery, job, notification, outcome
+from bot.model import approval, audit, budget, build, check, delivery, job, notification, outcome
+from bot.store import audit as entries
 from bot.store import budgets, checks, deliveries, installations, notifications, subscribers
-from bot.web import states
+from bot.web import phrases, states
 from bot.web.assets import Assets
 from bot.web.page import Page
 from bot.web.pages import PAGES
+from bot.web.pages import audit as audit_page
 from bot.web.pages import build as build_page
 from bot.web.pages import builds as builds_page
 from bot.web.pages import deliveries as deliveries_page
@@ -121,6 +123,9 @@ async def test_older_pages_follow_without_gap_or_repetition_and_keep_the_filter(
         "/deliveries?before=0",
         "/deliveries?before=99999999999999999999",
         "/deliveries?before=-1",
+        "/audit?before=-1",
+        "/audit?action=bogus",
+        "/audit?repository=octo",
     ],
 )
 async def test_a_query_that_cannot_be_is_answered_400_with_what_it_can_be(client: Client, path: str) -> None:
@@ -462,6 +467,71 @@ def test_a_payload_is_laid_out_within_bounds(headers: dict[str, str], body: byte
     assert len(text) <= delivery_page.SHOWN_CHARACTERS
 
 
+# Why, and who.
+
+
+async def test_a_question_is_answered_with_steps_builds_and_who_did_what(house: House, client: Client) -> None:
+    one = await house.add_delivery(head_sha=factories.HEAD_SHA)
+    made = factories.make_build(delivery_id=one.guid, reason="Somebody has to approve.", state=build.State.WAITING)
+    new = replace(factories.make_new_build(made), jobs=())
+    entry = factories.make_audit_entry(actor="mona", actor_id=5, via=audit.Via.BUTTON, head_sha=factories.HEAD_SHA)
+    trail = ("`mona` pushed.", "The file has 3 bytes.")
+    await house.handle(one, decided=factories.make_outcome(trail=trail, builds=(new,), audit=(entry,)))
+    html = await shown(client, f"/explain?q={factories.HEAD_SHA[:7]}")
+    text = words(html)
+    assert "waits for approval. Somebody has to approve." in text
+    assert text.index("`mona` pushed.") < text.index("The file has 3 bytes.")
+    assert "Cancelled by mona (id 5), with the button on GitHub" in text
+    for target in (f"/deliveries/{one.guid}", f"/builds/{made.id}", f"/explain?q={factories.HEAD_SHA}"):
+        assert f'href="{target}"' in html
+    assert f'href="/explain?q={factories.HEAD_SHA}"' in await shown(client, f"/builds/{made.id}")
+    assert f'href="/explain?q={one.guid}"' in await shown(client, f"/deliveries/{one.guid}")
+
+
+async def test_a_question_that_is_none_says_what_can_be_asked_and_the_box_keeps_it(client: Client) -> None:
+    assert "owner/repo#7" in words(await shown(client, "/explain"))
+    html = await shown(client, '/explain?q=what%20is%20"this"')
+    assert "Ask for a delivery by its id" in html
+    assert 'value="what is &#34;this&#34;"' in html
+    assert "No delivery about octo/hello#7 ever came here." in words(await shown(client, "/explain?q=octo/hello%237"))
+
+
+async def test_a_sha_that_may_mean_several_commits_offers_each(house: House, client: Client) -> None:
+    shas = [factories.HEAD_SHA, factories.HEAD_SHA[:30] + "0" * 10]
+    for sha in shas:
+        await house.add_delivery(head_sha=sha)
+    html = await shown(client, f"/explain?q={factories.HEAD_SHA[:9]}")
+    assert all(f'href="/explain?q={sha}"' in html for sha in shas)
+
+
+async def test_the_audit_is_filtered_and_older_entries_follow_without_gap(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Nobody did anything yet" in await shown(client, "/audit")
+    monkeypatch.setattr(audit_page, "LIMIT", 3)
+    monkeypatch.setattr(audit_page.make_context, "__kwdefaults__", {"limit": 3})
+    for number in range(7):
+        await house.store.write(entries.add, factories.make_audit_entry(detail=f"entry {number}"), now=factories.NOW)
+    await house.store.write(
+        entries.add, factories.make_audit_entry(action=audit.Action.REPLAY, actor="mona"), now=factories.NOW
+    )
+    path, found = "/audit?action=cancel&actor=octo&repository=octo/hello", []
+    while path:
+        text = await shown(client, path)
+        found += re.findall(r"entry \d", text)
+        older = re.search(r'href="(\?[^"]+)">Older', text)
+        path = f"/audit{older.group(1).replace('&amp;', '&')}" if older else ""
+    assert found == [f"entry {number}" for number in reversed(range(7))]
+    assert "Delivery handled again by mona, on the command line" in words(await shown(client, "/audit?actor=mona"))
+    assert "No entry is like that." in await shown(client, "/audit?actor=nobody")
+
+
+def test_every_deed_and_every_way_has_words() -> None:
+    for action, via in itertools.product(audit.Action, audit.Via):
+        assert phrases.deed(action)
+        assert phrases.who(factories.make_audit_entry(action=action, via=via, actor=None)).startswith("somebody, ")
+
+
 # What holds for all pages.
 
 
@@ -584,8 +654,8 @@ def test_a_page_has_a_frozen_context_and_its_template_uses_what_that_gives(modul
     environment = Templates(Assets()).environment
     used = jinja2.meta.find_undeclared_variables(environment.parse((TEMPLATES / page.template).read_text()))
     given = {field.name for field in fields(page.context)}
-    # The two are imported, one of them by the layout.
-    assert used - {"icons", "lists"} - set(environment.globals) <= given
+    # These are imported, one of them by the layout.
+    assert used - {"icons", "lists", "audit"} - set(environment.globals) <= given
 
 
 def test_no_template_is_left_over() -> None:
