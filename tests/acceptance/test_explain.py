@@ -222,7 +222,7 @@ CAUSES = {
 WORDS = {
     "no_file": "ignored",
     "other_event": "ignored",
-    "other_branch": "ignored",
+    "other_branch": "skipped",
     "fork": "waits_for_approval",
     "no_permission": "waits_for_approval",
     "broken": "broken_file",
