@@ -82,7 +82,7 @@ async def test_whoever_replays_retries_or_cancels_is_written_down(shell: Shell) 
     ]
     assert {one.actor for one in found} == {pwd.getpwuid(os.getuid()).pw_name}
     assert {one.actor_id for one in found} == {None}
-    assert found[1].detail == f"All jobs of build {shell.build_id} run again."
+    assert found[1].detail == f"Of build {shell.build_id}: all jobs."
     assert found[1].head_sha == made["head_sha"]
 
 
