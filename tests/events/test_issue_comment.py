@@ -110,7 +110,7 @@ async def test_all_jobs_run_again(house: House) -> None:
         "test": job.State.QUEUED,
         "pack": job.State.WAITING,
     }
-    assert done.trail == (f"/test: Build {newest.id} runs all jobs of {newest.head_sha} again.",)
+    assert done.trail[-1] == f"/test: Build {newest.id} runs all jobs of {newest.head_sha} again."
     assert talk.reactions() == ["eyes"]
     found = await talk.answer()
     assert found is not None
