@@ -145,9 +145,9 @@ def _again(asked: Sequence[Command], known: Known, wish: rerun.Wish) -> outcome.
         return None
     if known.latest is None:
         return f"There is no build of {known.head_sha}, the head of #{known.number}."
-    if known.unconsented is not None:
-        return known.unconsented
     made = commands.again(known.latest, known.latest_jobs, latest=known.latest, which=_which(asked), wish=wish)
+    if not isinstance(made, str) and known.unconsented is not None:
+        return known.unconsented
     if isinstance(made, str) and known.latest.state == build.State.WAITING:
         return f"{made} `/ok-to-test SHA` lets it run."
     return made

@@ -93,7 +93,7 @@ async def _decide(
         permission = await repository.get_permission(user.login, user_id=user.id)
         sender = replace(sender, permission=permission, is_author=pull.author_id == user.id)
         known = await context.store.read(_known, told, pull.head_sha)
-        if known.latest is not None and known.latest.plan_digest:
+        if known.latest is not None and known.latest.state in build.FINAL:
             unconsented = await rerunning.why_not_consented(known.latest, context, repository)
             known = replace(known, unconsented=unconsented)
     wish = rerunning.wish(user, context, cause=_cause(told))

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from bot import clock
-from bot.events import approving
-from bot.events.context import Context
-from bot.model import answer, build, delivery, job, outcome
+from bot.model import answer, build, delivery, job
 from bot.simulator import Comment, PullRequest, Repository
-from bot.store import answers, builds, jobs
+from bot.store import answers, approvals, builds, jobs
 from tests import factories
 from tests.events.conftest import House
 
@@ -322,31 +320,36 @@ async def test_the_author_runs_again_and_cancels_what_runs_as_trusted(house: Hou
     assert (newest.generation, newest.trust) == (2, build.Trust.TRUSTED)
 
 
-@pytest.mark.parametrize("is_approved", [False, True])
-async def test_t37_the_author_of_a_fork_runs_again_only_what_was_approved(house: House, is_approved: bool) -> None:
+async def test_t37_the_author_of_a_fork_runs_again_only_what_was_approved(house: House) -> None:
     talk = await opened(house, from_fork=True, author="hubot")
-    if is_approved:
-        (waits,) = await house.builds()
-        made = factories.make_new_build(
-            replace(
-                waits,
-                id=house.new_id(),
-                state=build.State.QUEUED,
-                plan_digest="d" * 64,
-                cause="approved",
-            )
-        )
-        await house.store.write(builds.insert, made.build)
-        await house.store.write(jobs.insert_many, made.jobs)
-        await talk.end({"test": job.State.FAILED})
     done = await talk.say("/retest", author="hubot")
-    if not is_approved:
-        assert "nobody approved this commit yet" in (done.reason or "")
-        assert talk.reactions() == ["-1"]
-        return
+    assert "nobody approved this commit yet" in (done.reason or "")
+    assert talk.reactions() == ["-1"]
+    await talk.say(f"/ok-to-test {talk.pull.head_sha}")
+    await talk.end({"test": job.State.FAILED})
+    await talk.say("/retest", author="hubot")
     newest = (await house.builds())[0]
     # Run again as what it was run before.
-    assert (newest.generation, newest.trust) == (3, build.Trust.UNTRUSTED)
+    assert (newest.generation, newest.trust, newest.sender) == (3, build.Trust.UNTRUSTED, "hubot")
+    assert await talk.newest_states() == {
+        "lint": job.State.PASSED,
+        "test": job.State.QUEUED,
+        "pack": job.State.WAITING,
+    }
+
+
+async def test_t38_what_was_approved_runs_again_only_while_the_approval_holds(house: House) -> None:
+    talk = await opened(house, from_fork=True, author="hubot")
+    house.simulator.create_user("helper")
+    house.simulator.set_permission(talk.repository, "helper", "write")
+    await talk.say(f"/ok-to-test {talk.pull.head_sha}", author="helper")
+    await talk.end({"test": job.State.FAILED})
+    house.simulator.set_permission(talk.repository, "helper", "read")
+    for author in ("hubot", "octo"):
+        done = await talk.say("/retest", author=author)
+        assert "helper, who approved" in (done.reason or "")
+        assert "may not push any more" in (done.reason or "")
+    assert [one.generation for one in await house.builds()] == [2, 1]
 
 
 async def test_what_waits_is_not_run_again_by_anybody(house: House) -> None:
@@ -357,27 +360,48 @@ async def test_what_waits_is_not_run_again_by_anybody(house: House) -> None:
     assert [one.state for one in await house.builds()] == [build.State.WAITING]
 
 
-async def test_t24_an_approval_names_the_whole_head(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[approving.Asked] = []
-
-    async def approve(one: approving.Asked, context: Context) -> outcome.Outcome:
-        asked.append(one)
-        return outcome.Outcome(trail=("It runs.",))
-
-    monkeypatch.setattr(approving, "approve", approve)
+async def test_t24_an_approval_names_the_whole_head(house: House) -> None:
     talk = await opened(house, from_fork=True, author="hubot")
-    (waits,) = await house.builds()
     head = talk.pull.head_sha
     for sha in (head[:7], head[:39], head.upper(), "", "topic", f"{head} now", "0" * 40):
         done = await talk.say(f"/ok-to-test {sha}")
         assert "whole SHA" in (done.reason or "") or "is not the head" in (done.reason or ""), sha
         assert talk.reactions() == ["confused"]
-    assert asked == []
-    done = await talk.say(f"/ok-to-test {head}")
-    (one,) = asked
-    assert (one.build, one.head_sha, one.via, one.sender.login) == (waits, head, "comment", "octo")
-    assert (one.repository.id, one.installation_id) == (talk.repository.id, waits.installation_id)
-    assert done.reason == f"/ok-to-test {head}: It runs."
+    assert [one.state for one in await house.builds()] == [build.State.WAITING]
+    await talk.say(f"/ok-to-test {head}")
+    newest = (await house.builds())[0]
+    assert (newest.generation, newest.head_sha, newest.state) == (2, head, build.State.QUEUED)
+    (given,) = await house.store.read(
+        approvals.list_of_pull, repository_id=talk.repository.id, pull_number=talk.pull.number
+    )
+    assert (given.head_sha, given.approver, given.via) == (head, "octo", "comment")
+    assert talk.reactions() == ["eyes"]
+    found = await talk.answer()
+    assert found is not None
+    assert (found.entries[-1].is_taken, found.entries[-1].build_id) == (True, newest.id)
+
+
+async def test_t22_an_approval_of_what_the_head_was_lets_nothing_run(house: House) -> None:
+    talk = await opened(house, from_fork=True, author="hubot")
+    seen = talk.pull.head_sha
+    assert talk.pull.head_repository is not None
+    await house.simulator.push(talk.pull.head_repository, "topic", {"a.txt": "worse"}, author="hubot")
+    # The comment is handled before the push is heard of.
+    done = await talk.say(f"/ok-to-test {seen}")
+    assert "is not the head of" in (done.reason or "")
+    assert [one.state for one in await house.builds()] == [build.State.WAITING]
+
+
+@pytest.mark.parametrize("permission", ["none", "read", "triage"])
+async def test_t30_who_may_not_push_approves_nothing(house: House, permission: str) -> None:
+    talk = await opened(house, from_fork=True, author="hubot")
+    house.simulator.create_user("helper")
+    house.simulator.set_permission(talk.repository, "helper", permission)
+    await talk.say(f"/ok-to-test {talk.pull.head_sha}", author="helper")
+    # Nor does whoever opened it.
+    await talk.say(f"/ok-to-test {talk.pull.head_sha}", author="hubot")
+    assert [one for _, one in await talk.told()] == [False, False]
+    assert [one.state for one in await house.builds()] == [build.State.WAITING]
 
 
 async def test_what_does_not_wait_is_not_approved(house: House) -> None:
