@@ -13,7 +13,10 @@ from bot.model import approval, build, delivery, job
 from bot.policy import Policy
 from bot.simulator import CheckRun, PullRequest, Repository
 from bot.store import approvals, builds, checks, jobs
+from tests.databases import long_on_postgresql
 from tests.events.conftest import PIPELINE, House
+
+pytestmark = long_on_postgresql
 
 SHOWN = """\
 on: pull_request

@@ -13,7 +13,10 @@ from bot.model import answer, build, delivery, job
 from bot.simulator import Comment, PullRequest, Repository
 from bot.store import answers, approvals, builds, jobs
 from tests import factories
+from tests.databases import long_on_postgresql
 from tests.events.conftest import House
+
+pytestmark = long_on_postgresql
 
 PIPELINE = {
     ".buildhook.yml": """\

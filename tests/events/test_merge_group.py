@@ -8,7 +8,10 @@ from typing import Any
 from bot.model import build, delivery
 from bot.simulator import PullRequest, Repository
 from bot.store import checks, jobs
+from tests.databases import long_on_postgresql
 from tests.events.conftest import PIPELINE, House
+
+pytestmark = long_on_postgresql
 
 
 async def queued(house: House, *, files: dict[str, str] | None = None) -> tuple[Repository, PullRequest]:

@@ -9,7 +9,10 @@ import pytest
 
 from bot.model import approval, build, delivery, job
 from bot.store import builds, checks
+from tests.databases import long_on_postgresql
 from tests.events.conftest import PIPELINE, House
+
+pytestmark = long_on_postgresql
 
 JOBS = "jobs:\n  lint: {steps: [{run: a}]}\n  test: {needs: lint, steps: [{run: b}]}\n"
 PATHS = "{paths: ['src/**']}"
