@@ -126,6 +126,7 @@ def _claimed(connection: sa.Connection, **changes: Any) -> delivery.Delivery:
 
 #: Looks for a text that is not there: finds nothing.
 FINDS_NOTHING: dict[str, _Call] = {
+    "notifications.next_due_at": lambda connection, text: notifications.next_due_at(connection, [text], now=NOW),
     "approvals.find_valid": lambda connection, text: approvals.find_valid(
         connection, repository_id=REPOSITORY_ID, pull_number=1, head_sha=text, base_sha=text, digest=text
     ),
@@ -349,7 +350,7 @@ def test_t115_hostile_text_is_stored_and_found_as_it_is(connection: sa.Connectio
         audit=(make_audit_entry(actor=text, repository=text, detail=text, head_sha=text, build_id=text[:26]),),
     )
     (made,) = outcomes.apply(connection, claimed, decided, now=NOW)
-    assert made == new.build
+    assert made == replace(new.build, concurrency_turn=made.concurrency_turn)
     assert builds.list_newest(connection, limit=9, repository=text) == [made]
     assert builds.list_of_delivery(connection, text) == [made]
     assert builds.list_unfinished(connection, ref=text, head_sha=text) == [made]
@@ -502,8 +503,9 @@ def test_t115_nobody_chooses_the_column_that_is_sorted_by() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".order_by"):
             for argument in node.args:
                 column = ast.unparse(argument).removesuffix(".desc()")
-                # A column of a table that stands in the code.
-                assert re.fullmatch(r"\*?[A-Za-z_]+(?:\.[A-Za-z_]+)+", column), f"{file}: {column}"
+                # A column of a table that stands in the code, or one of two that a loop in the code names.
+                is_named = f"{file}: {column}" in {"about.py: column", "about.py: order"}
+                assert is_named or re.fullmatch(r"\*?[A-Za-z_]+(?:\.[A-Za-z_]+)+", column), f"{file}: {column}"
 
 
 def test_t115_no_query_is_a_pattern() -> None:
@@ -532,6 +534,7 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "patience",
         "pauses",
         "postgresql",
+        "received",
         "schema",
         "sqlite",
         "transaction",
