@@ -69,7 +69,7 @@ async def test_t117_whoever_presses_the_button_is_written_down_once_with_their_n
     assert (entry.action, entry.via, entry.actor) == ("retry", "button", "mona")
     assert entry.actor_id == newest.sender_id > 0
     assert (entry.build_id, entry.delivery_id, entry.head_sha) == (newest.id, done.id, newest.head_sha)
-    assert entry.detail == f"Of build {first.id}: job test."
+    assert entry.detail == f"Of build {first.id}: `test`."
 
 
 async def test_the_aggregate_runs_all_again(house: House) -> None:

@@ -44,8 +44,9 @@ async def test_a_filter_is_told_with_its_line(house: House) -> None:
     repository = await house.simulator.create_repository("octo/hello", files={".buildhook.yml": text})
     await house.simulator.push(repository, "topic", {"a.txt": "a"})
     done = await house.deliver(house.sent("push"))
-    assert done.reason == "`.buildhook.yml:3`: `on.push.branches` does not match `topic`."
-    assert done.trail[-1] == done.reason
+    assert "`.buildhook.yml:3`: `on.push.branches` does not match `topic`." in done.trail
+    (made,) = await house.builds()
+    assert done.trail[-1] == done.reason == f"Build {made.id}: `on.push.branches` does not match `topic`."
 
 
 async def test_a_pull_request_tells_the_permission_and_the_rule_of_trust(house: House) -> None:
@@ -56,10 +57,11 @@ async def test_a_pull_request_tells_the_permission_and_the_rule_of_trust(house: 
         "`mona` (id N): pull request #1 of octo/hello (id N, installation N) by `mona` (id N) was opened; its head is A"
         " in repository N, its base `main` at B.\n"
         "No build of A is known.\n"
+        "GitHub: branch `topic` stands at A.\n"
         "GitHub: `mona` (id N) has the permission `admin` in repository N.\n"
         "Trust: The author may push to the repository, and the head is a branch of it.\n"
         "GitHub: `.buildhook.yml` at commit A has 71 bytes.\n"
-        "`.buildhook.yml:1`: `on.pull_request` takes pull requests into `main`.\n"
+        "`.buildhook.yml:1`: `on.pull_request` takes what is merged into `main`.\n"
         "Build BUILD starts with 1 job."
     )
 
