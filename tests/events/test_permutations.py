@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from bot.model import build, delivery
 from bot.simulator import Repository
 from bot.store import builds, checks, deliveries, jobs, schema
-from tests.databases import on_sqlite
+from tests.databases import long_on_postgresql, on_sqlite
 from tests.events.conftest import PIPELINE, House
 
 #: So many deliveries are delivered in every order, where there is the time; of more, as many orders by chance.
@@ -437,6 +437,7 @@ async def _check(house: House, story: Story, *, kept: int, pause_seconds: float,
     await _in_any_order(house, tale, kept=kept, by_ref=story is not merged_as_it_is, most=most)
 
 
+@long_on_postgresql
 @at_each_pace
 @in_each_story
 async def test_f48_whatever_the_order_it_ends_as_if_all_had_come_when_it_happened(

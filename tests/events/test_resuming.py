@@ -13,7 +13,10 @@ from bot.builds import resume, source, transitions
 from bot.model import build, delivery, job
 from bot.simulator import Repository
 from bot.store import jobs, patience
+from tests.databases import long_on_postgresql
 from tests.events.conftest import PIPELINE, House
+
+pytestmark = long_on_postgresql
 
 #: What is done first: an event is handled, or the engine fetches.
 ORDERS = ("event first", "fetch first")
