@@ -6,14 +6,13 @@ again by its marker before another one is made.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, failpoint, hint, ramp, telemetry
-from bot.checks import comment, commenting, sending, writing
+from bot import errors, failpoint, telemetry
+from bot.checks import comment, commenting, outbox, sending, writing
 from bot.github import GitHub
 from bot.model import answer
 from bot.store import Store, answers, patience
@@ -21,10 +20,6 @@ from bot.store import Store, answers, patience
 #: How many comments are written side by side.
 MAX_SIDE_BY_SIDE = 4
 LEASE = timedelta(minutes=5)
-#: How often the loop looks, should a wake-up be lost.
-LOOK_SECONDS = 2.0
-#: How long requests under way may take when it is stopped: an answer that is lost has to be searched for.
-FINISH_SECONDS = 3.0
 _log = telemetry.log("checks")
 
 
@@ -50,49 +45,24 @@ class Answering:
         self._owner = owner
         self._now = now
         self._visible_after = visible_after
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._hint = hint.Hint()
-        self._ramp = ramp.Ramp(MAX_SIDE_BY_SIDE)
+        self._outbox = outbox.Outbox(
+            what="answers",
+            most=MAX_SIDE_BY_SIDE,
+            claim=self._claim,
+            send=lambda one, at: self.tell(one, claimed_at=at),
+            now=now,
+        )
 
     def wake(self) -> None:
         """Hint that there is something to do."""
-        self._hint.give()
+        self._outbox.wake()
 
     async def run(self) -> None:
-        """Answer for ever. When stopped, requests under way may end; a lost answer is looked up at the next start."""
-        async with asyncio.TaskGroup() as group:
-            try:
-                await self._answer_for_ever(group)
-            finally:
-                if self._under_way:
-                    await asyncio.wait(self._under_way, timeout=FINISH_SECONDS)
+        """Send for ever, see `Outbox.run`."""
+        await self._outbox.run()
 
-    async def _answer_for_ever(self, group: asyncio.TaskGroup) -> None:
-        while True:
-            due_at = None
-            try:
-                due_at = await self._answer_stale(group)
-            except errors.StoreUnavailable as error:
-                _log.error("Answers cannot be claimed.", action="claim_answers", error=str(error))
-            await self._hint.wait(self._pause_seconds(due_at))
-
-    def _pause_seconds(self, due_at: datetime | None) -> float:
-        if due_at is None:
-            return LOOK_SECONDS
-        return min(LOOK_SECONDS, max(0.05, (due_at - self._now()).total_seconds()))
-
-    async def _answer_stale(self, group: asyncio.TaskGroup) -> datetime | None:
-        free = self._ramp.width - len(self._under_way)
-        if free <= 0:
-            return None
-        now = self._now()
-        claimed, due_at = await self._store.write(_claim, now=now, owner=self._owner, limit=free)
-        for one in claimed:
-            task = group.create_task(self.tell(one, claimed_at=now))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            task.add_done_callback(lambda _task: self.wake())
-        return due_at
+    async def _claim(self, now: datetime, limit: int) -> tuple[list[answer.Answer], datetime | None]:
+        return await self._store.write(_claim, now=now, owner=self._owner, limit=limit)
 
     async def tell(self, claimed: answer.Answer, *, claimed_at: datetime) -> None:
         """Send one claimed answer and write what GitHub acknowledged."""
@@ -129,7 +99,7 @@ class Answering:
         except Exception as error:
             await self._after(claimed, error)
             return
-        self._ramp.went_well()
+        self._outbox.ramp.went_well()
         await patience.write(self._store, answers.acknowledge, newest, github_id=github_id, now=self._now())
 
     async def _after(self, claimed: answer.Answer, error: Exception) -> None:
@@ -139,7 +109,7 @@ class Answering:
             await patience.write(self._store, answers.forget, claimed, now=now)
             return
         if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
-            self._ramp.went_badly()
+            self._outbox.ramp.went_badly()
         verdict = sending.decide(error, claimed, now=now)
         if verdict.is_unexpected:
             _log.error("An answer could not be sent.", action="send_answer", exc_info=error)

@@ -6,15 +6,14 @@ external id before anything is created, so there is one check run, whatever happ
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot import errors, failpoint, hint, ramp, telemetry
-from bot.checks import render, sending, writing
+from bot import errors, failpoint, telemetry
+from bot.checks import outbox, render, sending, writing
 from bot.github import GitHub
 from bot.logs import LogStore, failure
 from bot.model import build, check, job
@@ -23,10 +22,6 @@ from bot.store import Store, builds, checks, jobs, patience
 #: How many checks are sent side by side.
 MAX_SIDE_BY_SIDE = 16
 LEASE = timedelta(minutes=5)
-#: How often the reporter looks, should a wake-up be lost.
-LOOK_SECONDS = 2.0
-#: How long requests under way may take when the reporter is stopped: an answer that is lost has to be searched for.
-FINISH_SECONDS = 3.0
 _log = telemetry.log("checks")
 
 
@@ -71,49 +66,24 @@ class Reporter:
         self._owner = owner
         self._now = now
         self._visible_after = visible_after
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._hint = hint.Hint()
-        self._ramp = ramp.Ramp(MAX_SIDE_BY_SIDE)
+        self._outbox = outbox.Outbox(
+            what="checks",
+            most=MAX_SIDE_BY_SIDE,
+            claim=self._claim,
+            send=lambda one, at: self.report(one, claimed_at=at),
+            now=now,
+        )
 
     def wake(self) -> None:
         """Hint that there is something to do."""
-        self._hint.give()
+        self._outbox.wake()
 
     async def run(self) -> None:
-        """Report for ever. When stopped, requests under way may end; a lost answer is looked up at the next start."""
-        async with asyncio.TaskGroup() as group:
-            try:
-                await self._report_for_ever(group)
-            finally:
-                if self._under_way:
-                    await asyncio.wait(self._under_way, timeout=FINISH_SECONDS)
+        """Send for ever, see `Outbox.run`."""
+        await self._outbox.run()
 
-    async def _report_for_ever(self, group: asyncio.TaskGroup) -> None:
-        while True:
-            due_at = None
-            try:
-                due_at = await self._report_stale(group)
-            except errors.StoreUnavailable as error:
-                _log.error("Checks cannot be claimed.", action="claim_checks", error=str(error))
-            await self._hint.wait(self._pause_seconds(due_at))
-
-    def _pause_seconds(self, due_at: datetime | None) -> float:
-        if due_at is None:
-            return LOOK_SECONDS
-        return min(LOOK_SECONDS, max(0.05, (due_at - self._now()).total_seconds()))
-
-    async def _report_stale(self, group: asyncio.TaskGroup) -> datetime | None:
-        free = self._ramp.width - len(self._under_way)
-        if free <= 0:
-            return None
-        now = self._now()
-        claimed, due_at = await self._store.write(_claim, now=now, owner=self._owner, limit=free)
-        for one in claimed:
-            task = group.create_task(self.report(one, claimed_at=now))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            task.add_done_callback(lambda _task: self.wake())
-        return due_at
+    async def _claim(self, now: datetime, limit: int) -> tuple[list[check.Check], datetime | None]:
+        return await self._store.write(_claim, now=now, owner=self._owner, limit=limit)
 
     async def report(self, claimed: check.Check, *, claimed_at: datetime) -> None:
         """Send one claimed check and write what GitHub acknowledged."""
@@ -145,7 +115,7 @@ class Reporter:
             await failpoint.pause("outbox.after_http_before_mark")
         except Exception as error:
             return await self._after(claimed, error)
-        self._ramp.went_well()
+        self._outbox.ramp.went_well()
         await patience.write(
             self._store,
             checks.acknowledge,
@@ -199,7 +169,7 @@ class Reporter:
             await patience.write(self._store, checks.forget, claimed, now=now)
             return "gone"
         if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
-            self._ramp.went_badly()
+            self._outbox.ramp.went_badly()
         verdict = sending.decide(error, claimed, now=now)
         if verdict.is_unexpected:
             _log.error("A check could not be sent.", action="send_check", exc_info=error)
