@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 class State(enum.StrEnum):
@@ -46,6 +47,16 @@ class Step:
     env: Mapping[str, str] = field(default_factory=dict)
     #: Relative to the workspace, normalised, never outside of it.
     working_directory: str = "."
+    #: How other steps speak of it, or None.
+    id: str | None = None
+    #: `if`: an expression without `${{ }}` around it; None where it runs as long as no step before it failed.
+    condition: str | None = None
+    #: A program of Actions' list or a command line with `{0}`; None for bash, or sh where there is no bash.
+    shell: str | None = None
+    #: A number, or an expression that gives one; None where only the job's limit counts.
+    timeout_minutes: float | str | None = None
+    #: Whether the job goes on as if it had passed, or an expression that says so.
+    continue_on_error: bool | str = False
     #: Line of the step in the pipeline file, from 1.
     line: int = 1
 
@@ -69,10 +80,56 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Which files of the workspace tell what became of a job: globs, relative to its root."""
+
+    junit: tuple[str, ...] = ()
+    sarif: tuple[str, ...] = ()
+    #: Cobertura or LCOV, told apart by their content.
+    coverage: tuple[str, ...] = ()
+    #: Problem matchers of the repository, in Actions' format, beside the usual ones.
+    matchers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """Files of the workspace that are kept when the job has ended."""
+
+    name: str
+    #: Globs, relative to the workspace; those that begin with `!` leave out again.
+    paths: tuple[str, ...]
+    #: None for as long as the build is kept.
+    retention_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Folders that are brought back before the first step, and kept after the last one of a job that passed."""
+
+    #: May hold expressions.
+    key: str
+    #: Beginnings of older keys, the best first; may hold expressions.
+    restore_keys: tuple[str, ...] = ()
+    #: Relative to the workspace, or below `~/`.
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """An image that a job, or a service beside it, runs in."""
+
+    image: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    options: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A job as the pipeline planned it: what runs, without any state."""
 
-    #: The id under `jobs:` in the pipeline file.
+    #: Tells the jobs of a build apart: the id under `jobs:`, and of a matrix the combination behind it.
     key: str
     name: str
     steps: tuple[Step, ...]
@@ -81,6 +138,33 @@ class Plan:
     timeout_minutes: float = 360.0
     #: The pipeline's `runs-on`, or None.
     runs_on: str | None = None
+    #: The id under `jobs:`, by which other jobs need it; empty where it is `key`.
+    group: str = ""
+    #: `if`: an expression without `${{ }}`, decided when its needs have ended; None where they have to pass.
+    condition: str | None = None
+    #: The values of this job's combination of the matrix, by name.
+    matrix: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the other jobs of the matrix are cancelled when this one fails.
+    fail_fast: bool = True
+    #: How many jobs of the matrix run at once; None for as many as there are places.
+    max_parallel: int | None = None
+    #: Whether the build goes on as if it had passed.
+    continue_on_error: bool = False
+    #: What jobs that need it can read: templates by name.
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    #: Names of the secrets that it asks for, by the variable of every step that gets them.
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    #: Names of all secrets that it may see: those above, and those that its expressions name.
+    secret_names: tuple[str, ...] = ()
+    #: Whose secrets come before the repository's, or None.
+    environment: str | None = None
+    #: The engine that the file asks for, or None for the operator's choice.
+    engine: str | None = None
+    container: Container | None = None
+    services: Mapping[str, Container] = field(default_factory=dict)
+    reports: Reports = Reports()
+    artifacts: tuple[Artifact, ...] = ()
+    caches: tuple[Cache, ...] = ()
     #: Line of the job in the pipeline file, from 1.
     line: int = 1
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
 
 from bot.model import job
 from bot.pipelines import concurrency, filters
@@ -106,6 +109,25 @@ def check_names(plan: Plan) -> Mapping[str, str]:
 
 
 def _job_parts(one: job.Plan) -> list[Any]:
-    steps = [[step.name, step.run, sorted(step.env.items()), step.working_directory] for step in one.steps]
+    steps = [
+        [step.name, step.run, sorted(step.env.items()), step.working_directory, *_rest(step, _OLD_OF_A_STEP)]
+        for step in one.steps
+    ]
     env = sorted(one.env.items())
-    return [one.key, one.name, steps, sorted(one.needs), env, float(one.timeout_minutes), one.runs_on]
+    parts = [one.key, one.name, steps, sorted(one.needs), env, float(one.timeout_minutes), one.runs_on]
+    return [*parts, *_rest(one, _OLD_OF_A_JOB)]
+
+
+_OLD_OF_A_STEP = frozenset({"name", "run", "env", "working_directory", "line"})
+_OLD_OF_A_JOB = frozenset({"key", "name", "steps", "needs", "env", "timeout_minutes", "runs_on", "line"})
+
+
+def _rest(one: job.Plan | job.Step, old: frozenset[str]) -> list[Any]:
+    """What newer versions know of it, where it is used: a plan that says nothing of it keeps its digest."""
+    defaults = {known.name: known.default for known in dataclasses.fields(one)}
+    used = {
+        name: msgspec.to_builtins(value, order="sorted")
+        for name in sorted(defaults.keys() - old)
+        if (value := getattr(one, name)) != defaults[name] and value not in ({}, ())
+    }
+    return [used] if used else []
