@@ -111,6 +111,7 @@ class Follower:
                     state=lifecycle.transition(one.state, lifecycle.Signal(event.result.value)),
                     reason=event.reason,
                     exit_code=event.exit_code,
+                    outputs=event.outputs,
                     finished_at=event.at,
                 )
 

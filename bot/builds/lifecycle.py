@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 from bot.model import build, job
+from bot.pipelines import conditions, contexts
 
 
 class Signal(enum.StrEnum):
@@ -95,33 +98,151 @@ def needs_verdict(states: Iterable[job.State]) -> job.State | None:
     return transition(_S.WAITING, signal or Signal.NEEDS_PASSED)
 
 
-def resolve(jobs: Sequence[job.Job]) -> dict[str, Resolved]:
+def resolve(jobs: Sequence[job.Job], *, of: build.Build) -> dict[str, Resolved]:
     """What becomes of the waiting jobs of one build, by job id; those that go on waiting are left out.
 
     A job that is skipped here counts for the jobs that need it.
     """
-    # A need that is not in the build can never pass.
-    states = {key: _S.SKIPPED for one in jobs for key in one.plan.needs}
-    states |= {one.plan.key: one.state for one in jobs}
-    moved: list[job.Job] = []
+    graph = _Graph(jobs, of)
     is_changed = True
     while is_changed:
         is_changed = False
-        for one in jobs:
-            if states[one.plan.key] != _S.WAITING:
-                continue
-            verdict = needs_verdict(states[key] for key in one.plan.needs)
-            if verdict is not None:
-                states[one.plan.key] = verdict
-                moved.append(one)
+        for one in graph.waiting():
+            # Each may be what the next one waits for, or take its place.
+            decided = graph.decide(one)
+            if decided is not None:
+                graph.move(one, decided)
                 is_changed = True
-    return {one.id: _resolved(one, states) for one in moved}
+    return graph.moved
 
 
-def _resolved(one: job.Job, states: Mapping[str, job.State]) -> Resolved:
-    state = states[one.plan.key]
-    needs = {key: states[key] for key in one.plan.needs}
-    return Resolved(state, why_skipped(needs) if state == _S.SKIPPED else None)
+def moved(one: job.Job, resolved: Mapping[str, Resolved], *, now: datetime) -> job.Job:
+    """A job as it stands behind `resolve`."""
+    if one.id not in resolved:
+        return one
+    found = resolved[one.id]
+    return replace(one, state=found.state, reason=found.reason, finished_at=now if found.state in job.FINAL else None)
+
+
+class _Graph:
+    """The jobs of a build, those of one matrix together, and what is decided on the way."""
+
+    def __init__(self, jobs: Sequence[job.Job], of: build.Build) -> None:
+        self._of = of
+        self._jobs = {one.id: one for one in jobs}
+        self._states = {one.id: one.state for one in jobs}
+        self._groups: dict[str, list[job.Job]] = {}
+        for one in jobs:
+            self._groups.setdefault(one.plan.id, []).append(one)
+        self.moved: dict[str, Resolved] = {}
+
+    def waiting(self) -> list[job.Job]:
+        return [one for one in self._jobs.values() if self._states[one.id] == _S.WAITING]
+
+    def move(self, one: job.Job, moved: Resolved) -> None:
+        self._states[one.id] = moved.state
+        self.moved[one.id] = moved
+
+    def decide(self, one: job.Job) -> Resolved | None:
+        """What becomes of a waiting job; None while it goes on waiting."""
+        needs = {key: self._state_of(key) for key in one.plan.needs}
+        if one.plan.condition is None:
+            verdict = needs_verdict(needs.values())
+            reason = why_skipped(needs) if verdict == _S.SKIPPED else None
+        elif any(state not in job.FINAL for state in needs.values()):
+            return None
+        else:
+            reason = conditions.against(one.plan.condition, self._contexts(one), self._status(one, needs))
+            verdict = transition(_S.WAITING, Signal.NEEDS_PASSED if reason is None else Signal.NEEDS_FAILED)
+        if verdict is None or (verdict == _S.QUEUED and not self._has_place(one)):
+            return None
+        return Resolved(verdict, reason)
+
+    def _has_place(self, one: job.Job) -> bool:
+        most = one.plan.max_parallel
+        under_way = {_S.QUEUED, *job.ON_ENGINE}
+        return most is None or sum(self._states[mate.id] in under_way for mate in self._groups[one.plan.id]) < most
+
+    def _state_of(self, key: str) -> job.State:
+        """The state of what is needed by this id: of a matrix, that of all its jobs together."""
+        # A need that is not in the build can never pass.
+        group = self._groups.get(key, [])
+        states = [counted(one.plan, self._states[one.id]) for one in group] or [_S.SKIPPED]
+        still_open = next((state for state in states if state not in job.FINAL), None)
+        if still_open is not None:
+            return still_open
+        return job.State(min((_VERDICTS[state] for state in states), key=_SEVERITY.index).value)
+
+    def _contexts(self, one: job.Job) -> Mapping[str, Any]:
+        needs = {
+            key: {"result": _RESULTS[self._state_of(key)], "outputs": outputs(self._groups.get(key, ()))}
+            for key in one.plan.needs
+        }
+        return {**contexts.of_build(self._of), "needs": needs}
+
+    def _status(self, one: job.Job, needs: Mapping[str, job.State]) -> conditions.Status:
+        before = self._ancestors(one)
+        failing = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
+        return conditions.Status(
+            is_success=all(state == _S.PASSED for state in needs.values()),
+            is_failure=any(self._state_of(key) in failing for key in before),
+            is_cancelled=any(self._state_of(key) == _S.CANCELLED for key in before),
+        )
+
+    def _ancestors(self, one: job.Job) -> set[str]:
+        found: set[str] = set()
+        left = list(one.plan.needs)
+        while left:
+            key = left.pop()
+            if key not in found:
+                found.add(key)
+                left += [need for needed in self._groups.get(key, ()) for need in needed.plan.needs]
+        return found
+
+
+#: https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#needs-context
+_RESULTS = {
+    _S.PASSED: "success",
+    _S.FAILED: "failure",
+    _S.ERRORED: "failure",
+    _S.TIMED_OUT: "failure",
+    _S.CANCELLED: "cancelled",
+    _S.SKIPPED: "skipped",
+}
+
+
+def needs_of(one: job.Job, jobs: Sequence[job.Job], *, of: build.Build) -> Mapping[str, Any]:
+    """The `needs` context of a job whose needs have ended."""
+    found: Mapping[str, Any] = _Graph(jobs, of)._contexts(one)["needs"]
+    return found
+
+
+def outputs(group: Sequence[job.Job]) -> Mapping[str, str]:
+    """The outputs of one id: of a matrix those of all its jobs, where the last one that says something counts."""
+    found: dict[str, str] = {}
+    for one in sorted(group, key=lambda one: (one.finished_at or one.created_at, one.position)):
+        found |= {name: value for name, value in one.outputs.items() if value or name not in found}
+    return found
+
+
+def counted(plan: job.Plan, state: job.State) -> job.State:
+    """A job's state as it counts for others: one that may fail counts as passed.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idcontinue-on-error
+    """
+    may_fail = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
+    return _S.PASSED if plan.continue_on_error and state in may_fail else state
+
+
+def ended_by_failure(changed: job.Job, jobs: Sequence[job.Job]) -> list[job.Job]:
+    """The jobs of the same matrix that are not wanted any more, because this one failed.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstrategyfail-fast
+    """
+    bad = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
+    if not changed.plan.group or not changed.plan.fail_fast or counted(changed.plan, changed.state) not in bad:
+        return []
+    return [one for one in jobs if one.plan.id == changed.plan.id and one.state not in job.FINAL]
 
 
 def why_skipped(needs: Mapping[str, job.State]) -> str:
@@ -159,9 +280,9 @@ def verdict(jobs: Sequence[job.Job]) -> build.State:
     GitHub counts a skipped job as passed, so one may only look like that where the pipeline file left it out, or all
     that kept it from running. A job that needs one that is not there was kept from running by a mistake of ours.
     """
-    keys = {one.plan.key for one in jobs}
+    keys = {one.plan.id for one in jobs}
     is_torn = any(one.state == _S.SKIPPED and not keys.issuperset(one.plan.needs) for one in jobs)
-    return build_state([*(one.state for one in jobs), *[_S.ERRORED] * is_torn])
+    return build_state([*(counted(one.plan, one.state) for one in jobs), *[_S.ERRORED] * is_torn])
 
 
 def build_state(states: Sequence[job.State]) -> build.State:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bot.builds import lifecycle
 from bot.model import approval, build, job, outcome
 
 _NAMES_SHOWN = 20
@@ -71,6 +72,7 @@ def keys(of: build.Build, its_jobs: Sequence[job.Job], which: Which) -> frozense
     for name in which.names:
         # A key is a job's own; a name may be that of several.
         named = {one.plan.key for one in its_jobs if name == one.plan.key}
+        named = named or {one.plan.key for one in its_jobs if name == one.plan.id}
         named = named or {one.plan.key for one in its_jobs if name in _names(one)}
         if not named:
             return f"Build {of.id} has no job `{name}`; it has {_listed(its_jobs)}."
@@ -107,32 +109,37 @@ def make(origin: build.Build, origin_jobs: Sequence[job.Job], wish: Wish) -> out
         finished_at=None,
     )
     again = _again(origin_jobs, wish.only_keys)
-    jobs = tuple(_job(one, new, wish, again) for one in origin_jobs)
-    return outcome.NewBuild(build=new, jobs=jobs)
+    ids = {one.plan.id for one in origin_jobs if one.plan.key in again}
+    jobs = tuple(_job(one, new, wish, again, ids) for one in origin_jobs)
+    resolved = lifecycle.resolve(jobs, of=new)
+    return outcome.NewBuild(build=new, jobs=tuple(lifecycle.moved(one, resolved, now=wish.now) for one in jobs))
 
 
 def _again(jobs: Sequence[job.Job], only_keys: Collection[str] | None) -> set[str]:
     if only_keys is None:
         return {one.plan.key for one in jobs}
-    passed = {one.plan.key for one in jobs if one.state == job.State.PASSED}
     again = set(only_keys)
     for _ in jobs:
         # What needs a job that runs again was decided on a result that no longer counts, and what needs one that did
         # not pass could never run.
-        again |= {one.plan.key for one in jobs if again & set(one.plan.needs)}
-        again |= {key for one in jobs if one.plan.key in again for key in one.plan.needs} - passed
+        ids = {one.plan.id for one in jobs if one.plan.key in again}
+        again |= {one.plan.key for one in jobs if ids & set(one.plan.needs)}
+        needed = {key for one in jobs if one.plan.key in again for key in one.plan.needs}
+        again |= {one.plan.key for one in jobs if one.plan.id in needed and one.state != job.State.PASSED}
     return again
 
 
-def _job(origin: job.Job, new: build.Build, wish: Wish, again: set[str]) -> job.Job:
+def _job(origin: job.Job, new: build.Build, wish: Wish, again: set[str], ids: set[str]) -> job.Job:
+    plan = origin.plan
+    # Where all that it needs has passed already, nothing would ever move it on.
+    waits = ids & set(plan.needs) or plan.condition is not None or plan.max_parallel is not None
     fresh = job.Job(
         id=wish.new_id(),
         build_id=new.id,
         position=origin.position,
         plan=origin.plan,
         check_name=origin.check_name,
-        # Where all that it needs has passed already, nothing would ever move it on.
-        state=job.State.WAITING if again & set(origin.plan.needs) else job.State.QUEUED,
+        state=job.State.WAITING if waits else job.State.QUEUED,
         engine=origin.engine,
         created_at=wish.now,
     )
@@ -149,6 +156,7 @@ def with_result_of(origin: job.Job, new: job.Job) -> job.Job:
         finished_at=origin.finished_at,
         exit_code=origin.exit_code,
         steps=origin.steps,
+        outputs=origin.outputs,
         tested_sha=origin.tested_sha,
         tested_tree=origin.tested_tree,
         # The first of a chain: its log is the one there is.

@@ -33,7 +33,10 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> Saved:
     changed = _judged(connection, changed)
     before = {one.id: one for one in jobs.list_of_builds(connection, [changed.build_id])}
     after = {**before, changed.id: changed}
-    for job_id, resolved in lifecycle.resolve(list(after.values())).items():
+    was = builds.get(connection, changed.build_id)
+    for one in lifecycle.ended_by_failure(changed, list(after.values())):
+        after[one.id] = _unwanted(one, changed, now=now)
+    for job_id, resolved in lifecycle.resolve(list(after.values()), of=was).items():
         finished_at = now if resolved.state in job.FINAL else None
         after[job_id] = replace(after[job_id], state=resolved.state, reason=resolved.reason, finished_at=finished_at)
     for one in after.values():
@@ -45,7 +48,15 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> Saved:
                 checks.mark_stale(
                     connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion, now=now
                 )
-    return Saved(job=changed, of_build=_save_build(connection, list(after.values()), now=now))
+    return Saved(job=changed, of_build=_save_build(connection, was, list(after.values()), now=now))
+
+
+def _unwanted(one: job.Job, failed: job.Job, *, now: datetime) -> job.Job:
+    reason = f"`{failed.plan.name}` of the same matrix did not pass, and `fail-fast` is on."
+    if lifecycle.cancel_effect(one.state) == lifecycle.CancelEffect.AT_ONCE:
+        state = lifecycle.transition(one.state, lifecycle.Signal.CANCELLED)
+        return replace(one, state=state, reason=reason, finished_at=now)
+    return replace(one, cancel_requested_at=one.cancel_requested_at or now, cancel_reason=one.cancel_reason or reason)
 
 
 def _judged(connection: Connection, changed: job.Job) -> job.Job:
@@ -57,8 +68,7 @@ def _judged(connection: Connection, changed: job.Job) -> job.Job:
     return changed if state == changed.state else replace(changed, state=state, reason=wish)
 
 
-def _save_build(connection: Connection, all_jobs: list[job.Job], *, now: datetime) -> build.Build:
-    was = builds.get(connection, all_jobs[0].build_id)
+def _save_build(connection: Connection, was: build.Build, all_jobs: list[job.Job], *, now: datetime) -> build.Build:
     state = lifecycle.verdict(all_jobs)
     if state == was.state:
         return was

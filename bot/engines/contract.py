@@ -102,6 +102,8 @@ class Finished:
     reason: str | None
     #: Exit status of the step that decided, where one did.
     exit_code: int | None
+    #: The job's outputs by name: text that the job wrote.
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 Event = Prepared | Output | StepChanged | Finished

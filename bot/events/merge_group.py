@@ -9,7 +9,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import payloads, planning
+from bot.events import excerpt, payloads, planning
 from bot.events.context import Context
 from bot.events.push import told
 from bot.events.router import Router
@@ -83,7 +83,10 @@ def _made(maker: planning.Maker, content: bytes) -> outcome.NewBuild:
         return maker.broken(parsed.problems)
     # Where the file does not name merge groups, what it asks of a pull request into this branch is asked here as well.
     event = "merge_group" if "merge_group" in parsed.pipeline.on else "pull_request"
-    made = plan.make(parsed.pipeline, plan.Facts(event=event, ref=maker.template.ref, base_ref=maker.template.base_ref))
+    facts = plan.Facts(event=event, ref=maker.template.ref, base_ref=maker.template.base_ref)
+    made = maker.make(parsed.pipeline, facts)
+    if made.problem is not None:
+        return maker.impossible(made.problem)
     # The queue waits for a check that it requires, so it is told where nothing runs.
     return maker.planned(made) if made.verdict == plan.Verdict.RUNS else maker.left_out(made)
 
@@ -115,6 +118,7 @@ def _maker(
         sender=sender.login if sender is not None else "",
         sender_id=sender.id if sender is not None else 0,
         trust=trusted,
+        payload=excerpt.of_group(asked),
         delivery_id=context.delivery.id,
         cause=_cause(asked),
         created_at=context.now(),

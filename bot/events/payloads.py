@@ -96,12 +96,20 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     repo: Numbered | None = None
 
 
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """`label`."""
+
+    name: str
+
+
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """`pull_request`."""
 
     number: Id
     state: str
     title: str | None = None
+    body: str | None = None
+    labels: tuple[Label, ...] | None = None
     user: Account
     draft: bool | None = False
     head: Side
@@ -128,12 +136,6 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     sender: Account
     installation: Numbered | None = None
     changes: PullChanges | None = None
-
-
-class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """`label`."""
-
-    name: str
 
 
 class LabeledEvent(PullRequest, frozen=True, kw_only=True):

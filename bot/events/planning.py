@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.builds import lifecycle, rerun
 from bot.events import proposing
 from bot.model import approval, build, job, outcome
-from bot.pipelines import parse, plan
+from bot.pipelines import contexts, expand, parse, plan
 from bot.pipelines.document import Pipeline
 
 #: The one pipeline file of a repository.
@@ -26,6 +26,13 @@ class Maker:
     #: Takes each step of the decision.
     note: Callable[[str], None] = lambda _: None
 
+    def make(self, pipeline: Pipeline, facts: plan.Facts) -> plan.Plan:
+        """What an event runs of a pipeline."""
+        named = replace(self.template, pipeline=pipeline.name)
+        made = plan.make(pipeline, facts, contexts.of_build(named))
+        self.note(why(made, facts))
+        return made
+
     def planned(self, made: plan.Plan) -> outcome.NewBuild:
         """A build with one job for each job of the plan; of those that run the ones that need nothing are queued."""
         stored = replace(
@@ -41,18 +48,14 @@ class Maker:
             for position, one in enumerate(made.declared)
         )
         # What needs a job that is left out will not hear of it any more.
-        resolved = lifecycle.resolve(jobs)
-        jobs = tuple(self._moved(one, resolved[one.id]) if one.id in resolved else one for one in jobs)
+        resolved = lifecycle.resolve(jobs, of=stored)
+        jobs = tuple(lifecycle.moved(one, resolved, now=self.now) for one in jobs)
         return outcome.NewBuild(build=stored, jobs=jobs)
-
-    def _moved(self, one: job.Job, resolved: lifecycle.Resolved) -> job.Job:
-        finished_at = self.now if resolved.state in job.FINAL else None
-        return replace(one, state=resolved.state, reason=resolved.reason, finished_at=finished_at)
 
     def _job(
         self, planned: job.Plan, of: build.Build, *, position: int, check_name: str, left_out: str | None
     ) -> job.Job:
-        state = job.State.WAITING if planned.needs else job.State.QUEUED
+        state = job.State.WAITING if planned.needs or planned.max_parallel is not None else job.State.QUEUED
         return job.Job(
             id=self.new_id(),
             build_id=of.id,
@@ -69,6 +72,10 @@ class Maker:
         """A failed build that shows the mistakes of the pipeline file."""
         count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
         return self._ended(build.State.FAILED, reason=f"`{PIPELINE_PATH}` has {count}.", problems=problems)
+
+    def impossible(self, problem: expand.ExpansionProblem) -> outcome.NewBuild:
+        """A failed build that shows why no jobs can be made of the event."""
+        return self.broken((expand.problem(problem, path=PIPELINE_PATH),))
 
     def deleted(self) -> outcome.NewBuild:
         """A failed build: whoever deletes the pipeline file does not get around it."""
@@ -137,7 +144,8 @@ class Maker:
 
 def anyway(pipeline: Pipeline, of: build.Build) -> plan.Plan:
     """What runs of a pipeline once somebody wants it, whatever its filters say of what changed."""
-    return plan.make(pipeline, plan.Facts(event=of.event, ref=of.ref, base_ref=of.base_ref))
+    facts = plan.Facts(event=of.event, ref=of.ref, base_ref=of.base_ref)
+    return plan.make(pipeline, facts, contexts.of_build(replace(of, pipeline=pipeline.name)))
 
 
 def nothing_to_run(*, file_sha: str, of_head: bytes | None) -> approval.Proposal:
@@ -152,14 +160,17 @@ def from_file(maker: Maker, content: bytes, facts: plan.Facts) -> outcome.NewBui
     parsed = parse.parse(content, path=PIPELINE_PATH)
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
-    made = plan.make(parsed.pipeline, facts)
-    maker.note(why(made, facts))
+    made = maker.make(parsed.pipeline, facts)
+    if made.problem is not None:
+        return maker.impossible(made.problem)
     return maker.planned(made) if made.reason is None else made.reason
 
 
 def why(made: plan.Plan, facts: plan.Facts) -> str:
     """Why a pipeline file runs something, or nothing, with the line that says so."""
     place = f"`{PIPELINE_PATH}:{made.line}`"
+    if made.problem is not None:
+        return f"`{PIPELINE_PATH}:{made.problem.line}`: {made.problem.text}"
     if made.reason is not None:
         return f"{place}: {made.reason}"
     subject = f"`{facts.ref}`" if facts.base_ref is None else f"what is merged into `{facts.base_ref}`"

@@ -11,7 +11,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import changes, leaving, payloads, planning, pull_trust, pull_words
+from bot.events import changes, excerpt, leaving, payloads, planning, pull_trust, pull_words
 from bot.events.context import Context
 from bot.events.push import LATE_AFTER, tests_pull, told
 from bot.events.router import Router
@@ -220,8 +220,9 @@ async def _proposed(
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
     facts = await _facts(parsed.pipeline, changed, repository, known)
-    made = plan.make(parsed.pipeline, facts)
-    maker.note(planning.why(made, facts))
+    made = maker.make(parsed.pipeline, facts)
+    if made.problem is not None:
+        return maker.impossible(made.problem)
     if made.verdict == plan.Verdict.NOT_NAMED:
         return made.reason or ""
     # Whoever changes the file does not get around it by what it says now.
@@ -246,8 +247,9 @@ async def _planned(
     if parsed.pipeline is None or parsed.problems:
         return maker.broken(parsed.problems)
     facts = await _facts(parsed.pipeline, changed, repository, known)
-    made = plan.make(parsed.pipeline, facts)
-    maker.note(planning.why(made, facts))
+    made = maker.make(parsed.pipeline, facts)
+    if made.problem is not None:
+        return maker.impossible(made.problem)
     if made.verdict != plan.Verdict.RUNS:
         return leaving.of_pull(maker, parsed.pipeline, made, latest=_told_before(known))
     if await changes.is_proved_equal(made, changed, repository, known.latest):
@@ -390,6 +392,7 @@ def _maker(
         sender=changed.sender.login,
         sender_id=changed.sender.id,
         trust=trust_given,
+        payload=excerpt.of_pull(changed),
         delivery_id=context.delivery.id,
         cause=cause,
         created_at=context.now(),

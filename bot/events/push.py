@@ -12,7 +12,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import changes, leaving, payloads, planning
+from bot.events import changes, excerpt, leaving, payloads, planning
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.github import Repository
@@ -237,8 +237,9 @@ async def _made(
     before = moved.before if known.is_before_good or not is_alone else None
     facts = plan.Facts(event="push", ref=moved.ref)
     facts = await changes.of_push(parsed.pipeline, facts, repository, before=before, head=moved.head_sha)
-    made = plan.make(parsed.pipeline, facts)
-    maker.note(planning.why(made, facts))
+    made = maker.make(parsed.pipeline, facts)
+    if made.problem is not None:
+        return maker.impossible(made.problem)
     return leaving.of_push(maker, parsed.pipeline, made, pushed)
 
 
@@ -282,6 +283,15 @@ def _maker(moved: Moved, context: Context, *, repository: str) -> planning.Maker
         sender=moved.sender.login,
         sender_id=moved.sender.id,
         trust=verdict.trust,
+        payload=excerpt.of_push(
+            ref=moved.ref,
+            before=moved.before,
+            after=moved.head_sha,
+            message=moved.message,
+            repository=moved.repository,
+            sender=moved.sender,
+            default_branch=moved.repository.default_branch,
+        ),
         delivery_id=context.delivery.id,
         cause=moved.cause,
         created_at=context.now(),

@@ -93,6 +93,8 @@ class Build:
     problems: tuple[Problem, ...] = ()
     #: What would run, of a build that waits for somebody's consent.
     proposal: Proposal | None = None
+    #: What expressions may name as `github.event`: bounded, and hostile text.
+    payload: Mapping[str, Any] = field(default_factory=dict)
     #: The delivery that caused it.
     delivery_id: str | None = None
     #: The build whose result or plan it took over.

@@ -43,6 +43,7 @@ class Step:
     """One command of a job, as planned."""
 
     name: str
+    #: May hold expressions, as `env`.
     run: str
     env: Mapping[str, str] = field(default_factory=dict)
     #: Relative to the workspace, normalised, never outside of it.
@@ -53,10 +54,10 @@ class Step:
     condition: str | None = None
     #: A program of Actions' list or a command line with `{0}`; None for bash, or sh where there is no bash.
     shell: str | None = None
-    #: A number, or an expression that gives one; None where only the job's limit counts.
-    timeout_minutes: float | str | None = None
-    #: Whether the job goes on as if it had passed, or an expression that says so.
-    continue_on_error: bool | str = False
+    #: None where only the job's limit counts.
+    timeout_minutes: float | None = None
+    #: Whether the job goes on as if it had passed.
+    continue_on_error: bool = False
     #: Line of the step in the pipeline file, from 1.
     line: int = 1
 
@@ -168,6 +169,11 @@ class Plan:
     #: Line of the job in the pipeline file, from 1.
     line: int = 1
 
+    @property
+    def id(self) -> str:
+        """The id under `jobs:`, which all jobs of a matrix share."""
+        return self.group or self.key
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -201,6 +207,8 @@ class Job:
     cancel_requested_at: datetime | None = None
     #: Why it is being cancelled, a sentence for people.
     cancel_reason: str | None = None
+    #: What jobs that need it can read, by name: text that the job wrote.
+    outputs: Mapping[str, str] = field(default_factory=dict)
     #: The job whose result it took over.
     origin_id: str | None = None
     epoch: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.model import build, job
 
@@ -45,12 +46,44 @@ class Concurrency:
     https://docs.github.com/en/actions/how-tos/write-workflows/choose-when-workflows-run/control-workflow-concurrency
     """
 
-    #: As written: groups are told apart without regard to case.
+    #: As written: groups are told apart without regard to case. It may hold expressions.
     group: str
-    #: Whether a new build ends the one that runs.
-    cancel_in_progress: bool = False
+    #: Whether a new build ends the one that runs, or an expression that says so.
+    cancel_in_progress: bool | str = False
     #: Whether each branch, tag and pull request has a group of its own.
     is_per_ref: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Values that a job is run for, each combination once. Text in them may hold expressions.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstrategymatrix
+    """
+
+    #: The values of each name, in the order of the file; or an expression that gives a list of them.
+    axes: Mapping[str, Sequence[Any] | str] = field(default_factory=dict)
+    include: Sequence[Any] | str = ()
+    exclude: Sequence[Any] | str = ()
+    #: An expression that gives all of it.
+    whole: str | None = None
+    line: int = field(default=1, compare=False)
+    column: int = field(default=1, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the file says it, for all combinations of its matrix."""
+
+    #: What is known already.
+    plan: job.Plan
+    matrix: Matrix | None = None
+    #: What an expression gives when a build is planned, by the key: `name`, `timeout-minutes`, `max-parallel`, ...
+    late: Mapping[str, str] = field(default_factory=dict)
+    #: The same of its steps, by their position.
+    late_of_steps: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    #: Whether the file names it.
+    has_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +94,7 @@ class Pipeline:
     #: `push`, `pull_request`, `merge_group` and `hook`, each with its filter.
     on: Mapping[str, Filter]
     #: In the order of the file; `env` is the job's own, without the pipeline's.
-    jobs: tuple[job.Plan, ...]
+    jobs: tuple[Job, ...]
     #: For every job; a job's own value comes before it.
     env: Mapping[str, str] = field(default_factory=dict)
     concurrency: Concurrency | None = None

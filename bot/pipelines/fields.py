@@ -6,7 +6,8 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from bot.pipelines import nodes, scalars
+from bot.expressions import names
+from bot.pipelines import nodes, scalars, templates
 from bot.pipelines.problems import Problems, did_you_mean, quoted
 from bot.pipelines.vocabulary import Kind
 
@@ -26,7 +27,7 @@ def keys(node: nodes.Node, *, of: Kind, problems: Problems) -> dict[str, nodes.N
     for key, value in node.entries:
         if key.text in of.known:
             found[key.text] = value
-        elif problems.is_full or (key.text == "with" and _has(node, "uses")):
+        elif problems.is_full:
             continue
         elif key.text in of.unsupported:
             problems.add(key.place, f"{quoted(key.text)} is not supported in {of.name}: {of.unsupported[key.text]}.")
@@ -51,7 +52,7 @@ def text(node: nodes.Node, *, what: str, problems: Problems) -> str | None:
     if scalars.is_null(node) or not node.text.strip():
         problems.add(node.place, f"{what} is empty: write something, or delete the key.")
         return None
-    return node.text
+    return None if templates.refuse(node, what=what, problems=problems) else node.text
 
 
 def texts(node: nodes.Node, *, what: str, problems: Problems) -> list[tuple[nodes.Node, str]]:
@@ -69,18 +70,48 @@ def name(node: nodes.Node, *, what: str, problems: Problems) -> str | None:
     if value is None:
         return None
     value = value.strip()
+    wrong = wrong_name(value, what=what)
+    if wrong is not None:
+        problems.add(node.place, wrong)
+    return value if wrong is None else None
+
+
+def wrong_name(value: str, *, what: str) -> str | None:
+    """What keeps a text from being a name for people, in a sentence; None where nothing does."""
     hidden = next((one for one in value if unicodedata.category(one) in _HIDDEN), None)
     if hidden is not None:
-        problems.add(node.place, f"{what} holds the invisible character U+{ord(hidden):04X}: delete it.")
-    elif len(value) > MAX_NAME:
-        problems.add(node.place, f"{what} has {len(value)} characters: at most {MAX_NAME}.")
-    else:
-        return value
+        return f"{what} holds the invisible character U+{ord(hidden):04X}: delete it."
+    if len(value) > MAX_NAME:
+        return f"{what} has {len(value)} characters: at most {MAX_NAME}."
     return None
 
 
-def environment(node: nodes.Node, *, problems: Problems) -> Mapping[str, str]:
-    """Environment variables by name."""
+def boolean(node: nodes.Node, *, what: str, problems: Problems) -> bool:
+    """`true` or `false`; false where it is neither, and then there is a problem."""
+    found = scalars.boolean(node)
+    if found is None:
+        problems.add(node.place, f"{what} has to be `true` or `false`, without quotes.")
+    return bool(found)
+
+
+def entries(node: nodes.Node, *, what: str, problems: Problems) -> tuple[tuple[nodes.Scalar, nodes.Node], ...]:
+    """The keys and values of a mapping whose keys are names of the file's own."""
+    if isinstance(node, nodes.Mapping):
+        return node.entries
+    if not scalars.is_null(node):
+        problems.add(node.place, f"{what} has to be a mapping of names and values.")
+    return ()
+
+
+def entry(node: nodes.Node, word: str) -> nodes.Node | None:
+    """The value of a key of a mapping, or None."""
+    if not isinstance(node, nodes.Mapping):
+        return None
+    return next((value for key, value in node.entries if key.text == word), None)
+
+
+def environment(node: nodes.Node, *, problems: Problems, place: names.Place) -> Mapping[str, str]:
+    """Environment variables by name; their values may hold expressions."""
     if scalars.is_null(node):
         return {}
     if not isinstance(node, nodes.Mapping):
@@ -98,12 +129,8 @@ def environment(node: nodes.Node, *, problems: Problems) -> Mapping[str, str]:
         elif not isinstance(value, nodes.Scalar):
             problems.add(value.place, f"The value of {quoted(key.text)} has to be text, not a {_noun(value)}.")
         else:
-            found[key.text] = scalars.printed(value)
+            found[key.text] = templates.text(value, place=place, problems=problems)
     return found
-
-
-def _has(node: nodes.Mapping, key: str) -> bool:
-    return any(known.text == key for known, _ in node.entries)
 
 
 def _noun(node: nodes.Node) -> str:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+from bot.expressions import names, templates
 from bot.model import job
-from bot.pipelines import fields, needs, nodes, scalars, vocabulary
+from bot.pipelines import container, fields, injection, keeping, needs, nodes, steps, strategy, vocabulary
+from bot.pipelines import templates as reading
+from bot.pipelines.document import Job, Matrix
 from bot.pipelines.problems import Place, Problems, quoted
 
 MAX_JOBS = 256
-MAX_TIMEOUT_MINUTES = 4320
-_MAX_STEP_NAME = 80
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-_MINUTES = f"a number of minutes above 0 and at most {MAX_TIMEOUT_MINUTES}"
+#: Keys whose value an expression may give when a build is planned.
+_LATE = ("name", "runs-on", "timeout-minutes", "continue-on-error", "environment")
 
 
-def read(node: nodes.Node, *, problems: Problems) -> tuple[job.Plan, ...]:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the pipeline says for all its jobs."""
+
+    env: Mapping[str, str]
+    defaults: steps.Defaults
+
+
+def read(node: nodes.Node, *, around: Around, problems: Problems) -> tuple[Job, ...]:
     """The jobs in the order of the file.
 
     https://docs.github.com/en/actions/reference/workflow-syntax-for-github-actions#jobs
@@ -27,17 +39,19 @@ def read(node: nodes.Node, *, problems: Problems) -> tuple[job.Plan, ...]:
     if len(node.entries) > MAX_JOBS:
         problems.add(node.place, f"The pipeline has {len(node.entries)} jobs: at most {MAX_JOBS}.")
         return ()
-    found = [_job(key, value, problems) for key, value in node.entries]
+    found = [_job(key, value, around, problems) for key, value in node.entries]
     jobs = tuple(one for one in found if one is not None)
     entries = {key.text: value for key, value in node.entries}
     _check_names(jobs, entries=entries, problems=problems)
-    known = {one.key: one.needs for one in jobs}
+    known = {one.plan.key: one.plan.needs for one in jobs}
     wanted = {key: known.get(key, ()) for key in entries}
     needs.check(wanted, places={key: _place(value, "needs") for key, value in entries.items()}, problems=problems)
+    for one in jobs:
+        _check_what_is_needed(one.plan, entries[one.plan.key], problems)
     return jobs
 
 
-def _job(key: nodes.Scalar, node: nodes.Node, problems: Problems) -> job.Plan | None:
+def _job(key: nodes.Scalar, node: nodes.Node, around: Around, problems: Problems) -> Job | None:
     if not _KEY.fullmatch(key.text):
         problems.add(
             key.place,
@@ -47,126 +61,172 @@ def _job(key: nodes.Scalar, node: nodes.Node, problems: Problems) -> job.Plan | 
     given = fields.keys(node, of=vocabulary.JOB, problems=problems)
     if given is None:
         return None
-    name = fields.name(given["name"], what="The job's `name`", problems=problems) if "name" in given else None
-    if "steps" not in given and _entry(node, "uses") is None:
+    if "steps" not in given and fields.entry(node, "uses") is None:
         problems.add(
             key.place, f"The job {quoted(key.text)} has no `steps`: write what to run, e.g. `- run: make test`."
         )
-    return job.Plan(
+    late: dict[str, str] = {}
+    for word in _LATE:
+        value = given.get(word)
+        text = reading.late(value, place=names.JOB, problems=problems) if isinstance(value, nodes.Scalar) else None
+        if text is not None:
+            late[word] = text
+    matrix: Matrix | None = None
+    known: Mapping[str, Any] = {}
+    of_strategy: Mapping[str, str] = {}
+    if "strategy" in given:
+        matrix, known, of_strategy = strategy.read(given["strategy"], problems=problems)
+    own = _Reader({word: value for word, value in given.items() if word not in late}, problems)
+    env = own.read("env", lambda value: fields.environment(value, problems=problems, place=names.JOB_ENV), {})
+    chosen = steps.defaults(given.get("defaults"), before=around.defaults, place=names.JOB, problems=problems)
+    done = own.read("steps", lambda value: steps.read(value, defaults=chosen, problems=problems), [])
+    plan = job.Plan(
         key=key.text,
-        name=name or key.text,
-        steps=_steps(given["steps"], problems) if "steps" in given else (),
-        needs=_needs(given.get("needs"), problems),
-        env=fields.environment(given["env"], problems=problems) if "env" in given else {},
-        timeout_minutes=_minutes(given["timeout-minutes"], problems) if "timeout-minutes" in given else 360.0,
-        runs_on=_runs_on(given.get("runs-on"), problems),
+        name=own.read("name", lambda value: fields.name(value, what="The job's `name`", problems=problems), None)
+        or key.text,
+        steps=tuple(one.step for one in done),
+        needs=own.read("needs", lambda value: _needs(value, problems), ()),
+        env=env,
+        timeout_minutes=own.read("timeout-minutes", lambda value: steps.minutes(value, problems), None) or 360.0,
+        runs_on=own.read("runs-on", lambda value: _runs_on(value, problems), None),
+        condition=own.read("if", lambda value: reading.condition(value, place=names.JOB_IF, problems=problems), None),
+        fail_fast=known.get("fail-fast", True),
+        max_parallel=known.get("max-parallel"),
+        continue_on_error=own.read(
+            "continue-on-error",
+            lambda value: fields.boolean(value, what="`continue-on-error`", problems=problems),
+            False,
+        ),
+        outputs=own.read("outputs", lambda value: _outputs(value, problems), {}),
+        environment=own.read("environment", lambda value: _environment(value, problems), None),
+        engine=own.read("engine", lambda value: fields.name(value, what="`engine`", problems=problems), None),
+        container=own.read("container", lambda value: container.read(value, problems=problems), None),
+        services=own.read("services", lambda value: container.read_services(value, problems=problems), {}),
+        artifacts=own.read("artifacts", lambda value: keeping.read_artifacts(value, problems=problems), ()),
+        caches=own.read("cache", lambda value: keeping.read_caches(value, problems=problems), ()),
         line=key.place.line,
     )
-
-
-def _steps(node: nodes.Node, problems: Problems) -> tuple[job.Step, ...]:
-    if not isinstance(node, nodes.Sequence) or not node.items:
-        problems.add(node.place, "`steps` has to be a list with at least one step, e.g. `- run: make test`.")
-        return ()
-    found = [_step(item, problems) for item in node.items]
-    return tuple(step for step in found if step is not None)
-
-
-def _step(node: nodes.Node, problems: Problems) -> job.Step | None:
-    if isinstance(node, nodes.Scalar):
-        problems.add(node.place, "A step has to be a mapping: write `run:` before the command.")
-        return None
-    if (action := _entry(node, "uses")) is not None:
-        problems.add(action.place, _instead_of_action(action))
-        return None
-    given = fields.keys(node, of=vocabulary.STEP, problems=problems)
-    if given is None:
-        return None
-    if "run" not in given:
-        problems.add(node.place, "A step needs `run`: the command to run.")
-        return None
-    run = fields.text(given["run"], what="`run`", problems=problems) or ""
-    name = fields.name(given["name"], what="The step's `name`", problems=problems) if "name" in given else None
-    return job.Step(
-        name=name or _name_of_command(run),
-        run=run,
-        env=fields.environment(given["env"], problems=problems) if "env" in given else {},
-        working_directory=_folder(given.get("working-directory"), problems),
-        line=node.place.line,
+    plan = replace(plan, secret_names=_secret_names(plan, around.env))
+    _check_scripts(plan, node, around, matrix, problems)
+    return Job(
+        plan=plan,
+        matrix=matrix,
+        late={**late, **of_strategy},
+        late_of_steps={position: one.late for position, one in enumerate(done) if one.late},
+        has_name="name" in given,
     )
 
 
-def _instead_of_action(node: nodes.Node) -> str:
-    name = node.text if isinstance(node, nodes.Scalar) else ""
-    for start, instead in vocabulary.USELESS_ACTIONS.items():
-        if name.startswith(start):
-            return f"`uses: {quoted(name)[1:]} is not supported: {instead}."
-    return f"`uses` is not supported: {vocabulary.STEP.unsupported['uses']}."
+class _Reader:
+    """Reads the keys that are there."""
+
+    def __init__(self, given: Mapping[str, nodes.Node], problems: Problems) -> None:
+        self._given = given
+        self._problems = problems
+
+    def read(self, key: str, read: Callable[[nodes.Node], Any], absent: Any) -> Any:
+        return read(self._given[key]) if key in self._given else absent
 
 
-def _name_of_command(run: str) -> str:
-    first = next((line.strip() for line in run.splitlines() if line.strip()), "")
-    shown = "".join(one if one.isprintable() else " " for one in first)
-    return shown if len(shown) <= _MAX_STEP_NAME else f"{shown[: _MAX_STEP_NAME - 1]}…"
-
-
-def _needs(node: nodes.Node | None, problems: Problems) -> tuple[str, ...]:
-    if node is None:
-        return ()
+def _needs(node: nodes.Node, problems: Problems) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for _, key in fields.texts(node, what="`needs`", problems=problems)))
 
 
-def _runs_on(node: nodes.Node | None, problems: Problems) -> str | None:
-    if node is None:
-        return None
+def _runs_on(node: nodes.Node, problems: Problems) -> str | None:
+    if (labels := fields.entry(node, "labels")) is not None:
+        node = labels
     return ", ".join(label for _, label in fields.texts(node, what="`runs-on`", problems=problems)) or None
 
 
-def _minutes(node: nodes.Node, problems: Problems) -> float:
-    minutes = scalars.number(node) if isinstance(node, nodes.Scalar) else None
-    if minutes is None or not 0 < minutes <= MAX_TIMEOUT_MINUTES:
-        problems.add(node.place, f"`timeout-minutes` has to be {_MINUTES}, without quotes.")
-        return 360.0
-    return minutes
+def _environment(node: nodes.Node, problems: Problems) -> str | None:
+    named = fields.entry(node, "name") if isinstance(node, nodes.Mapping) else node
+    if named is None:
+        problems.add(node.place, "`environment` needs `name`.")
+        return None
+    return fields.name(named, what="`environment`", problems=problems)
 
 
-def _folder(node: nodes.Node | None, problems: Problems) -> str:
-    if node is None:
-        return "."
-    path = fields.text(node, what="`working-directory`", problems=problems) or "."
-    parts: list[str] = []
-    is_outside = path.startswith("/")
-    for part in path.split("/"):
-        if part == "..":
-            is_outside = is_outside or not parts
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    if is_outside:
-        problems.add(
-            node.place, "`working-directory` has to be a folder of the repository: write it relative to its root."
-        )
-        return "."
-    return "/".join(parts) or "."
+def _outputs(node: nodes.Node, problems: Problems) -> Mapping[str, str]:
+    found = {}
+    for key, value in fields.entries(node, what="`outputs`", problems=problems):
+        if not _KEY.fullmatch(key.text):
+            problems.add(key.place, f"{quoted(key.text)} cannot name an output: use letters, digits, `-` and `_`.")
+        elif not isinstance(value, nodes.Scalar):
+            problems.add(
+                value.place, f"The output {quoted(key.text)} has to be text, e.g. `${{{{ steps.a.outputs.b }}}}`."
+            )
+        else:
+            found[key.text] = reading.text(value, place=names.OUTPUTS, problems=problems)
+    return found
 
 
-def _check_names(jobs: tuple[job.Plan, ...], *, entries: Mapping[str, nodes.Node], problems: Problems) -> None:
-    seen: dict[str, job.Plan] = {}
+def _texts_of(plan: job.Plan) -> list[str]:
+    found = [*plan.env.values(), *plan.outputs.values()]
+    for step in plan.steps:
+        found += [step.run, *step.env.values()]
+    for cache in plan.caches:
+        found += [cache.key, *cache.restore_keys]
+    return [text for text in found if templates.has_expression(text)]
+
+
+def _conditions_of(plan: job.Plan) -> list[str]:
+    given = [plan.condition, *(step.condition for step in plan.steps)]
+    return [f"${{{{ {one} }}}}" for one in given if one is not None]
+
+
+def _ways(texts: list[str]) -> list[tuple[str, ...]]:
+    return [way for text in texts for tree in injection.trees(text) for way in names.paths(tree)]
+
+
+def _secret_names(plan: job.Plan, env: Mapping[str, str]) -> tuple[str, ...]:
+    texts = [*_texts_of(plan), *(value for value in env.values() if templates.has_expression(value))]
+    named = [way[1].upper() for way in _ways(texts) if way[0] == "secrets" and len(way) > 1 and way[1] != "*"]
+    return tuple(dict.fromkeys([*plan.secrets.values(), *named]))
+
+
+def _check_scripts(plan: job.Plan, node: nodes.Node, around: Around, matrix: Matrix | None, problems: Problems) -> None:
+    items = fields.entry(node, "steps")
+    if not isinstance(items, nodes.Sequence):
+        return
+    by_line = {item.place.line: item for item in items.items}
+    for step in plan.steps:
+        scopes = injection.Scopes((around.env, plan.env, step.env), matrix)
+        wrong = injection.problem(step.run, scopes) if templates.has_expression(step.run) else None
+        if wrong is not None:
+            start = (fields.entry(by_line[step.line], "run") or by_line[step.line]).place
+            problems.add(problems.place_of(templates.OPEN, after=start), wrong)
+
+
+def _check_what_is_needed(plan: job.Plan, node: nodes.Node, problems: Problems) -> None:
+    """`needs.x` and `steps.x` have to name what is there."""
+    for way in _ways([*_texts_of(plan), *_conditions_of(plan)]):
+        if len(way) < 2 or way[1] == "*":
+            continue
+        if way[0] == "needs" and way[1] not in {one.lower() for one in plan.needs}:
+            problems.add(
+                problems.place_of(f"needs.{way[1]}", after=node.place),
+                f"`needs.{way[1]}` is no job that {quoted(plan.key)} needs: add it to `needs`.",
+            )
+        if way[0] == "steps" and way[1] not in {(one.id or "").lower() for one in plan.steps}:
+            problems.add(
+                problems.place_of(f"steps.{way[1]}", after=node.place),
+                f"`steps.{way[1]}` is no step of {quoted(plan.key)}: give that step `id: {way[1]}`.",
+            )
+
+
+def _check_names(jobs: tuple[Job, ...], *, entries: Mapping[str, nodes.Node], problems: Problems) -> None:
+    seen: dict[str, Job] = {}
     for one in jobs:
-        first = seen.setdefault(one.name, one)
+        if one.matrix is not None or "name" in one.late:
+            continue
+        first = seen.setdefault(one.plan.name, one)
         if first is not one:
             problems.add(
-                _place(entries[one.key], "name"),
-                f"The job in line {first.line} has the name {quoted(one.name)} too:"
+                _place(entries[one.plan.key], "name"),
+                f"The job in line {first.plan.line} has the name {quoted(one.plan.name)} too:"
                 " checks are told apart by it, so choose another.",
             )
 
 
 def _place(node: nodes.Node, word: str) -> Place:
-    return (_entry(node, word) or node).place
-
-
-def _entry(node: nodes.Node, word: str) -> nodes.Node | None:
-    if not isinstance(node, nodes.Mapping):
-        return None
-    return next((value for key, value in node.entries if key.text == word), None)
+    return (fields.entry(node, word) or node).place

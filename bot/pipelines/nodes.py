@@ -15,11 +15,7 @@ from bot.pipelines.problems import Place, Problems, quoted
 MAX_WEIGHT = 512 * 1024
 _WEIGHT_OF_A_NODE = 32
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
-_EXPRESSION = "${{"
 _ONE_DOCUMENT = "The file holds more than one YAML document: keep one, without `---` in between."
-_NO_EXPRESSIONS = (
-    "Expressions (`${{ … }}`) are not supported: use an environment variable in the script, e.g. `$GITHUB_SHA`."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,6 @@ class _Composer:
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored | None] = {}
         self._root: Node | None = None
-        self._lines: list[str] | None = None
 
     def compose(self) -> Node | None:
         documents = 0
@@ -128,8 +123,6 @@ class _Composer:
     def _scalar(self, event: events.ScalarEvent) -> None:
         self._check_tag(event)
         place = scan.place_of(event.start_mark)
-        if _EXPRESSION in event.value and not self._problems.is_full:
-            self._problems.add(self._place_of_expression(event) or place, _NO_EXPRESSIONS)
         if _UNUSABLE.search(event.value):
             self._problems.add(place, "An escape here gives a character that no command can take: delete it.")
         if not event.value and event.style is None and self._open and len(self._open[-1].children) % 2:
@@ -186,13 +179,3 @@ class _Composer:
                 scan.place_of(event.start_mark),
                 "YAML tags (`!…`) are not supported: delete the tag, or quote the text.",
             )
-
-    def _place_of_expression(self, event: events.ScalarEvent) -> Place | None:
-        if self._lines is None:
-            self._lines = self._text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        first, last = event.start_mark.line, event.end_mark.line
-        for number in range(first, min(last + 1, len(self._lines))):
-            column = self._lines[number].find(_EXPRESSION, event.start_mark.column if number == first else 0)
-            if column >= 0:
-                return Place(number + 1, column + 1)
-        return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.model import job
-from bot.pipelines import concurrency, fields, jobs, nodes, scalars, triggers, vocabulary
-from bot.pipelines.document import Parsed, Pipeline
+from bot.expressions import names
+from bot.pipelines import concurrency, fields, jobs, nodes, scalars, steps, triggers, vocabulary
+from bot.pipelines.document import Job, Parsed, Pipeline
 from bot.pipelines.problems import START, Place, Problems
 
 PATH = ".buildhook.yml"
@@ -34,6 +34,7 @@ def _read(text: str | bytes, problems: Problems) -> Pipeline | None:
         line = wrong.object.count(b"\n", 0, wrong.start) + 1
         problems.add(Place(line, 1), "The file is not UTF-8: save it as UTF-8.")
         return None
+    problems.know(decoded)
     root = nodes.compose(decoded, problems=problems)
     if root is None and problems.has_any:
         return None
@@ -51,17 +52,19 @@ def _pipeline(root: nodes.Node, problems: Problems) -> Pipeline | None:
         if key not in given:
             problems.add(root.place, f"The pipeline has no `{key}`: write {example}.")
     name = fields.name(given["name"], what="`name`", problems=problems) if "name" in given else None
-    env = fields.environment(given["env"], problems=problems) if "env" in given else {}
+    env = fields.environment(given["env"], problems=problems, place=names.TOP_ENV) if "env" in given else {}
+    defaults = steps.defaults(given.get("defaults"), before=steps.Defaults(), place=names.GROUP, problems=problems)
     on = triggers.read(given["on"], problems=problems) if "on" in given else {}
     group = concurrency.read(given["concurrency"], problems=problems) if "concurrency" in given else None
-    made = jobs.read(given["jobs"], problems=problems) if "jobs" in given else ()
+    around = jobs.Around(env=env, defaults=defaults)
+    made = jobs.read(given["jobs"], around=around, problems=problems) if "jobs" in given else ()
     if "env" in given:
         _check_copies(env, jobs=made, place=given["env"].place, problems=problems)
     on_line = fields.lines(root).get("on", 1)
     return Pipeline(name=name or "", on=on, jobs=made, env=env, concurrency=group, on_line=on_line)
 
 
-def _check_copies(env: Mapping[str, str], *, jobs: tuple[job.Plan, ...], place: Place, problems: Problems) -> None:
+def _check_copies(env: Mapping[str, str], *, jobs: tuple[Job, ...], place: Place, problems: Problems) -> None:
     size = len(jobs) * sum(len(name) + len(value) + 1 for name, value in env.items())
     if size > MAX_COPIED_ENV:
         problems.add(

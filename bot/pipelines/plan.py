@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from bot.expressions import evaluate
 from bot.model import job
-from bot.pipelines import concurrency, filters
+from bot.pipelines import concurrency, conditions, expand, filters
 from bot.pipelines.document import Pipeline
 from bot.pipelines.filters import Facts, Verdict
 
@@ -47,6 +48,8 @@ class Plan:
     #: What tells its group apart from the others of the repository, see `concurrency.key`.
     concurrency_group: str | None = None
     cancel_in_progress: bool = False
+    #: Why no jobs can be made of the event: then nothing else is there.
+    problem: expand.ExpansionProblem | None = None
     #: Line of what in `on` decided that something or nothing runs, from 1; it counts for nothing else.
     line: int = field(default=1, compare=False)
 
@@ -61,8 +64,12 @@ class Plan:
         return tuple(sorted((*self.jobs, *(one.plan for one in self.left_out)), key=lambda one: one.line))
 
 
-def make(pipeline: Pipeline, facts: Facts) -> Plan:
-    """What an event runs. Where a filter leaves everything out, each job is there with that reason."""
+def make(pipeline: Pipeline, facts: Facts, contexts: Mapping[str, Any] | None = None) -> Plan:
+    """What an event runs. Where a filter leaves everything out, each job is there with that reason.
+
+    :param contexts: what expressions may name: `github` and `inputs`, see `contexts`.
+    """
+    known = contexts or {}
     decision = filters.decide(pipeline, facts)
     made = Plan(
         pipeline=pipeline.name,
@@ -70,17 +77,40 @@ def make(pipeline: Pipeline, facts: Facts) -> Plan:
         reason=decision.reason,
         line=filters.line(pipeline, facts, decision),
     )
-    jobs = tuple(replace(one, env={**pipeline.env, **one.env}) for one in pipeline.jobs)
+    if decision.verdict not in (Verdict.RUNS, Verdict.SKIPPED):
+        return made
+    try:
+        jobs = expand.expand(pipeline, known)
+        group = None if pipeline.concurrency is None else concurrency.planned(pipeline.concurrency, known)
+    except expand.ExpansionProblem as wrong:
+        return replace(made, problem=wrong)
+    except evaluate.EvaluationProblem as wrong:
+        return replace(made, problem=expand.ExpansionProblem(f"`concurrency`: {wrong}", line=pipeline.on_line))
     if decision.verdict == Verdict.SKIPPED:
         reason = decision.reason or ""
         return replace(made, left_out=tuple(LeftOut(plan=one, reason=reason) for one in jobs))
-    if decision.verdict != Verdict.RUNS:
-        return made
-    group = pipeline.concurrency
+    running, left_out = _decided(jobs, known)
+    made = replace(made, jobs=running, left_out=left_out)
+    if not running:
+        return replace(made, verdict=Verdict.SKIPPED, reason="No job runs: the `if` of none of them is true.")
     if group is None:
-        return replace(made, jobs=jobs)
+        return made
     key = concurrency.key(group, ref=facts.ref)
-    return replace(made, jobs=jobs, concurrency_group=key, cancel_in_progress=group.cancel_in_progress)
+    return replace(made, concurrency_group=key, cancel_in_progress=bool(group.cancel_in_progress))
+
+
+def _decided(
+    jobs: tuple[job.Plan, ...], contexts: Mapping[str, Any]
+) -> tuple[tuple[job.Plan, ...], tuple[LeftOut, ...]]:
+    """The jobs that run, and those that their `if` leaves out already: of those that need no other."""
+    running, left_out = [], []
+    for one in jobs:
+        reason = None if one.condition is None or one.needs else conditions.against(one.condition, contexts)
+        if reason is None:
+            running.append(one)
+        else:
+            left_out.append(LeftOut(plan=one, reason=reason))
+    return tuple(running), tuple(left_out)
 
 
 def skip(made: Plan, reason: str) -> Plan:

@@ -10,7 +10,11 @@ from bot.model import build
 
 #: More do not help a reader, and it is what one check run can show.
 MAX_PROBLEMS = 50
+#: Of one file: reading them is the slow part of the rest.
+MAX_EXPRESSIONS = 1000
+MAX_EXPRESSION_CHARACTERS = 16 * 1024
 _MAX_QUOTED = 60
+_MAX_SEARCHED = 200
 _MAX_COMPARED = 24
 _MAX_CANDIDATES = 8
 _MAX_LISTED = 8
@@ -28,11 +32,42 @@ START = Place(1, 1)
 
 
 class Problems:
-    """Collects the problems of one file."""
+    """Collects the problems of one file, and counts what of it is costly to read."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._found: dict[tuple[Place, str], build.Problem] = {}
+        self._text = ""
+        self._lines: list[str] | None = None
+        self._expressions = self._expression_characters = 0
+
+    def know(self, text: str) -> None:
+        """Take the file's text, so that a place can be told inside of a value."""
+        self._text = text
+
+    def place_of(self, part: str, *, after: Place) -> Place:
+        """Where a part of a value that begins at `after` stands; `after` itself where that cannot be told."""
+        first = next((line for line in part.split("\n") if line.strip()), "").strip()
+        if not first:
+            return after
+        if self._lines is None:
+            self._lines = self._text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for number in range(after.line, min(len(self._lines), after.line + _MAX_SEARCHED) + 1):
+            line = self._lines[number - 1]
+            column = line.find(first, after.column - 1 if number == after.line else 0)
+            if column >= 0:
+                return Place(number, column + 1)
+        return after
+
+    def may_read_expression(self, text: str, *, at: Place) -> bool:
+        """Whether the file may hold one more expression; the first one too many is a problem."""
+        self._expressions += 1
+        self._expression_characters += len(text)
+        if self._expressions <= MAX_EXPRESSIONS and self._expression_characters <= MAX_EXPRESSION_CHARACTERS:
+            return True
+        most = f"{MAX_EXPRESSIONS}, and {MAX_EXPRESSION_CHARACTERS // 1024} KiB"
+        self.add(at, f"The file has too many expressions: at most {most}.")
+        return False
 
     def add(self, place: Place, text: str) -> None:
         """Note a problem; the same text at the same place counts once, and those after the limit are dropped."""

@@ -17,58 +17,87 @@ class Kind:
     unsupported: Mapping[str, str] = field(default_factory=dict)
 
 
-_IF = 'decide in the script, e.g. `if [ "$GITHUB_REF" = refs/heads/main ]; then …; fi`'
-_DEFAULTS = "write `working-directory` in each step"
 _PERMISSIONS = "delete it, builds get no token of GitHub"
 _CONCURRENCY = "write it at the top of the file, it holds for the build as a whole"
-_LATER = "delete it"
 
 PIPELINE = Kind(
     name="the pipeline",
-    known=("name", "on", "env", "concurrency", "jobs"),
+    known=("name", "on", "env", "defaults", "concurrency", "jobs"),
     unsupported={
-        "defaults": _DEFAULTS,
         "permissions": _PERMISSIONS,
-        "run-name": "delete it",
+        "run-name": "delete it, a build bears the title of its commit or pull request",
         "true": "write `on` (some tools turn it into this word)",
     },
 )
+DEFAULTS = Kind(name="`defaults`", known=("run",))
+DEFAULTS_RUN = Kind(name="`defaults.run`", known=("shell", "working-directory"))
 JOB = Kind(
     name="a job",
-    known=("name", "runs-on", "needs", "env", "timeout-minutes", "steps"),
+    known=(
+        "name",
+        "runs-on",
+        "engine",
+        "needs",
+        "if",
+        "strategy",
+        "env",
+        "defaults",
+        "environment",
+        "secrets",
+        "timeout-minutes",
+        "continue-on-error",
+        "container",
+        "services",
+        "cache",
+        "steps",
+        "outputs",
+        "reports",
+        "artifacts",
+    ),
     unsupported={
-        "artifacts": _LATER,
-        "cache": _LATER,
         "concurrency": _CONCURRENCY,
-        "container": "delete it, and install in a step what the job needs",
-        "continue-on-error": "write `|| true` behind the command that may fail",
-        "defaults": _DEFAULTS,
-        "engine": _LATER,
-        "environment": "delete it",
-        "if": _IF,
-        "outputs": "make in each job what it needs",
         "permissions": _PERMISSIONS,
-        "reports": _LATER,
-        "secrets": "delete it, builds get no secrets",
-        "services": "start in a step what the job needs",
-        "strategy": "write one job for each combination",
         "uses": "write the steps out",
         "with": "use `env`",
     },
 )
+STRATEGY = Kind(name="`strategy`", known=("matrix", "fail-fast", "max-parallel"))
 STEP = Kind(
     name="a step",
-    known=("name", "run", "env", "working-directory"),
+    known=("id", "name", "if", "run", "shell", "env", "working-directory", "timeout-minutes", "continue-on-error"),
+    unsupported={"with": "use `env`"},
+)
+#: What `actions/checkout` may be told: the code is there already, with its history.
+CHECKOUT = Kind(
+    name="`actions/checkout`",
+    known=(
+        "clean",
+        "fetch-depth",
+        "fetch-tags",
+        "filter",
+        "persist-credentials",
+        "set-safe-directory",
+        "show-progress",
+    ),
     unsupported={
-        "continue-on-error": "write `|| true` behind the command that may fail",
-        "id": "delete it, steps share files of the workspace",
-        "if": _IF,
-        "shell": "call the interpreter in `run`, e.g. `python script.py`",
-        "timeout-minutes": "write it at the job, or use `timeout 10m command` in `run`",
-        "uses": "write its commands in `run`",
-        "with": "use `env`",
+        "lfs": "delete it, and fetch in a step what the job needs",
+        "path": "delete it, the code is in the workspace",
+        "ref": "delete it, the commit that is tested is there",
+        "repository": "delete it, and clone in a step what the job needs",
+        "ssh-key": "delete it, the code is already there",
+        "submodules": "delete it, and fetch in a step what the job needs",
+        "token": "delete it, the code is already there",
     },
 )
+#: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
+SHELLS = ("bash", "sh", "python", "pwsh")
+CONTAINER = Kind(
+    name="`container`",
+    known=("image", "env", "ports", "volumes", "options"),
+    unsupported={"credentials": "delete it, images are pulled as the machine may"},
+)
+ARTIFACT = Kind(name="an artifact", known=("name", "path", "retention-days"))
+CACHE = Kind(name="a cache", known=("key", "restore-keys", "path"))
 _OF_PULL_REQUEST = "delete it, a pull request is made against a branch"
 _OF_GROUP = "delete it, a merge group is tested as a whole before it is merged"
 PUSH = Kind(
@@ -183,9 +212,10 @@ UNSUPPORTED_EVENTS: frozenset[str] = frozenset(
 
 #: Actions that have nothing to do here, by the beginning of their name.
 USELESS_ACTIONS: Mapping[str, str] = {
-    "actions/checkout": "the code is already checked out: delete this step",
-    "actions/setup-": "use what the machine has, or install it in `run`: delete this step",
-    "actions/cache": "caches are not supported: delete this step",
-    "actions/upload-artifact": "artifacts are not supported: delete this step",
-    "actions/download-artifact": "artifacts are not supported: delete this step",
+    "actions/setup-": "use what the machine has, or install it in `run`",
+    "actions/cache": "write `cache` in the job",
+    "actions/upload-artifact": "write `artifacts` in the job",
+    "actions/download-artifact": "write `artifacts` in the job that makes it",
+    "docker://": "write `container` in the job",
+    "./": "write its commands in `run`",
 }

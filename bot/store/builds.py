@@ -22,7 +22,7 @@ def insert(connection: Connection, new: build.Build) -> build.Build:
     """Insert a build as the next generation of its head SHA; gives it back with that generation."""
     stored = replace(new, generation=latest_generation(connection, new) + 1)
     values = asdict(stored)
-    values |= {"problems": stored.problems, "proposal": stored.proposal}
+    values |= {"problems": stored.problems, "proposal": stored.proposal, "payload": stored.payload}
     connection.execute(sa.insert(table).values(values))
     return stored
 

@@ -31,6 +31,7 @@ _SAVED = (
     "engine_offset",
     "tested_sha",
     "tested_tree",
+    "outputs",
     "cancel_requested_at",
     "cancel_reason",
 )

@@ -61,14 +61,14 @@ def make_context(
 
 
 def stages(of_build: Sequence[job.Job]) -> tuple[tuple[job.Job, ...], ...]:
-    """The jobs by depth in the graph of `needs`; a need that is not there counts for nothing."""
+    """The jobs by depth in the graph of `needs`, those of a matrix together; a need that is not there counts not."""
     by_key: dict[str, list[job.Job]] = {}
     for one in of_build:
-        by_key.setdefault(one.plan.key, []).append(one)
+        by_key.setdefault(one.plan.id, []).append(one)
     depths = _depths({key: [need for one in group for need in one.plan.needs] for key, group in by_key.items()})
     found: list[list[job.Job]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
     for one in of_build:
-        found[depths[one.plan.key]].append(one)
+        found[depths[one.plan.id]].append(one)
     return tuple(tuple(stage) for stage in found)
 
 
