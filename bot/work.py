@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from bot import engines, events, ledger, policy, telemetry
 from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper
@@ -220,6 +221,6 @@ class Work:
             policy=self._policy,
         )
 
-    def _request(self, one: job.Job, of: build.Build) -> contract.JobRequest:
+    def _request(self, one: job.Job, of: build.Build, needs: Mapping[str, Any]) -> contract.JobRequest:
         at = self._github.urls
-        return request.make(one, of, source=self._sources.of(of), server_url=at.web, api_url=at.api)
+        return request.make(one, of, needs=needs, source=self._sources.of(of), server_url=at.web, api_url=at.api)

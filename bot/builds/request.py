@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bot.engines import contract
 from bot.model import build, job
+from bot.pipelines import contexts
 
 
 def make(
-    one: job.Job, of: build.Build, *, source: contract.Source, server_url: str, api_url: str
+    one: job.Job,
+    of: build.Build,
+    *,
+    needs: Mapping[str, Any],
+    source: contract.Source,
+    server_url: str,
+    api_url: str,
 ) -> contract.JobRequest:
-    """The request for one job of a build."""
+    """The request for one job of a build.
+
+    :param needs: the context of what it needs, see `lifecycle.needs_of`.
+    """
+    known = contexts.of_build(of)
+    github = {**known["github"], "api_url": api_url, "job": one.plan.id, "server_url": server_url}
     return contract.JobRequest(
         job_id=one.id,
         source=source,
         plan=one.plan,
         env=environment(one, of, server_url=server_url, api_url=api_url),
         timeout_seconds=one.plan.timeout_minutes * 60,
+        contexts={**known, "github": github, "needs": needs},
     )
 
 
@@ -35,9 +51,9 @@ def environment(one: job.Job, of: build.Build, *, server_url: str, api_url: str)
         "GITHUB_ACTOR": of.sender,
         "GITHUB_API_URL": api_url,
         "GITHUB_EVENT_NAME": of.event,
-        "GITHUB_JOB": one.plan.key,
+        "GITHUB_JOB": one.plan.id,
         "GITHUB_REF": of.ref,
-        "GITHUB_REF_NAME": _short(of.ref),
+        "GITHUB_REF_NAME": contexts.short(of.ref),
         "GITHUB_REF_TYPE": "tag" if of.ref.startswith("refs/tags/") else "branch",
         "GITHUB_REPOSITORY": of.repository,
         "GITHUB_REPOSITORY_ID": str(of.repository_id),
@@ -51,10 +67,3 @@ def environment(one: job.Job, of: build.Build, *, server_url: str, api_url: str)
         env["GITHUB_BASE_REF"] = of.base_ref or ""
         env["BUILDHOOK_BASE_SHA"] = of.base_sha or ""
     return env
-
-
-def _short(ref: str) -> str:
-    for prefix in ("refs/heads/", "refs/tags/", "refs/pull/"):
-        if ref.startswith(prefix):
-            return ref.removeprefix(prefix)
-    return ref

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -33,6 +34,8 @@ _log = telemetry.log("builds")
 class _Started:
     job: job.Job
     of_build: build.Build
+    #: The context of what it needs, by id.
+    needs: Mapping[str, Any]
 
 
 class Scheduler:
@@ -44,7 +47,7 @@ class Scheduler:
         *,
         engine: contract.Engine,
         following: follower.Follower,
-        request: Callable[[job.Job, build.Build], contract.JobRequest],
+        request: Callable[[job.Job, build.Build, Mapping[str, Any]], contract.JobRequest],
         max_jobs: int,
         metrics: telemetry.Metrics,
         owner: str,
@@ -144,7 +147,7 @@ class Scheduler:
             current = one.job
             while current.state in job.ON_ENGINE:
                 try:
-                    current = await self._start_and_follow(current, one.of_build)
+                    current = await self._start_and_follow(current, one)
                 except errors.LeaseLost:
                     _log.warning("The job was taken over.", action="lose_job")
                     await self._let_go(current)
@@ -163,11 +166,11 @@ class Scheduler:
         with contextlib.suppress(errors.EngineError):
             await self._engine.cancel(current.id, reason="It was taken over, because nothing was heard of it.")
 
-    async def _start_and_follow(self, current: job.Job, of: build.Build) -> job.Job:
+    async def _start_and_follow(self, current: job.Job, one: _Started) -> job.Job:
         try:
             if current.state == job.State.STARTING:
                 await failpoint.pause("engine.before_submit")
-                await self._engine.start(self._request(current, of))
+                await self._engine.start(self._request(current, one.of_build, one.needs))
                 await failpoint.pause("engine.after_submit_before_record")
             return await self._follower.follow(current)
         except errors.EngineError as error:
@@ -200,13 +203,24 @@ def _claim(connection: Connection, *, now: datetime, owner: str, limit: int) -> 
         moved = replace(
             one, state=lifecycle.transition(one.state, lifecycle.Signal.CLAIMED), started_at=now, reason=None
         )
-        started.append(_Started(moved, transitions.save(connection, moved, now=now).of_build))
+        of_build = transitions.save(connection, moved, now=now).of_build
+        started.append(_Started(moved, of_build, _needs(connection, moved, of_build)))
     return started
+
+
+def _needs(connection: Connection, one: job.Job, of: build.Build) -> Mapping[str, Any]:
+    if not one.plan.needs:
+        return {}
+    return lifecycle.needs_of(one, jobs.list_of_builds(connection, [of.id]), of=of)
 
 
 def _adopt(connection: Connection, *, now: datetime, owner: str, is_only: bool) -> list[_Started]:
     found = jobs.adopt(connection, now=now, owner=owner, lease=LEASE, is_only=is_only)
-    return [_Started(one, builds.get(connection, one.build_id)) for one in found]
+    started = []
+    for one in found:
+        of_build = builds.get(connection, one.build_id)
+        started.append(_Started(one, of_build, _needs(connection, one, of_build)))
+    return started
 
 
 def _put_back(connection: Connection, queued: job.Job, *, now: datetime) -> None:

@@ -11,7 +11,7 @@ import enum
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from bot.model import build, job
 
@@ -47,6 +47,8 @@ class JobRequest:
     #: The environment of every step, e.g. `CI`, `GITHUB_SHA`; a step's own `env` wins over it.
     env: Mapping[str, str]
     timeout_seconds: float
+    #: What its expressions may name besides what the plan says: `github`, `inputs` and `needs`.
+    contexts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Result(enum.StrEnum):

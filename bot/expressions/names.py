@@ -8,8 +8,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bot.expressions.syntax import Tree
+if TYPE_CHECKING:
+    from bot.expressions.syntax import Tree
 
 #: Fewest and most arguments of each function; None for no limit.
 FUNCTIONS: dict[str, tuple[str, int, int | None]] = {

@@ -68,7 +68,7 @@ class StepResult:
 
     #: Position in the job's steps, from 0.
     index: int
-    #: `running`, `passed`, `failed`, `skipped`, `cancelled` or `timed_out`.
+    #: `running`, `passed`, `failed`, `ignored` (a failure that does not count), `skipped`, `cancelled`, `timed_out`.
     state: str
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -145,6 +145,9 @@ class Plan:
     condition: str | None = None
     #: The values of this job's combination of the matrix, by name.
     matrix: Mapping[str, Any] = field(default_factory=dict)
+    #: Its place in the matrix, from 0, and how many jobs that has.
+    job_index: int = 0
+    job_total: int = 1
     #: Whether the other jobs of the matrix are cancelled when this one fails.
     fail_fast: bool = True
     #: How many jobs of the matrix run at once; None for as many as there are places.

@@ -86,7 +86,16 @@ def _jobs(
         if one.matrix is not None:
             key = _unique(f"{plan.key} ({matrix.shown(values_of)})", keys)
             plan = replace(plan, key=key, group=one.plan.key, matrix=values_of, name=_name(one, plan, values_of, keys))
-        found.append(replace(plan, env=env, fail_fast=fail_fast, max_parallel=max_parallel))
+        found.append(
+            replace(
+                plan,
+                env=env,
+                fail_fast=fail_fast,
+                max_parallel=max_parallel,
+                job_index=index,
+                job_total=len(combinations),
+            )
+        )
     return found
 
 

@@ -165,7 +165,7 @@ async def test_t41_no_argument_of_git_is_ever_an_option_from_outside(
         f"#!/bin/sh\n{{ printf '%s\\0' \"$@\"; printf '\\n'; }} >> {seen}\nexec {real} \"$@\"\n", encoding="utf-8"
     )
     script.chmod(0o755)
-    monkeypatch.setattr("bot.engines.local.sandbox._PATH", f"{script.parent}:/usr/local/bin:/usr/bin:/bin")
+    monkeypatch.setattr("bot.engines.local.sandbox.SEARCH_PATH", f"{script.parent}:/usr/local/bin:/usr/bin:/bin")
     engine = local.Local(data_dir)
     await engine.open()
     base = code.repository.commit({"b": "b"}, parent=code.sha, branch="base")

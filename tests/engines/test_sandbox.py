@@ -38,7 +38,8 @@ async def test_t54_a_step_holds_no_descriptor_but_its_three(engine: local.Local,
 async def test_t54_the_environment_is_exactly_this(engine: local.Local, code: jobs.Code) -> None:
     names = (await said(engine, code, "env | sed s/=.*// | sort")).split()
     assert names == [
-        *("CI", "GITHUB_SHA", "GITHUB_WORKSPACE", "HOME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD"),
+        *("CI", "GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_SHA", "GITHUB_WORKSPACE", "HOME", "LANG"),
+        *("LOGNAME", "OLDPWD", "PATH", "PWD", "RUNNER_ARCH", "RUNNER_OS", "RUNNER_TEMP"),
         *("SHELL", "SHLVL", "TMPDIR", "USER", "_"),
     ]
 
@@ -313,7 +314,7 @@ async def test_where_no_sandbox_can_be_made_the_job_says_how_to_mend_it(
 ) -> None:
     # The same machine, with a bubblewrap that is missing, setuid, or refused by the kernel.
     path = open_folder
-    monkeypatch.setattr(sandbox, "_PATH", str(path))
+    monkeypatch.setattr(sandbox, "SEARCH_PATH", str(path))
 
     async def ended() -> jobs.Told:
         engine = local.Local(data_dir)
@@ -347,7 +348,7 @@ async def test_a_sandbox_that_is_mended_is_used_at_once(
     wrapped = open_folder / "bwrap"
     wrapped.write_text("#!/bin/sh\nexit 1\n")
     wrapped.chmod(0o755)
-    monkeypatch.setattr(sandbox, "_PATH", f"{open_folder}:/usr/bin:/bin")
+    monkeypatch.setattr(sandbox, "SEARCH_PATH", f"{open_folder}:/usr/bin:/bin")
     engine = local.Local(data_dir)
     await engine.open()
     assert (await jobs.run(engine, jobs.make(code.source(), "echo ran"))).result == "errored"

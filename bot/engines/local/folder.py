@@ -10,7 +10,7 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -36,6 +36,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     plan: job.Plan
     env: dict[str, str]
     timeout_seconds: float
+    contexts: dict[str, Any] = {}
 
 
 class Folder:
@@ -98,7 +99,12 @@ class Folder:
             trust=kept.trust,
         )
         request = contract.JobRequest(
-            job_id=kept.job_id, source=source, plan=kept.plan, env=kept.env, timeout_seconds=kept.timeout_seconds
+            job_id=kept.job_id,
+            source=source,
+            plan=kept.plan,
+            env=kept.env,
+            timeout_seconds=kept.timeout_seconds,
+            contexts=kept.contexts,
         )
         return request, kept.needs_token
 
@@ -270,6 +276,7 @@ def _encode(request: contract.JobRequest) -> bytes:
         plan=request.plan,
         env=dict(request.env),
         timeout_seconds=request.timeout_seconds,
+        contexts=dict(request.contexts),
     )
     return msgspec.json.encode(kept)
 

@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import bot
 from bot.engines import contract
-from bot.engines.local import folder, git, merge, mirror, sandbox, seccomp, trouble
-from bot.engines.local.supervisor import main, spaces
+from bot.engines.local import folder, git, late, merge, mirror, sandbox, seccomp, trouble
+from bot.engines.local.supervisor import files, main, spaces
 
 # The folder that holds the supervisor's package goes last, so that nothing in it can stand for the standard library.
 _CODE = "import sys; sys.path.append(sys.argv[1]); from supervisor import main; main.run()"
@@ -55,6 +57,9 @@ class Step:
     script: str
     env: Mapping[str, str]
     folder: str
+    shell: str | None = None
+    timeout_seconds: float | None = None
+    may_fail: bool = False
 
 
 def steps(request: contract.JobRequest) -> list[Step]:
@@ -62,16 +67,34 @@ def steps(request: contract.JobRequest) -> list[Step]:
 
     :raises trouble.Ended: if one cannot be run as it is written.
     """
+    plan = request.plan
+    if plan.container is not None or plan.services:
+        what = "`container`" if plan.container is not None else "`services`"
+        raise trouble.Ended(
+            f"The engine `local` has no containers: delete {what}, and install in a step what is needed."
+        )
+    if plan.engine not in (None, "local"):
+        raise trouble.Ended(f"There is no engine {plan.engine[:80]!r} here: delete `engine`, or write `local`.")
     found = []
-    for step in request.plan.steps:
-        env = {**request.env, **request.plan.env, **step.env}
+    for step in plan.steps:
+        # What expressions make comes when the step's turn comes.
+        env = {**request.env, **late.split(request.plan.env)[0], **late.split(step.env)[0]}
         wrong = [name for name, value in env.items() if not name or "=" in name or "\0" in name + value]
         if wrong:
             raise trouble.Ended(f"The environment variable {wrong[0][:80]!r} has no possible name or value.")
         parts = Path(step.working_directory).parts
         if "\0" in step.working_directory + step.run or ".." in parts or parts[:1] == ("/",):
             raise trouble.Ended(f"The step {step.name[:80]!r} has a command or working-directory that is not possible.")
-        found.append(Step(script=step.run, env=env, folder=step.working_directory))
+        found.append(
+            Step(
+                script=step.run,
+                env=env,
+                folder=step.working_directory,
+                shell=step.shell,
+                timeout_seconds=None if step.timeout_minutes is None else step.timeout_minutes * 60,
+                may_fail=step.continue_on_error,
+            )
+        )
     return found
 
 
@@ -106,9 +129,18 @@ def clean(place: folder.Folder) -> None:
 
 
 def write(
-    place: folder.Folder, found: list[Step], *, manner: Manner, code: Code | None, timeout_seconds: float
+    place: folder.Folder,
+    found: list[Step],
+    *,
+    manner: Manner,
+    code: Code | None,
+    timeout_seconds: float,
+    request: contract.JobRequest | None = None,
 ) -> None:
-    """Write the scripts and the launch, and give the job's own folders to the user that it runs as."""
+    """Write the scripts and the launch, and give the job's own folders to the user that it runs as.
+
+    :param request: what is asked for; None where the steps are all that there is.
+    """
     uid = sandbox.uid(place.job_id) if manner.is_sandboxed else None
     scripts = place.box / "steps"
     scripts.mkdir()
@@ -136,6 +168,11 @@ def write(
         "tested_sha": code.tested.sha if code else "",
         "tested_tree": code.tested.tree if code else "",
         "mirror": str(code.found.folder) if code else "",
+        "checkout": code.tested.sha if code else "",
+        "checkout_at": sandbox.CHECKOUT_AT + (1 if manner.is_sandboxed else 0),
+        "late": _late(request, code, manner) if request is not None else None,
+        "is_late": request is not None and late.is_needed(request.plan),
+        "library": str(Path(bot.__file__).parent.parent),
     }
     (place.path / "launch").write_bytes(marshal.dumps(values))
     if uid is not None:
@@ -177,25 +214,52 @@ class Supervisor:
 
 def _step(
     place: folder.Folder, number: int, step: Step, manner: Manner, code: Code | None, shown: Mapping[str, str]
-) -> dict[str, list[str]]:
+) -> dict[str, Any]:
     if manner.is_sandboxed:
         workspace, home, temporary, scripts = sandbox.WORKSPACE, sandbox.HOME, "/tmp", sandbox.STEPS  # noqa: S108
     else:
         workspace, home, temporary, scripts = (str(place.box / name) for name in (*_OWN, "steps"))
     tools = manner.tools
-    own = {"GITHUB_SHA": code.tested.sha} if code is not None else {}
+    told = {
+        f"GITHUB_{kind.upper()}": f"{temporary}/{files.name(kind, number)}"
+        for kind in (files.OUTPUT, files.ENV, files.PATH)
+    }
+    own = {**told, "RUNNER_TEMP": temporary, "RUNNER_OS": "Linux", "RUNNER_ARCH": architecture()}
+    own |= {"GITHUB_SHA": code.tested.sha} if code is not None else {}
     env = sandbox.environment(own, step.env, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
     command = sandbox.command(
         tools=tools,
         workspace=workspace,
         folder=step.folder,
         script=f"{scripts}/{number}.sh",
-        checkout=code.tested.sha if code is not None and number == 0 else "",
+        shell=step.shell,
     )
+    rest = {"timeout_seconds": step.timeout_seconds, "may_fail": step.may_fail}
     if not manner.is_sandboxed:
-        return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()]}
+        return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()], **rest}
     options = sandbox.options(places=shown, env=env, has_network=manner.has_network, can_nest=manner.can_nest)
-    return {"options": options, "command": [tools.sh, *command], "env": []}
+    return {"options": options, "command": [tools.sh, *command], "env": [], **rest}
+
+
+def _late(request: contract.JobRequest, code: Code | None, manner: Manner) -> dict[str, Any]:
+    temporary = "/tmp" if manner.is_sandboxed else ""  # noqa: S108 (the job's own)
+    runner = {"os": "Linux", "arch": architecture(), "temp": temporary, "environment": "self-hosted"}
+    github = dict(request.contexts.get("github", {}))
+    if code is not None:
+        github["sha"] = code.tested.sha
+    if manner.is_sandboxed:
+        github["workspace"] = sandbox.WORKSPACE
+    known = replace(request, contexts={**request.contexts, "github": github})
+    return late.make(known, path=sandbox.SEARCH_PATH, runner=runner)
+
+
+def architecture() -> str:
+    """The machine's, in Actions' words.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#runner-context
+    """
+    machine = os.uname().machine
+    return {"x86_64": "X64", "aarch64": "ARM64", "armv7l": "ARM"}.get(machine, machine.upper())
 
 
 def _config(source: contract.Source) -> str:
@@ -209,7 +273,7 @@ def _config(source: contract.Source) -> str:
 
 def _give(box: Path, uid: int) -> None:
     for name in _OWN:
-        for path, _, files in os.walk(box / name):
+        for path, _, inner in os.walk(box / name):
             os.chown(path, uid, uid)
-            for file in files:
+            for file in inner:
                 os.chown(os.path.join(path, file), uid, uid, follow_symlinks=False)

@@ -105,7 +105,7 @@ class Preparer:
         launch.clean(place)
         objects = sandbox.OBJECTS if manner.is_sandboxed else str(code.found.objects)
         code = launch.lay_out(place, request.source, code=code, program=self._git, objects=objects)
-        launch.write(place, steps, manner=manner, code=code, timeout_seconds=request.timeout_seconds)
+        launch.write(place, steps, manner=manner, code=code, timeout_seconds=request.timeout_seconds, request=request)
 
     async def _decide(self, source: contract.Source) -> launch.Manner:
         """How the code may run, by whose it is.

@@ -15,7 +15,7 @@ WORKSPACE, HOME, STEPS, OBJECTS = "/workspace", "/home/build", "/run/steps", "/r
 _IDENTITY = "1000"
 #: Unprivileged users of builds where the service is root: one for each job, as far as they go.
 _FIRST_UID, _UIDS = 64000, 1000
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What of /etc a build may see, where it is there: nothing that tells about this host, and no secrets.
 _ETC = (
     "alternatives",
@@ -51,22 +51,21 @@ _WRITTEN = {
 FORBIDDEN = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")
 #: What goes before each step's script, inside the sandbox. It tells by descriptor 3 that the code is checked out (`c`)
 #: and that the step begins (`b`), and closes it. Git gets an environment of its own: the step's could mislead it.
-#: Its arguments: workspace, folder in it, script, commit to check out or nothing, git, then the shell.
+#: Its arguments: workspace, folder in it, commit to check out or nothing, git, then the program.
 PRELUDE = """
-if [ -n "$4" ]; then
+if [ -n "$3" ]; then
     cd -- "$1" || exit 1
     env -i PATH=/usr/bin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null \
         GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LFS_SKIP_SMUDGE=1 GIT_ALLOW_PROTOCOL=none \
-        "$5" -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.attributesFile=/dev/null \
+        "$4" -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.attributesFile=/dev/null \
         -c core.protectHFS=true -c core.protectNTFS=true -c submodule.recurse=false \
-        read-tree --reset -u "$4" 3>&- || exit 1
+        read-tree --reset -u "$3" 3>&- || exit 1
 fi
 printf c >&3
 cd -- "$1/$2" || exit 1
-script=$3
-shift 5
+shift 4
 printf b >&3
-exec "$@" "$script" 3>&-
+exec "$@" 3>&-
 """
 
 
@@ -87,7 +86,7 @@ def find_tools() -> Tools:
     """Look for the programs in the folders that a sandbox shows too."""
 
     def which(name: str) -> str | None:
-        return shutil.which(name, path=_PATH)
+        return shutil.which(name, path=SEARCH_PATH)
 
     sh = which("sh") or "/bin/sh"
     return Tools(
@@ -113,14 +112,34 @@ def _can_become_others() -> bool:
     return any(int(first) <= _FIRST_UID and int(first) + int(count) >= _FIRST_UID + _UIDS for first, _, count in rows)
 
 
-def command(*, tools: Tools, workspace: str, folder: str, script: str, checkout: str) -> list[str]:
-    """What runs inside for one step: bash fails a pipe whose first part fails, sh cannot.
+#: Where in `command` the commit stands that is to be checked out, or nothing.
+CHECKOUT_AT = 5
+
+
+def command(*, tools: Tools, workspace: str, folder: str, script: str, shell: str | None) -> list[str]:
+    """What runs inside for one step, without the commit to check out."""
+    program = shell_command(shell, script, tools=tools)
+    return ["-c", PRELUDE, "buildhook", workspace, folder, "", tools.git or "git", *program]
+
+
+def shell_command(shell: str | None, script: str, *, tools: Tools) -> list[str]:
+    """The program of a step's `shell` and its arguments; one that is not there is for the step to tell.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
     """
-    is_bash = os.path.basename(tools.shell) == "bash"
-    shell = [tools.shell, *(("--noprofile", "--norc", "-e", "-o", "pipefail") if is_bash else ("-e",))]
-    return ["-c", PRELUDE, "buildhook", workspace, folder, script, checkout, tools.git or "git", *shell]
+    match shell:
+        case None:
+            return [tools.shell, "-e", script]
+        case "bash":
+            return ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script]
+        case "sh":
+            return ["sh", "-e", script]
+        case "python":
+            return ["python" if shutil.which("python", path=SEARCH_PATH) else "python3", script]
+        case "pwsh":
+            return ["pwsh", "-command", f". '{script}'"]
+        case _:
+            return [word.replace("{0}", script) for word in shell.split()]
 
 
 def write_etc(folder: Path) -> None:
@@ -195,7 +214,7 @@ def environment(*given: Mapping[str, str], home: str, temporary: str, workspace:
         "HOME": home,
         "LANG": "C.UTF-8",
         "LOGNAME": "build",
-        "PATH": _PATH,
+        "PATH": SEARCH_PATH,
         "SHELL": shell,
         "TMPDIR": temporary,
         "USER": "build",

@@ -76,6 +76,11 @@ def _event(frame: frames.Frame) -> list[contract.Event]:
                 result=contract.Result(values["result"]),
                 reason=values.get("reason"),
                 exit_code=_number(values.get("exit_code")),
+                outputs={
+                    name.removeprefix(frames.OUTPUT_PREFIX): text
+                    for name, text in values.items()
+                    if name.startswith(frames.OUTPUT_PREFIX)
+                },
             )
         ]
     return []

@@ -8,6 +8,9 @@ import struct
 #: Kinds of frames. LAUNCHED has no event: it says that a supervisor took the job, so nobody else ever may.
 OUTPUT, LAUNCHED, PREPARED, STEP, FINISHED = b"OLPSF"
 
+#: What the names of a job's outputs begin with, among the fields of its end.
+OUTPUT_PREFIX = "output."
+
 # Kind, length of the payload, position in the log; then the CRC-32 of these and the payload.
 _HEAD = struct.Struct(">BIQ")
 _SUM = struct.Struct(">I")

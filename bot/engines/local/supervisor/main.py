@@ -7,12 +7,25 @@ import sys
 import time
 from marshal import loads
 
-from . import cage, frames, output, process, spaces
+from . import cage, files, frames, output, process, spaces
+from .files import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from . import late
 
 #: The descriptor of the stream, which holds the job's lock, as the service passes it.
 STREAM = 3
 #: The descriptor on which the service says that the job is laid out.
 GO = 0
+#: How long the steps may take, each, that run when the job was cancelled or ran too long.
+CLEAN_UP_SECONDS = 300.0
+#: Of one variable: the kernel takes no longer ones.
+MAX_VALUE_BYTES = 100 * 1024
+#: The job so far, in the words of expressions.
+_STATUS = {"passed": "success", "failed": "failure", "cancelled": "cancelled", "timed_out": "cancelled"}
 #: Name of the file that says that a mirror may be damaged.
 SUSPECT = "suspect"
 
@@ -20,8 +33,9 @@ SUSPECT = "suspect"
 class Launch:
     """What the service wrote down for us; see `bot.engines.local.launch`, which fills it."""
 
-    #: Names of steps are not here: what runs is a list of arguments and a file.
-    steps: list[dict[str, list[str]]]
+    #: Of each step `options`, `command`, `env`, `timeout_seconds` and `may_fail`. Names of steps are not here: what
+    #: runs is a list of arguments and a file.
+    steps: list[dict[str, Any]]
     #: The program that every step starts with: bubblewrap, or a shell where there is no sandbox.
     program: str
     is_sandboxed: bool
@@ -38,6 +52,15 @@ class Launch:
     log_limit_bytes: int
     tested_sha: str
     tested_tree: str
+    #: The commit that the first step checks out, and where in its command it goes; or nothing.
+    checkout: str
+    checkout_at: int
+    #: What is known only when a step's turn comes, see `late`; None where there is nothing like that at all.
+    late: dict[str, object] | None
+    #: Whether that is needed from the start: else only where a step writes something for those after it.
+    is_late: bool
+    #: Folder of the package, for what is imported then.
+    library: str
     #: Folder in which to make the file `suspect` where the checkout fails, so that the mirror is looked at; or nothing.
     mirror: str
 
@@ -67,11 +90,13 @@ def run() -> None:
         launch = Launch(loads(file.read()))  # noqa: S302 (written by the service a moment ago; json costs 9 ms)
     stream = output.Stream(STREAM, log_limit_bytes=launch.log_limit_bytes)
     stream.event(frames.LAUNCHED, {"pid": os.getpid(), "at": time.time()}, is_durable=True)
+    supervisor = Supervisor(launch, stream)
     try:
-        end = Supervisor(launch, stream).run()
+        end = supervisor.run()
     except Exception as error:
         end = End("errored", f"The job's supervisor failed: {error}")
-    ended = {"at": time.time(), "result": end.result, "reason": end.reason, "exit_code": end.exit_code}
+    ended: dict[str, object] = {f"{frames.OUTPUT_PREFIX}{name}": text for name, text in supervisor.outputs.items()}
+    ended |= {"at": time.time(), "result": end.result, "reason": end.reason, "exit_code": end.exit_code}
     stream.event(frames.FINISHED, ended, is_durable=True)
     # The interpreter's own tidying up takes longer than anybody should wait for the lock.
     os._exit(0)
@@ -86,25 +111,72 @@ class Supervisor:
         # The pipe is opened before anybody looks for a cancellation that came earlier: one of both is seen.
         self._control = spaces.high(os.open("control", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         self._deadline = time.monotonic() + launch.timeout_seconds
-        self._is_prepared = False
+        self._is_prepared = self._has_code = False
         # By descriptor, because what is mounted later may cover its path.
         self._mirror = os.open(launch.mirror, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if launch.mirror else -1
+        #: What is known late, from the first moment that somebody needs it.
+        self._late: late.Late | None = None
+        #: What the job gives to those that need it.
+        self.outputs: dict[str, str] = {}
 
     def run(self) -> End:
-        """All steps; the first that does not pass ends the job."""
+        """All steps; the first that does not pass decides how the job ends."""
         try:
             self._settle()
         except OSError as error:
             return End("errored", f"The sandbox could not be made: {error}.")
         end = End("passed")
-        for index in range(len(self._launch.steps)):
-            if end.result == "passed" and os.path.exists("cancel"):
-                end = End("cancelled", _cancel_reason())
-            if end.result == "passed":
-                end = self._step(index)
-            elif self._is_prepared:
-                self._stream.event(frames.STEP, {"index": index, "state": "skipped", "log_start": self._stream.log_at})
+        try:
+            if self._launch.is_late:
+                self._become_late()
+            for index in range(len(self._launch.steps)):
+                end = self._turn(index, end)
+            if self._late is not None:
+                self.outputs = self._late.outputs()
+        except Refused as error:
+            end = End("failed", str(error)) if end.result == "passed" else end
         return end
+
+    def _turn(self, index: int, end: End) -> End:
+        """A step's turn: it runs or is skipped; returns how the job stands behind it."""
+        if end.result == "passed" and os.path.exists("cancel"):
+            end = End("cancelled", _cancel_reason())
+        if end.result == "errored":
+            runs = False
+        elif self._late is None:
+            runs = end.result == "passed"
+        else:
+            runs = self._late.runs(index, status=_STATUS[end.result])
+        if not runs:
+            self._skip(index, is_told=self._is_prepared or end.result == "passed")
+            return end
+        if end.result in ("cancelled", "timed_out"):
+            # What cleans up behind a job has not the time that the job has.
+            self._control, self._deadline = -1, time.monotonic() + CLEAN_UP_SECONDS
+        ended = self._step(index)
+        return ended if end.result == "passed" else end
+
+    def _skip(self, index: int, *, is_told: bool) -> None:
+        if is_told:
+            self._checked_out()
+            self._stream.event(frames.STEP, {"index": index, "state": "skipped", "log_start": self._stream.log_at})
+        if self._late is not None:
+            self._late.end(index, outcome="skipped", conclusion="skipped")
+
+    def _become_late(self) -> None:
+        if self._late is None and self._launch.late is not None:
+            # Behind all else, so that nothing in there can stand for the standard library.
+            sys.path.append(self._launch.library)
+            from . import late  # it costs more than all of this, and few jobs need it
+
+            self._late = late.Late(self._launch.late, secrets={})
+
+    def _checked_out(self) -> None:
+        if not self._is_prepared:
+            self._is_prepared = True
+            launch = self._launch
+            prepared = {"at": time.time(), "tested_sha": launch.tested_sha, "tested_tree": launch.tested_tree}
+            self._stream.event(frames.PREPARED, prepared)
 
     def _settle(self) -> None:
         network = self._launch.network
@@ -120,55 +192,105 @@ class Supervisor:
     def _step(self, index: int) -> End:
         launch = self._launch
         step = launch.steps[index]
+        told: dict[str, object] = {"index": index, "started_at": time.time(), "log_start": self._stream.log_at}
+        try:
+            options, env = self._given(index)
+        except Refused as error:
+            return self._end_step(index, End("failed", str(error)), told)
+        command = list(step["command"])
+        if not self._has_code:
+            command[launch.checkout_at] = launch.checkout
         running = process.Process(
             program=launch.program,
-            options=step["options"],
-            command=step["command"],
-            env=step["env"],
+            options=options,
+            command=command,
+            env=env,
             uid=launch.uid,
             is_sandboxed=launch.is_sandboxed,
             calls=launch.calls,
         )
-        told: dict[str, object] = {"index": index, "started_at": time.time(), "log_start": self._stream.log_at}
 
         def checked_out() -> None:
-            if not self._is_prepared:
-                self._is_prepared = True
-                prepared = {"at": time.time(), "tested_sha": launch.tested_sha, "tested_tree": launch.tested_tree}
-                self._stream.event(frames.PREPARED, prepared)
+            self._has_code = True
+            self._checked_out()
 
         def begin() -> None:
             told["started_at"] = time.time()
             told["log_start"] = self._stream.log_at
             self._stream.event(frames.STEP, {**told, "state": "running"})
 
+        own_deadline = self._deadline
+        if step["timeout_seconds"] is not None:
+            own_deadline = min(own_deadline, time.monotonic() + step["timeout_seconds"])
         running.follow(
             on_output=self._stream.write,
             on_checkout=checked_out,
             on_begin=begin,
             control=self._control,
-            deadline=self._deadline,
+            deadline=own_deadline,
             grace_seconds=launch.grace_seconds,
         )
         self._stream.end_step()
-        end = self._judge(running)
+        end = self._judge(running, limit_seconds=step["timeout_seconds"] if own_deadline < self._deadline else None)
+        return self._end_step(index, end, told)
+
+    def _given(self, index: int) -> tuple[list[str], list[str]]:
+        """The options and the environment of a step, with what is known late; its script is written where it is late.
+
+        :raises Refused: if something of that has no value.
+        """
+        step = self._launch.steps[index]
+        if self._late is None:
+            return step["options"], step["env"]
+        script, more = self._late.script(index), self._late.env(index)
+        if script is not None:
+            with open(f"box/steps/{index}.sh", "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{script}\n")
+        wrong = [name for name, value in more.items() if "\0" in value or len(value.encode()) > MAX_VALUE_BYTES]
+        if wrong:
+            raise Refused(f"The environment variable {wrong[0]} has a value that no program can be given.")
+        if self._launch.is_sandboxed:
+            return [*step["options"], *(part for pair in more.items() for part in ("--setenv", *pair))], []
+        return [], [*step["env"], *(f"{name}={value}" for name, value in more.items())]
+
+    def _end_step(self, index: int, end: End, told: dict[str, object]) -> End:
+        """Tell how a step ended; returns what follows from it for the job."""
+        if end.result in ("passed", "failed") and self._is_prepared:
+            end = self._taken(index, end)
+        is_ignored = end.result == "failed" and self._launch.steps[index]["may_fail"]
         if self._is_prepared:
-            told |= {"finished_at": time.time(), "log_end": self._stream.log_at, "exit_code": running.exit_code}
-            state = "failed" if end.result == "errored" else end.result
+            told |= {"finished_at": time.time(), "log_end": self._stream.log_at, "exit_code": end.exit_code}
+            state = "ignored" if is_ignored else "failed" if end.result == "errored" else end.result
             self._stream.event(frames.STEP, {**told, "state": state})
+        return End("passed") if is_ignored else end
+
+    def _taken(self, index: int, end: End) -> End:
+        """Take what a step wrote for those after it; it failed where that cannot be taken."""
+        if self._late is None and files.is_any(index):
+            self._become_late()
+        if self._late is None:
+            return end
+        outcome = _STATUS[end.result]
+        conclusion = "success" if self._launch.steps[index]["may_fail"] else outcome
+        try:
+            self._late.end(index, outcome=outcome, conclusion=conclusion)
+        except Refused as error:
+            return End("failed", str(error), end.exit_code) if end.result == "passed" else end
         return end
 
-    def _judge(self, running: process.Process) -> End:
+    def _judge(self, running: process.Process, *, limit_seconds: float | None) -> End:
         code = running.exit_code
         if running.ended_by == "cancelled":
             return End("cancelled", _cancel_reason())
+        if running.ended_by == "timed_out" and limit_seconds is not None:
+            return End("failed", f"The step ran longer than {_duration(limit_seconds)}, its time limit.", code)
         if running.ended_by == "timed_out":
             return End("timed_out", f"It ran longer than {_duration(self._launch.timeout_seconds)}, its time limit.")
         if code is None:
             # Never green, and never the repository's fault, without the sandbox's own word on how the command ended.
             return End("errored", "The sandbox was not made or was killed; the end of the log may say why.")
         if not running.has_begun:
-            if not self._is_prepared:
+            if not self._has_code:
                 cage.touch(SUSPECT, folder=self._mirror)
                 return End("errored", "The commit could not be checked out; the log says why.", code)
             return End("failed", "The step could not begin; the log says why.", code)

@@ -88,14 +88,16 @@ class Process:
     ) -> None:
         """Wait until the step and all that it started have ended.
 
-        :param control: readable once somebody wants the job cancelled.
+        :param control: readable once somebody wants the job cancelled; -1 where that counts no more.
         :param deadline: on the monotonic clock; then the step is asked to end, and after the grace it is made to.
         """
         self._everything, self._but_output = select.poll(), select.poll()
         self._open: set[int] = set()
-        for fd in (self._output, self._begin, self._status, self._pid_fd, control):
+        for fd in (self._output, self._begin, self._status, self._pid_fd):
             self._watch(fd)
-        self._open.discard(control)
+        if control >= 0:
+            self._watch(control)
+            self._open.discard(control)
         self._gather_until = 0.0
         self._next_at, self._grace_seconds = deadline, grace_seconds
         self._is_killed = False
