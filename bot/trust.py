@@ -77,7 +77,7 @@ class Author:
 class Facts:
     """What trust depends on, each fact from GitHub's API or a signed payload. Commits' authors are no facts."""
 
-    #: `push`, `pull_request`, `merge_group` or `hook`.
+    #: `push`, `pull_request`, `merge_group`, `hook`, `schedule` or `workflow_dispatch`.
     event: str
     #: Fully qualified, of a push or a merge group.
     ref: str = ""
@@ -119,6 +119,16 @@ def merge_group(ref: str) -> Facts:
 def hook() -> Facts:
     """The facts of a signed webhook: the operator's policy names its source, the repository and the ref."""
     return Facts(event="hook")
+
+
+def schedule(ref: str) -> Facts:
+    """The facts of a time that came: the default branch's own file names it."""
+    return Facts(event="schedule", ref=ref)
+
+
+def dispatch(ref: str) -> Facts:
+    """The facts of a build that somebody started here, where whoever may do that may write."""
+    return Facts(event="workflow_dispatch", ref=ref)
 
 
 def pull_request(
@@ -171,6 +181,10 @@ def decide(facts: Facts, policy: Policy | None = None) -> Verdict:
         case "hook":
             # What is built was pushed to the repository, by somebody who may.
             return _run("The policy lets this source have the ref built.")
+        case "schedule":
+            return _run("The default branch's own pipeline file names this time.")
+        case "workflow_dispatch":
+            return _run("Somebody who may start builds here did.")
         case "pull_request":
             return _pull_request(facts, rules)
     return _refuse("Only pushes, pull requests, merge groups and signed webhooks are built.")

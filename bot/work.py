@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bot import engines, events, ledger, policy, telemetry
-from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper
+from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper, timetable
 from bot.checks import answering, reporter, restoring
 from bot.engines import contract
 from bot.events import context, dispatcher, reconciling
@@ -124,6 +124,7 @@ class Work:
             hand_on=handlers.candidates,
         )
         self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._wake_reporting, now=replica.now)
+        self._timetable = timetable.Timetable(store, on_due=lambda: self.dispatcher.wake(), now=replica.now)
         retention = timedelta(days=settings.retention_days)
         self._sweeper = sweeper.Sweeper(
             store, engine=self._engine, logs=logs, retention=retention, owner=replica.id, now=replica.now
@@ -173,6 +174,7 @@ class Work:
             group.create_task(self._answering.run(), name="answering")
             group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
+            group.create_task(self._timetable.run(), name="timetable")
             group.create_task(self._sweeper.run(), name="sweeper")
             group.create_task(self._recovery.run(), name="recovery")
             group.create_task(self._reconciler.run(), name="reconciler")

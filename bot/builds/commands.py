@@ -5,15 +5,16 @@ Each is written into the audit by the transaction that does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from bot import errors
 from bot.builds import rerun
-from bot.model import audit, build, job, outcome
+from bot.model import audit, build, delivery, job, outcome
 from bot.store import approvals, builds, deliveries, jobs, outcomes
 from bot.store import audit as entries
 
@@ -108,6 +109,46 @@ def replay(connection: Connection, delivery_id: str, *, now: datetime, by: audit
         delivery_id=found.id,
     )
     entries.add(connection, entry, now=now)
+
+
+def start(
+    connection: Connection,
+    *,
+    repository: str,
+    ref: str | None,
+    inputs: Mapping[str, str],
+    new_id: Callable[[], str],
+    now: datetime,
+    by: audit.Actor,
+) -> str:
+    """Ask for a build of a branch or tag whose file has `workflow_dispatch`; gives the id of the delivery that asks.
+
+    :param repository: `owner/name`.
+    :param ref: a branch, or fully qualified; None for the default branch.
+    """
+    guid = f"dispatch-{new_id()}"
+    body = {"repository": repository, "ref": ref, "inputs": dict(inputs), "actor": by.name, "actor_id": by.id}
+    asked = delivery.own(
+        event=delivery.DISPATCH,
+        guid=guid,
+        body=msgspec.json.encode(body),
+        repository=repository,
+        ordering_key=f"dispatch:{guid}",
+        received_at=now,
+    )
+    deliveries.insert_many(connection, [asked])
+    entry = audit.Entry(
+        action=audit.Action.START,
+        via=by.via,
+        actor_id=by.id,
+        actor=by.name,
+        repository_id=None,
+        repository=repository,
+        delivery_id=guid,
+        detail=f"Of `{ref}`." if ref is not None else None,
+    )
+    entries.add(connection, entry, now=now)
+    return guid
 
 
 def about_build(made: build.Build, action: audit.Action, *, by: audit.Actor, detail: str | None = None) -> audit.Entry:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Annotated, Any
 
 import typer
 
-from bot import clock
+from bot import clock, errors
 from bot.builds import commands, rerun
 from bot.cli import opening, output
 from bot.identity import Ids
-from bot.model import build, check, job
+from bot.model import build, check, delivery, job
 from bot.settings import Settings
-from bot.store import Store, builds, checks, jobs
+from bot.store import Store, builds, checks, deliveries, jobs
 
 app = typer.Typer(help="What was built, and stopping or repeating it.")
+_LOOK_SECONDS = 0.1
 BuildId = Annotated[str, typer.Argument(help="The build's id.", metavar="ID")]
 
 
@@ -153,6 +156,70 @@ def retry(
         output.json(to_json(made))
     else:
         output.console().print(f"Build {made.id} runs {output.clean(str(which))} again.")
+
+
+@app.command()
+def start(
+    repo: Annotated[str, typer.Argument(help="The repository, as owner/name.", metavar="OWNER/NAME")],
+    ref: Annotated[
+        str | None, typer.Option(help="A branch, or fully qualified, e.g. refs/tags/v1; else the default branch.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-f", help="A value for an input; may be given more than once.", metavar="NAME=VALUE"),
+    ] = None,
+    wait_seconds: Annotated[
+        float, typer.Option("--wait", help="How many seconds to wait for the service to take it up.", min=0)
+    ] = 10.0,
+    as_json: output.Json = False,
+) -> None:
+    """Build a branch or tag whose pipeline file names `workflow_dispatch`.
+
+    Example: buildhook builds start octo/hello --ref main --input level=debug
+    """
+    inputs = dict(_pair(one) for one in given or ())
+
+    async def work(store: Store, _settings: Settings) -> tuple[delivery.Delivery, build.Build | None]:
+        guid = await store.write(
+            commands.start,
+            repository=repo,
+            ref=ref,
+            inputs=inputs,
+            new_id=Ids(),
+            now=clock.now(),
+            by=opening.actor(),
+        )
+        asked = await _settled(store, guid, wait_seconds=wait_seconds)
+        found = await store.read(builds.list_of_delivery, guid)
+        return asked, found[0] if found else None
+
+    asked, made = opening.with_store(work)
+    if as_json:
+        output.json({"delivery": asked.id, "state": asked.state, "build": made.id if made else None})
+    elif made is not None:
+        output.console().print(f"Build {made.id} of {output.clean(made.ref)} at {made.head_sha[:7]} is {made.state}.")
+    elif asked.state in delivery.UNFINISHED:
+        output.console().print(f"It waits for the service: `buildhook explain {asked.id}` says what becomes of it.")
+    if made is None and asked.state not in delivery.UNFINISHED:
+        raise errors.Conflict(output.clean(asked.reason or asked.error or "Nothing follows from it."))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"`{text}` is no NAME=VALUE.", param_hint="--input")
+    return name, value
+
+
+async def _settled(store: Store, guid: str, *, wait_seconds: float) -> delivery.Delivery:
+    """The delivery as soon as it is settled, or as it stands when the time is over."""
+    until = time.monotonic() + wait_seconds
+    while True:
+        found = await store.read(deliveries.find, guid)
+        assert found is not None
+        if found.state not in delivery.UNFINISHED or time.monotonic() >= until:
+            return found
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def to_json(one: build.Build) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bot.events import (
     pull_request,
     push,
     repository,
+    started,
 )
 from bot.events.router import Router
 
@@ -32,6 +33,7 @@ HANDLERS = (
     pull_request,
     push,
     repository,
+    started,
 )
 
 

@@ -18,7 +18,7 @@ from bot.events.router import Router
 from bot.github import Repository
 from bot.model import approval, build, outcome
 from bot.pipelines import parse, plan
-from bot.store import builds, jobs, pulls
+from bot.store import builds, jobs, pulls, schedules
 
 router = Router()
 
@@ -109,6 +109,50 @@ async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
 
 async def decide(moved: Moved, context: Context) -> outcome.Outcome:
     """What follows from a branch or tag that stands at another commit now."""
+    decided = await _decide(moved, context)
+    is_default = moved.branch is not None and moved.branch == moved.repository.default_branch
+    if not is_default or decided.look_again_at is not None:
+        return decided
+    return replace(decided, timetables=await _timetables(moved, context))
+
+
+async def _timetables(moved: Moved, context: Context) -> tuple[outcome.Timetable, ...]:
+    """The times that the default branch's file names, where they are others than those that are known."""
+    repository = _repository(moved, context)
+    content = await repository.get_file(planning.PIPELINE_PATH, ref=moved.head_sha)
+    crons: tuple[str, ...] = ()
+    if content is not None:
+        pipeline = parse.parse(content, path=planning.PIPELINE_PATH).pipeline
+        if pipeline is None:
+            # Broken, it says nothing of what is wanted.
+            return ()
+        crons = pipeline.on["schedule"].crons if "schedule" in pipeline.on else ()
+    known = await context.store.read(schedules.list_of_repository, moved.repository.id)
+    if {one.cron for one in known} == set(crons):
+        return ()
+    if await repository.get_branch_head(moved.branch or "") != moved.head_sha:
+        # A later push tells.
+        return ()
+    return (
+        outcome.Timetable(
+            repository_id=moved.repository.id,
+            installation_id=moved.installation_id,
+            repository=await repository.get_name(),
+            ref=moved.ref,
+            crons=crons,
+        ),
+    )
+
+
+def _repository(moved: Moved, context: Context) -> Repository:
+    return context.repository(
+        installation_id=moved.installation_id,
+        repository_id=moved.repository.id,
+        full_name=moved.repository.full_name,
+    )
+
+
+async def _decide(moved: Moved, context: Context) -> outcome.Outcome:
     verdict = trust.decide(trust.push(moved.ref))
     if verdict.action == trust.Action.REFUSE:
         return outcome.ignored(verdict.reason)
@@ -122,11 +166,7 @@ async def decide(moved: Moved, context: Context) -> outcome.Outcome:
     if pull is not None and pull.state == "open" and not _is_before(moved, pull) and context.now() < due_at:
         reason = f"The delivery of pull request #{pull.number} for the same push is waited for."
         return outcome.Outcome(trail=(reason,), look_again_at=due_at)
-    repository = context.repository(
-        installation_id=moved.installation_id,
-        repository_id=moved.repository.id,
-        full_name=moved.repository.full_name,
-    )
+    repository = _repository(moved, context)
     late = await _why_late(moved, context, repository)
     return outcome.Outcome(trail=(late,)) if late is not None else await _build(moved, context, repository, known)
 

@@ -31,6 +31,8 @@ KNOWN_EVENTS = frozenset(
         "pull_request",
         "push",
         "repository",
+        "schedule",
+        "workflow_dispatch",
     }
 )
 

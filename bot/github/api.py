@@ -138,7 +138,9 @@ class GitHub:
             transport=self._client, installation_tokens=self._tokens, installation_id=installation.id
         )
         found = await repositories.get_named(calls, full_name)
-        return self.repository(installation_id=installation.id, repository_id=found.id, full_name=found.full_name)
+        repository = self.repository(installation_id=installation.id, repository_id=found.id, full_name=found.full_name)
+        repository.default_branch = found.default_branch
+        return repository
 
     async def list_deliveries(self, *, cursor: str | None = None, per_page: int = 100) -> deliveries.DeliveryPage:
         """See `deliveries.list_deliveries`: attempts to deliver to our webhook, newest first."""

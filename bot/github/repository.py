@@ -19,6 +19,8 @@ class Repository:
 
     def __init__(self, calls: Calls, *, files: contents.FileCache, app_id: int) -> None:
         self._calls = calls
+        #: Where it was found by its name; None where that was not asked for.
+        self.default_branch: str | None = None
         self._files = files
         self._app_id = app_id
 

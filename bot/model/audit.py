@@ -19,6 +19,8 @@ class Action(enum.StrEnum):
     RETRY = "retry"
     #: A build runs that the rules had left out.
     RUN_ANYWAY = "run-anyway"
+    #: A build begins that no event asked for.
+    START = "start"
     #: A delivery is handled again.
     REPLAY = "replay"
     #: GitHub is asked for what never came.

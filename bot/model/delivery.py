@@ -16,6 +16,12 @@ SOURCE = "x-buildhook-source"
 HOOK = "hook"
 
 
+#: What `SOURCE` begins with where we made it: somebody started a build by hand, or its time had come.
+OWN = "own"
+#: The events of those, as Actions calls them.
+SCHEDULE, DISPATCH = "schedule", "workflow_dispatch"
+
+
 class State(enum.StrEnum):
     """Where a delivery stands. `handled`, `ignored` and `parked` are final until a replay or a redelivery."""
 
@@ -41,8 +47,8 @@ UNFINISHED = frozenset({State.RECEIVED, State.HANDLING, State.RETRYING})
 class VerifiedDelivery:
     """A request whose signature was proved and whose body parsed: the only thing that the inbox takes.
 
-    Only `bot.webhooks.parse` makes one: `delivery` of a request, `recovered` of what GitHub's API told the App itself,
-    `signed` of a source's webhook.
+    Only `bot.webhooks.parse` makes one of what comes from outside: `delivery` of a request, `recovered` of what
+    GitHub's API told the App itself, `signed` of a source's webhook. `own` makes one of what we want ourselves.
     """
 
     #: `X-GitHub-Delivery`, 1 to 72 characters of `[A-Za-z0-9-]`.
@@ -124,6 +130,43 @@ def payload(*, headers: Mapping[str, str], body: bytes) -> bytes:
     if len(given) != 1:
         raise ValueError("the form needs one field named payload")
     return given[0].encode("utf-8")
+
+
+def own(
+    *,
+    event: str,
+    guid: str,
+    body: bytes,
+    repository: str,
+    ordering_key: str,
+    received_at: datetime,
+    repository_id: int | None = None,
+    installation_id: int | None = None,
+) -> VerifiedDelivery:
+    """A delivery that nobody sent.
+
+    :param event: `SCHEDULE` or `DISPATCH`.
+    :param guid: the same one for the same wish, so that it counts once.
+    :param body: what its handler reads, as JSON.
+    """
+    return VerifiedDelivery(
+        guid=guid,
+        hook_id=0,
+        event=event,
+        action=None,
+        installation_id=installation_id,
+        repository_id=repository_id,
+        repository=repository,
+        ordering_key=ordering_key,
+        received_at=received_at,
+        headers={"content-type": JSON, SOURCE: f"{OWN}/{event}"},
+        body=body,
+    )
+
+
+def is_own(headers: Mapping[str, str]) -> bool:
+    """Whether we made it: GitHub signs no event's name, and has events of these names too."""
+    return headers.get(SOURCE, "").startswith(f"{OWN}/")
 
 
 def hook_source(headers: Mapping[str, str]) -> str | None:

@@ -80,6 +80,19 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timetable:
+    """The times at which a repository wants to be built, in place of those that were known."""
+
+    repository_id: int
+    installation_id: int
+    #: `owner/name`: a label.
+    repository: str
+    #: The default branch, fully qualified.
+    ref: str
+    crons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What our comment on a pull request tells besides what it told before."""
 
@@ -108,6 +121,7 @@ class Outcome:
     revivals: tuple[Revival, ...] = ()
     remarks: tuple[Remark, ...] = ()
     answers: tuple[Answer, ...] = ()
+    timetables: tuple[Timetable, ...] = ()
     audit: tuple[Entry, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
@@ -135,6 +149,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         revivals=tuple(revival for one in outcomes for revival in one.revivals),
         remarks=tuple(remark for one in outcomes for remark in one.remarks),
         answers=tuple(told for one in outcomes for told in one.answers),
+        timetables=tuple(times for one in outcomes for times in one.timetables),
         audit=tuple(entry for one in outcomes for entry in one.audit),
         look_again_at=min(again, default=None),
     )

@@ -10,6 +10,23 @@ from bot.model import build, job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What somebody who starts a build may give.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#onworkflow_dispatchinputs
+    """
+
+    #: `string`, `number`, `boolean`, `choice` or `environment`.
+    type: str = "string"
+    description: str = ""
+    is_required: bool = False
+    #: As text; None where there is none.
+    default: str | None = None
+    #: Of a `choice`.
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """The patterns under one event of `on`; None where the file does not name the key.
 
@@ -29,6 +46,10 @@ class Filter:
     types: tuple[str, ...] | None = None
     #: Only for `pull_request`: whether drafts are built.
     drafts: bool = True
+    #: Only for `schedule`: when, in the order of the file.
+    crons: tuple[str, ...] = ()
+    #: Only for `workflow_dispatch`: what may be given, by name.
+    inputs: Mapping[str, Input] = field(default_factory=dict)
     #: Lines of the event and of each key under it, from 1: they say where, not what.
     line: int = field(default=1, compare=False)
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
@@ -91,7 +112,7 @@ class Pipeline:
     """A pipeline file without problems."""
 
     name: str
-    #: `push`, `pull_request`, `merge_group` and `hook`, each with its filter.
+    #: Each event that the file names, with its filter.
     on: Mapping[str, Filter]
     #: In the order of the file; `env` is the job's own, without the pipeline's.
     jobs: tuple[Job, ...]

@@ -65,6 +65,8 @@ def decide(pipeline: Pipeline, facts: Facts) -> Decision:
     wanted = pipeline.on.get(facts.event)
     if wanted is None:
         return _not_named(f"`on` does not name `{facts.event}`.")
+    if facts.event in ("schedule", "workflow_dispatch"):
+        return _RUNS
     if facts.event in ("push", "hook"):
         against = _against_ref(facts.ref, wanted, key=f"on.{facts.event}")
     else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.pipelines import fields, globs, nodes, scalars, vocabulary
+from bot.pipelines import cron, fields, globs, inputs, nodes, scalars, vocabulary
 from bot.pipelines.document import Filter
 from bot.pipelines.problems import Problems, did_you_mean, listed, quoted
 
 #: Patterns of one key, and their characters together.
 MAX_PATTERNS = 100
 MAX_CHARACTERS = 4000
+MAX_SCHEDULES = 20
 
 
 def read(node: nodes.Node, *, problems: Problems) -> Mapping[str, Filter]:
@@ -22,11 +23,14 @@ def read(node: nodes.Node, *, problems: Problems) -> Mapping[str, Filter]:
         found = {}
         for key, value in node.entries:
             if _is_event(key, problems):
-                found[key.text] = _filter(value, event=key, problems=problems)
+                found[key.text] = _read(value, event=key, problems=problems)
         if not node.entries:
             problems.add(node.place, f"`on` names no event: write {listed(vocabulary.EVENTS, last='or')}.")
         return found
     named = fields.texts(node, what="`on`", problems=problems)
+    for item, event in named:
+        if event == "schedule":
+            problems.add(item.place, _NO_CRON)
     return {
         event: Filter(line=item.place.line)
         for item, event in named
@@ -44,6 +48,40 @@ def _is_event(node: nodes.Scalar, problems: Problems) -> bool:
     elif not problems.is_full:
         problems.add(node.place, f"{quoted(node.text)} is not an event. {did_you_mean(node.text, vocabulary.EVENTS)}")
     return False
+
+
+_NO_CRON = "`schedule` needs times: write `schedule:` with a list, e.g. `- cron: '30 5 * * 1-5'`."
+
+
+def _read(node: nodes.Node, *, event: nodes.Scalar, problems: Problems) -> Filter:
+    if event.text == "schedule":
+        return _schedule(node, event, problems)
+    if event.text == "workflow_dispatch":
+        read = inputs.read(node, problems=problems)
+        return Filter(inputs=read, line=event.place.line, lines=fields.lines(node))
+    return _filter(node, event=event, problems=problems)
+
+
+def _schedule(node: nodes.Node, event: nodes.Scalar, problems: Problems) -> Filter:
+    if not isinstance(node, nodes.Sequence) or not node.items:
+        problems.add(event.place, _NO_CRON)
+        return Filter(line=event.place.line)
+    if len(node.items) > MAX_SCHEDULES:
+        problems.add(event.place, f"There are {len(node.items)} times: at most {MAX_SCHEDULES}.")
+        return Filter(line=event.place.line)
+    crons = []
+    for item in node.items:
+        given = fields.keys(item, of=vocabulary.SCHEDULE, problems=problems) or {}
+        if "cron" not in given:
+            problems.add(item.place, _NO_CRON)
+            continue
+        text = fields.text(given["cron"], what="`cron`", problems=problems)
+        wrong = None if text is None else cron.problem(text)
+        if wrong is not None:
+            problems.add(given["cron"].place, wrong)
+        elif text is not None:
+            crons.append(" ".join(text.split()))
+    return Filter(crons=tuple(dict.fromkeys(crons)), line=event.place.line)
 
 
 def _filter(node: nodes.Node, *, event: nodes.Scalar, problems: Problems) -> Filter:

@@ -133,11 +133,26 @@ HOOK = Kind(
     known=("branches", "branches-ignore", "tags", "tags-ignore"),
     unsupported={"types": "delete it, the operator's policy file says which types of a source start builds"},
 )
+SCHEDULE = Kind(
+    name="an item of `on.schedule`",
+    known=("cron",),
+    unsupported={"timezone": "delete it, and write the time in UTC"},
+)
+WORKFLOW_DISPATCH = Kind(name="`on.workflow_dispatch`", known=("inputs",))
+INPUT = Kind(
+    name="an input",
+    known=("description", "required", "default", "type", "options"),
+    unsupported={"deprecationMessage": "delete it"},
+)
+#: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#onworkflow_dispatchinputsinput_idtype
+INPUT_TYPES = ("string", "number", "boolean", "choice", "environment")
 EVENTS: Mapping[str, Kind] = {
     "push": PUSH,
     "pull_request": PULL_REQUEST,
     "merge_group": MERGE_GROUP,
     "hook": HOOK,
+    "schedule": SCHEDULE,
+    "workflow_dispatch": WORKFLOW_DISPATCH,
 }
 
 CONCURRENCY = Kind(
@@ -201,11 +216,9 @@ UNSUPPORTED_EVENTS: frozenset[str] = frozenset(
         "registry_package",
         "release",
         "repository_dispatch",
-        "schedule",
         "status",
         "watch",
         "workflow_call",
-        "workflow_dispatch",
         "workflow_run",
     }
 )

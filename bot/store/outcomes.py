@@ -25,6 +25,7 @@ from bot.store import (
     notifications,
     places,
     pulls,
+    schedules,
 )
 
 
@@ -61,6 +62,8 @@ def apply(
     for cancellation in decided.cancellations:
         cancel(connection, cancellation, now=now)
     made = [create(connection, new, now=now) for new in decided.builds]
+    for times in decided.timetables:
+        schedules.save(connection, times, now=now)
     for told in decided.answers:
         answers.add(connection, told, now=now)
     # After all else: it holds for what was just written as well.

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from bot.model import outcome
 from bot.store import hints
-from bot.store.schema import answers, builds, checks
+from bot.store.schema import answers, builds, checks, schedules
 
 
 def move(connection: Connection, wanted: outcome.Move) -> None:
@@ -17,7 +17,7 @@ def move(connection: Connection, wanted: outcome.Move) -> None:
 
     An old build may be run again, and its page belongs to the repository.
     """
-    for table in (answers, builds, checks):
+    for table in (answers, builds, checks, schedules):
         connection.execute(
             sa.update(table)
             .where(
@@ -30,6 +30,7 @@ def move(connection: Connection, wanted: outcome.Move) -> None:
 
 def give_up(connection: Connection, wanted: outcome.Farewell) -> None:
     """Give up what GitHub does not show of a repository yet: there is no place left for it."""
+    connection.execute(sa.delete(schedules).where(schedules.c.repository_id == wanted.repository_id))
     for table in (answers, checks):
         connection.execute(
             sa.update(table)

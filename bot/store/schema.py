@@ -373,3 +373,16 @@ notifications = Table(
     Index("ix_notifications_build_id", "build_id"),
     Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
 )
+
+#: When repositories want to be built, as their default branches' files say.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("cron", Words(512), primary_key=True),
+    Column("installation_id", BigInteger, nullable=False),
+    Column("repository", Words(512), nullable=False),
+    Column("ref", Words(), nullable=False),
+    Column("next_at", Instant),
+    Index("ix_schedules_next_at", "next_at"),
+)
