@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "bot.cli.serve:serve",
     "demo": "bot.cli.demo:demo",
     "simulator": "bot.cli.simulator:simulator",
+    "run": "bot.cli.run:run",
     "deliveries": "bot.cli.deliveries:app",
     "builds": "bot.cli.builds:app",
     "explain": "bot.cli.explain:explain",

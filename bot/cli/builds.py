@@ -177,7 +177,7 @@ def start(
 
     Example: buildhook builds start octo/hello --ref main --input level=debug
     """
-    inputs = dict(_pair(one) for one in given or ())
+    inputs = dict(output.pair(one, option="--input") for one in given or ())
 
     async def work(store: Store, _settings: Settings) -> tuple[delivery.Delivery, build.Build | None]:
         guid = await store.write(
@@ -202,13 +202,6 @@ def start(
         output.console().print(f"It waits for the service: `buildhook explain {asked.id}` says what becomes of it.")
     if made is None and asked.state not in delivery.UNFINISHED:
         raise errors.Conflict(output.clean(asked.reason or asked.error or "Nothing follows from it."))
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"`{text}` is no NAME=VALUE.", param_hint="--input")
-    return name, value
 
 
 async def _settled(store: Store, guid: str, *, wait_seconds: float) -> delivery.Delivery:

@@ -37,6 +37,17 @@ _STYLES = {
 }
 
 
+def pair(text: str, *, option: str) -> tuple[str, str]:
+    """Name and value of an option such as `--input NAME=VALUE`.
+
+    :raises typer.BadParameter: if it is none.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"`{text}` is no NAME=VALUE.", param_hint=option)
+    return name, value
+
+
 def console(*, is_error: bool = False) -> Console:
     """A console for people; plain where the output is no terminal or `NO_COLOR` is set."""
     return Console(stderr=is_error, highlight=False, soft_wrap=True)

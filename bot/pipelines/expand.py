@@ -70,6 +70,7 @@ def _jobs(
     max_parallel = late.count("max-parallel", one.plan.max_parallel)
     found = []
     keys: set[str] = set()
+    names: set[str] = set()
     for index, values_of in enumerate(combinations):
         around = {
             **contexts,
@@ -85,7 +86,8 @@ def _jobs(
         env = {**pipeline.env, **plan.env}
         if one.matrix is not None:
             key = _unique(f"{plan.key} ({matrix.shown(values_of)})", keys)
-            plan = replace(plan, key=key, group=one.plan.key, matrix=values_of, name=_name(one, plan, values_of, keys))
+            name = _name(one, plan, values_of, names) if one.has_name else key
+            plan = replace(plan, key=key, group=one.plan.key, matrix=values_of, name=name)
         found.append(
             replace(
                 plan,
@@ -108,8 +110,6 @@ def _unique(text: str, taken: set[str]) -> str:
 
 
 def _name(one: Job, plan: job.Plan, values_of: Mapping[str, Any], taken: set[str]) -> str:
-    if not one.has_name:
-        return plan.key
     if "matrix" in one.late.get("name", ""):
         return plan.name
     # Checks are told apart by their names.

@@ -165,6 +165,15 @@ class Local:
         await self._files.run(lambda: self._accept(place, request))
         self._prepare(place, request)
 
+    async def mirror(self, source: contract.Source) -> Path:
+        """The bare repository here that jobs of a source have their code from; what is put into it is not fetched.
+
+        :raises bot.errors.EngineError: if it cannot be made.
+        """
+        place = self._mirrors.place(source)
+        await self._workers.run(lambda: place.make(is_sha256=len(source.head_sha) == 64))
+        return place.folder
+
     async def find(self, job_id: str) -> bool:
         """Whether the job was taken over."""
         try:

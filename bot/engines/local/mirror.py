@@ -72,7 +72,7 @@ class Mirror:
         :raises trouble.Fetching: if it cannot be done; says whether to try again.
         """
         host = urlsplit(url).hostname or "the server"
-        self._make(is_sha256=len(oids[0]) == 64)
+        self.make(is_sha256=len(oids[0]) == 64)
         month = datetime.now(UTC).strftime("%Y%m")
         arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force"]
         arguments += ["--no-auto-maintenance", "--no-show-forced-updates", "--refmap=", "--end-of-options", url]
@@ -120,7 +120,8 @@ class Mirror:
         options = ["-c", "gc.auto=2000", "-c", "gc.autoPackLimit=30", "-c", "gc.autoDetach=false"]
         self._git.ask(*options, f"--git-dir={self.folder}", "gc", "--auto", "--quiet", timeout_seconds=3600.0)
 
-    def _make(self, *, is_sha256: bool) -> None:
+    def make(self, *, is_sha256: bool) -> None:
+        """Make it, still empty, where it is not there."""
         if (self.folder / "HEAD").exists():
             return
         self.discard()

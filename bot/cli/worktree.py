@@ -1,0 +1,117 @@
+"""The working tree as a commit: with what is not committed, and without leaving a trace in the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot import errors
+
+_REMOTE = re.compile(
+    r"(?:https://[^/@]+/|ssh://git@[^/]+/|git@[^:]+:)(?P<name>[A-Za-z0-9._-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?"
+)
+_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "buildhook"), ("EMAIL", "buildhook@localhost"))
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A commit made of the working tree."""
+
+    #: Top of the working tree.
+    root: Path
+    sha: str
+    #: What is checked out: a branch's name, or None.
+    branch: str | None
+    #: `owner/name` of the remote `origin`; `local/<folder>` where there is none on a server.
+    repository: str
+    #: First line of the newest commit's message.
+    title: str
+
+
+class Tree:
+    """A working tree of git."""
+
+    def __init__(self, folder: Path) -> None:
+        """:raises errors.NotFound: if the folder is in no working tree, or git is missing."""
+        try:
+            found = subprocess.run(
+                ["git", "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, check=False
+            )
+        except FileNotFoundError:
+            raise errors.NotFound("git is not installed: install it (apt-get install git).") from None
+        if found.returncode != 0:
+            raise errors.NotFound(f"{folder} is in no git repository: run `git init` there, or go to one.")
+        self.root = Path(os.fsdecode(found.stdout.rstrip(b"\n")))
+
+    def _git(self, *arguments: str, env: Mapping[str, str] | None = None, may_fail: bool = False) -> str:
+        done = subprocess.run(
+            ["git", "-c", "core.hooksPath=/dev/null", *arguments],
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0 and not may_fail:
+            said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+            raise errors.EngineError(f"git {arguments[0]} failed: {said}")
+        return done.stdout.decode("utf-8", "replace").rstrip("\n") if done.returncode == 0 else ""
+
+    def changed_files(self, base: str) -> tuple[str, ...] | None:
+        """The files that differ from what the branch began at; None where the base is not known here."""
+        start = self._git("merge-base", "--end-of-options", base, "HEAD", may_fail=True)
+        if not start:
+            return None
+        known = self._git("diff", "--name-only", "--no-renames", "-z", "--end-of-options", start, "--")
+        new = self._git("ls-files", "--others", "--exclude-standard", "-z")
+        return tuple(sorted({*filter(None, known.split("\0")), *filter(None, new.split("\0"))}))
+
+    def snapshot(self, *, into: Path | None = None) -> Snapshot:
+        """Make a commit of all that is there and not ignored, and put it into a bare repository.
+
+        :param into: None where the commit itself is not needed: then it is the newest one.
+        :raises errors.EngineError: if git cannot do it; the text says why.
+        """
+        head = self._git("rev-parse", "--verify", "--quiet", "HEAD", may_fail=True)
+        sha = head if into is None else self._commit(head, into)
+        remote = _REMOTE.fullmatch(self._git("remote", "get-url", "origin", may_fail=True))
+        safe = re.sub(r"[^A-Za-z0-9._-]", "-", self.root.name) or "repository"
+        return Snapshot(
+            root=self.root,
+            sha=sha or "0" * 40,
+            branch=self._git("symbolic-ref", "--quiet", "--short", "HEAD", may_fail=True) or None,
+            repository=remote["name"] if remote is not None else f"local/{safe}",
+            title=self._git("log", "-1", "--format=%s", may_fail=True)[:255] if head else "",
+        )
+
+    def _commit(self, head: str, into: Path) -> str:
+        objects = self._git("rev-parse", "--path-format=absolute", "--git-path", "objects")
+        with tempfile.TemporaryDirectory(prefix="buildhook-run-") as folder:
+            # What is made lies in a folder of its own: the repository stays as it is.
+            env = {
+                **_IDENTITY,
+                "GIT_INDEX_FILE": f"{folder}/index",
+                "GIT_OBJECT_DIRECTORY": f"{folder}/objects",
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects,
+            }
+            Path(folder, "objects").mkdir()
+            if head:
+                self._git("read-tree", "HEAD", env=env)
+            self._git("add", "--all", env=env)
+            tree = self._git("write-tree", env=env)
+            if head and tree == self._git("rev-parse", "HEAD^{tree}"):
+                sha = head
+            else:
+                parents = ["-p", head] if head else []
+                sha = self._git("commit-tree", *parents, "-m", "The working tree", tree, env=env)
+            self._git("push", "--quiet", "--force", "--", str(into), f"{sha}:refs/kept/run/{sha}", env=env)
+        return sha
