@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -201,7 +201,7 @@ class Service:
             metrics=self._metrics,
             readiness=self._readiness,
             refresh_metrics=self._refresh_metrics,
-            actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry),
+            actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry, start=self._start),
             access_mode=self._settings.access,
             retention=timedelta(days=self._settings.retention_days),
         )
@@ -334,6 +334,20 @@ class Service:
         if self._work is not None:
             self._work.scheduler.wake()
         return made.id
+
+    async def _start(self, repository: str, ref: str | None, inputs: Mapping[str, str]) -> str:
+        asked = await self._store.write(
+            commands.start,
+            repository=repository,
+            ref=ref,
+            inputs=inputs,
+            new_id=self._new_id,
+            now=self._replica.now(),
+            by=_BY_PAGE,
+        )
+        if self._work is not None:
+            self._work.dispatcher.wake()
+        return asked
 
 
 @contextlib.contextmanager

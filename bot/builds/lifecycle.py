@@ -218,9 +218,12 @@ def needs_of(one: job.Job, jobs: Sequence[job.Job], *, of: build.Build) -> Mappi
 
 
 def outputs(group: Sequence[job.Job]) -> Mapping[str, str]:
-    """The outputs of one id: of a matrix those of all its jobs, where the last one that says something counts."""
+    """The outputs of one id: of a matrix those of all its jobs; the last one in order that says something counts.
+
+    In Actions it is the one that ended last, which is chance.
+    """
     found: dict[str, str] = {}
-    for one in sorted(group, key=lambda one: (one.finished_at or one.created_at, one.position)):
+    for one in sorted(group, key=lambda one: one.position):
         found |= {name: value for name, value in one.outputs.items() if value or name not in found}
     return found
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+
+from bot import errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,8 @@ class Actions:
     cancel: Callable[[str], Awaitable[None]]
     #: Runs a build's jobs again as the next generation, all or (True) only what did not pass; gives the new build's id.
     retry: Callable[[str, bool], Awaitable[str]]
+    #: Asks for a build of a repository, a branch or tag (None: the default branch) and inputs; gives the delivery's id.
+    start: Callable[[str, str | None, Mapping[str, str]], Awaitable[str]]
 
 
 def routes(actions: Actions) -> list[web.RouteDef]:
@@ -41,9 +45,28 @@ def routes(actions: Actions) -> list[web.RouteDef]:
         build_id = await actions.retry(request.match_info["id"], True)
         raise web.HTTPSeeOther(f"/builds/{build_id}")
 
+    async def start(request: web.Request) -> web.Response:
+        given = await request.post()
+        repository = f"{request.match_info['owner']}/{request.match_info['repo']}"
+        ref = str(given.get("ref", "")).strip()
+        delivery_id = await actions.start(repository, ref or None, _inputs(str(given.get("inputs", ""))))
+        raise web.HTTPSeeOther(f"/deliveries/{delivery_id}")
+
     return [
+        web.post("/repos/{owner:[A-Za-z0-9._-]{1,100}}/{repo:[A-Za-z0-9._-]{1,100}}/start", start),
         web.post("/deliveries/{id:[A-Za-z0-9-]{1,72}}/replay", replay),
         web.post("/builds/{id:[0-9A-Z]{26}}/cancel", cancel),
         web.post("/builds/{id:[0-9A-Z]{26}}/retry", retry),
         web.post("/builds/{id:[0-9A-Z]{26}}/retry-failed", retry_failed),
     ]
+
+
+def _inputs(text: str) -> dict[str, str]:
+    """Inputs as people write them: `name=value`, one a line."""
+    found: dict[str, str] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise errors.Conflict(f"`{line[:80]}` is no name=value: write one input a line.")
+        found[name.strip()] = value.strip()
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -141,6 +141,9 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
     async def retry(build_id: str, only_failed: bool) -> str:
         return await house._act("retry-failed" if only_failed else "retry", build_id)
 
+    async def start(repository: str, ref: str | None, inputs: Mapping[str, str]) -> str:
+        return await house._act("start", f"{repository} {ref} {dict(inputs)}")
+
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
     streams = dashboard.add_to(
         app,
@@ -148,7 +151,7 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
         logs=logs,
         metrics=metrics,
         readiness=readiness,
-        actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry),
+        actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start),
         access_mode="local",
         refresh_metrics=measure,
         clock=lambda: house.now,

@@ -43,6 +43,21 @@ async def test_a_delivery_is_replayed(house: House, client: Client) -> None:
     assert house.asked == [("replay", "abc-1")]
 
 
+async def test_a_build_is_started_from_the_page_of_its_repository(house: House, client: Client) -> None:
+    form = {"ref": " topic ", "inputs": "level=debug\n\n dry = true \n"}
+    answer = await client.post("/repos/octo/hello/start", data=form, headers=OWN, allow_redirects=False)
+    assert answer.status == 303
+    assert answer.headers["Location"].startswith("/deliveries/")
+    assert house.asked == [("start", "octo/hello topic {'level': 'debug', 'dry': 'true'}")]
+    await client.post("/repos/octo/hello/start", headers=OWN, allow_redirects=False)
+    assert house.asked[1] == ("start", "octo/hello None {}")
+    wrong = await client.post("/repos/octo/hello/start", data={"inputs": "level"}, headers=OWN)
+    assert (wrong.status, len(house.asked)) == (409, 2)
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    assert (await client.post("/repos/octo/hello/start", data=form, headers=foreign)).status == 403
+    assert len(house.asked) == 2
+
+
 @pytest.mark.parametrize(
     ("refusal", "status", "says"),
     [
