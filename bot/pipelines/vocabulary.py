@@ -96,6 +96,16 @@ CONTAINER = Kind(
     known=("image", "env", "ports", "volumes", "options"),
     unsupported={"credentials": "delete it, images are pulled as the machine may"},
 )
+REPORTS = Kind(
+    name="`reports`",
+    known=("junit", "sarif", "coverage", "matchers"),
+    unsupported={
+        "annotations": "write them to `$BUILDHOOK_RESULTS/annotations.json`",
+        "cobertura": "write `coverage`, the file says which format it has",
+        "lcov": "write `coverage`, the file says which format it has",
+        "summary": "write it to `$BUILDHOOK_RESULTS/summary.md`",
+    },
+)
 ARTIFACT = Kind(name="an artifact", known=("name", "path", "retention-days"))
 CACHE = Kind(name="a cache", known=("key", "restore-keys", "path"))
 _OF_PULL_REQUEST = "delete it, a pull request is made against a branch"
