@@ -94,6 +94,28 @@ class StepChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """A file that the job leaves behind: a report that its plan names, or a file of the folder `$BUILDHOOK_RESULTS`.
+
+    They come when the last step has ended, however it did, and nothing but `Finished` comes behind them. What they hold
+    is the job's own: an engine bounds their size and number, and looks into none of them.
+    """
+
+    offset: int
+    #: What it was collected as, e.g. `junit`; `results` for files of the results folder.
+    kind: str
+    #: Relative to the workspace, or to the results folder; as hostile as its content.
+    path: str
+    size_bytes: int = 0
+    #: Of its content, in hexadecimal.
+    sha256: str = ""
+    #: Why it is not here, as a sentence that goes on behind its path; then there is nothing to read.
+    problem: str | None = None
+    #: Gives the content, until the job is removed. :raises bot.errors.EngineError: if it is damaged or gone.
+    read: Callable[[], Awaitable[bytes]] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The job ended. Comes once, last."""
 
@@ -108,7 +130,7 @@ class Finished:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
-Event = Prepared | Output | StepChanged | Finished
+Event = Prepared | Output | StepChanged | ResultFile | Finished
 
 
 class Engine(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -163,6 +164,23 @@ def step(
         log_end_bytes=end_bytes,
     )
     return contract.StepChanged(offset=0, step=result)
+
+
+def result_file(kind: str, path: str, data: bytes = b"", *, problem: str | None = None) -> contract.ResultFile:
+    """A file that the job leaves behind."""
+
+    async def read() -> bytes:
+        return data
+
+    return contract.ResultFile(
+        offset=0,
+        kind=kind,
+        path=path,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        problem=problem,
+        read=None if problem is not None else read,
+    )
 
 
 def finished(result: contract.Result, *, reason: str | None = None, exit_code: int | None = None) -> contract.Finished:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,8 @@ class Way(enum.Enum):
     OVERRUNS = "overruns"
     #: Says the numbers 1 to 2000.
     COUNTS = "counts"
+    #: Leaves the file `summary.md` with the text `left` in its results folder, and fails.
+    LEAVES = "leaves a file"
     #: Nobody knows what it would do: it must not come so far.
     UNKNOWN = "unknown"
 
@@ -61,6 +64,7 @@ SCRIPTS = {
     Way.STAYS: ("echo ready; sleep 600",),
     Way.OVERRUNS: ("sleep 600",),
     Way.COUNTS: ("seq 2000",),
+    Way.LEAVES: ('printf left > "$BUILDHOOK_RESULTS/summary.md"; exit 3',),
     Way.UNKNOWN: ("echo it ran",),
 }
 
@@ -137,6 +141,12 @@ class ScriptedBench:
                 *begun,
                 *(scripted.output(COUNTED[start : start + 1000]) for start in range(0, len(COUNTED), 1000)),
                 scripted.finished(result.PASSED),
+            ),
+            Way.LEAVES: (
+                *begun,
+                scripted.step(0, "failed", exit_code=3),
+                scripted.result_file("results", "summary.md", b"left"),
+                scripted.finished(result.FAILED, reason="exit status 3", exit_code=3),
             ),
             Way.UNKNOWN: (),
         }
@@ -228,6 +238,22 @@ async def test_events_can_be_read_from_behind_each_of_them(bench: Bench) -> None
         log += b"".join(event.data for event in rest.events if isinstance(event, contract.Output))
         assert log == COUNTED
         assert rest.events[-1] == told.events[-1]
+
+
+async def test_what_a_job_leaves_is_told_before_its_end_and_can_be_read_until_it_is_removed(bench: Bench) -> None:
+    request = bench.request(Way.LEAVES)
+    told = await jobs.run(bench.engine, request)
+    left = told.events[-2]
+    assert isinstance(left, contract.ResultFile)
+    assert (left.kind, left.path, left.size_bytes, left.problem) == ("results", "summary.md", 4, None)
+    assert left.sha256 == hashlib.sha256(b"left").hexdigest()
+    await bench.restart()
+    again = await jobs.follow(bench.engine, request.job_id, offset=told.events[-3].offset)
+    assert again.events == [left, told.end]
+    assert isinstance(again.events[0], contract.ResultFile)
+    assert again.events[0].read is not None
+    assert await again.events[0].read() == b"left"
+    assert (await jobs.follow(bench.engine, request.job_id, offset=left.offset)).events == [told.end]
 
 
 async def test_several_can_follow_one_job_while_it_runs(bench: Bench) -> None:

@@ -164,7 +164,7 @@ async def test_t49_what_the_service_owns_is_mounted_read_only(engine: local.Loca
     mounts = dict(line.split() for line in (await said(engine, code, "cut -d' ' -f2,4 /proc/self/mounts")).splitlines())
     writable = {place for place, options in mounts.items() if "rw" in options.split(",")}
     assert {place for place in writable if not place.startswith(("/dev", "/proc"))} == {
-        *("/workspace", "/home/build", "/tmp"),
+        *("/workspace", "/home/build", "/run/results", "/tmp"),
     }
 
 

@@ -23,6 +23,6 @@ writes its end, once, for everybody.
 | `prepare`, `orphans` | from taken over to launched; what to do with a job that nobody works on |
 | `mirrors`, `mirror`, `git`, `merge` | the code: fetched exactly, merged here, with git that obeys nobody else |
 | `launch`, `sandbox`, `seccomp`, `probe` | what a supervisor is told, and whether a sandbox can be made here |
-| `stream`, `watch` | the events as they are written |
+| `stream`, `watch`, `results` | the events as they are written, and the files that come with them |
 | `supervisor/` | the process that outlives the service |
 """

@@ -13,8 +13,10 @@ from typing import Any
 
 import bot
 from bot.engines import contract
-from bot.engines.local import folder, git, late, merge, mirror, sandbox, seccomp, trouble
+from bot.engines.local import folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
 from bot.engines.local.supervisor import files, main, spaces
+from bot.model import job
+from bot.pipelines import globs
 
 # The folder that holds the supervisor's package goes last, so that nothing in it can stand for the standard library.
 _CODE = "import sys; sys.path.append(sys.argv[1]); from supervisor import main; main.run()"
@@ -124,7 +126,7 @@ def clean(place: folder.Folder) -> None:
     shutil.rmtree(place.box, ignore_errors=True)
     place.box.mkdir()
     place.box.chmod(0o755)
-    for name in _OWN:
+    for name in (*_OWN, results.FOLDER):
         (place.box / name).mkdir(mode=0o755)
 
 
@@ -140,6 +142,7 @@ def write(
     """Write the scripts and the launch, and give the job's own folders to the user that it runs as.
 
     :param request: what is asked for; None where the steps are all that there is.
+    :raises trouble.Ended: if it cannot be told which files are to be collected.
     """
     uid = sandbox.uid(place.job_id) if manner.is_sandboxed else None
     scripts = place.box / "steps"
@@ -165,6 +168,7 @@ def write(
         "timeout_seconds": float(timeout_seconds),
         "grace_seconds": float(manner.grace_seconds),
         "log_limit_bytes": manner.log_limit_bytes,
+        "results": _results(request.plan.reports if request is not None else job.Reports()),
         "tested_sha": code.tested.sha if code else "",
         "tested_tree": code.tested.tree if code else "",
         "mirror": str(code.found.folder) if code else "",
@@ -226,6 +230,7 @@ def _step(
     }
     own = {**told, "RUNNER_TEMP": temporary, "RUNNER_OS": "Linux", "RUNNER_ARCH": architecture()}
     own |= {"GITHUB_SHA": code.tested.sha} if code is not None else {}
+    own[results.VARIABLE] = sandbox.RESULTS if manner.is_sandboxed else str(place.box / results.FOLDER)
     env = sandbox.environment(own, step.env, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
     command = sandbox.command(
         tools=tools,
@@ -262,6 +267,13 @@ def architecture() -> str:
     return {"x86_64": "X64", "aarch64": "ARM64", "armv7l": "ARM"}.get(machine, machine.upper())
 
 
+def _results(reports: job.Reports) -> dict[str, object]:
+    try:
+        return results.wanted(reports)
+    except globs.PatternError as error:
+        raise trouble.Ended(f"A glob of `reports` is none: {error}") from error
+
+
 def _config(source: contract.Source) -> str:
     kind = "\tobjectFormat = sha256\n" if len(source.head_sha) == 64 else ""
     return (
@@ -272,7 +284,7 @@ def _config(source: contract.Source) -> str:
 
 
 def _give(box: Path, uid: int) -> None:
-    for name in _OWN:
+    for name in (*_OWN, results.FOLDER):
         for path, _, inner in os.walk(box / name):
             os.chown(path, uid, uid)
             for file in inner:

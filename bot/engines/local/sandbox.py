@@ -11,6 +11,7 @@ from pathlib import Path
 
 #: Where things are inside.
 WORKSPACE, HOME, STEPS, OBJECTS = "/workspace", "/home/build", "/run/steps", "/run/objects"
+RESULTS = "/run/results"
 #: Who a build is inside; outside it is an unprivileged user.
 _IDENTITY = "1000"
 #: Unprivileged users of builds where the service is root: one for each job, as far as they go.
@@ -155,7 +156,7 @@ def write_etc(folder: Path) -> None:
 def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: bool, can_nest: bool) -> list[str]:
     """Arguments of bubblewrap.
 
-    :param places: `box` (with `workspace`, `home`, `tmp` and `steps`), `objects` and `etc` -> folder.
+    :param places: `box` (with `workspace`, `home`, `tmp`, `results` and `steps`), `objects` and `etc` -> folder.
     :param env: the whole environment of the step.
     :param can_nest: leave a build the making of user namespaces, for a bubblewrap too old to take it away.
     """
@@ -191,6 +192,7 @@ def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: b
     found += ["--bind", f"{box}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108 (a folder of the job)
     found += ["--perms", "0755", "--dir", "/home", "--bind", f"{box}/home", HOME]
     found += ["--bind", f"{box}/workspace", WORKSPACE, "--ro-bind", f"{box}/steps", STEPS]
+    found += ["--bind", f"{box}/results", RESULTS]
     found += ["--ro-bind", places["objects"], OBJECTS] if "objects" in places else []
     return [*found, "--remount-ro", "/", "--chdir", "/"]
 

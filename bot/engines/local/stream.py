@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bot import errors
 from bot.engines import contract
-from bot.engines.local.supervisor import frames
+from bot.engines.local import results
+from bot.engines.local.supervisor import collect, frames
 from bot.model import job
 
 #: How much is read at once: a few frames of the largest size.
@@ -26,16 +27,18 @@ def read(path: Path, offset: int) -> tuple[list[contract.Event], bool]:
         raise errors.NotFound(f"The job {path.parent.name} was removed.") from error
     try:
         data = os.pread(fd, READ_BYTES, offset)
-        found = events(data, at=offset)
+        found = events(data, at=offset, kept=path.parent / collect.KEPT)
         return found, bool(found) and len(data) == READ_BYTES
     finally:
         os.close(fd)
 
 
-def events(data: bytes, *, at: int) -> list[contract.Event]:
+def events(data: bytes, *, at: int, kept: Path = Path(collect.KEPT)) -> list[contract.Event]:
     """The events in what was read from byte `at` on; a frame that is not whole yet is left for the next time.
 
     Output that comes in a row is one event.
+
+    :param kept: the folder of the job's collected files.
     """
     found: list[contract.Event] = []
     parts: list[bytes] = []
@@ -49,13 +52,13 @@ def events(data: bytes, *, at: int) -> list[contract.Event]:
         if parts:
             found.append(contract.Output(offset=end, log_offset_bytes=log_at, data=b"".join(parts)))
             parts = []
-        found += _event(frame)
+        found += _event(frame, kept)
     if parts:
         found.append(contract.Output(offset=end, log_offset_bytes=log_at, data=b"".join(parts)))
     return found
 
 
-def _event(frame: frames.Frame) -> list[contract.Event]:
+def _event(frame: frames.Frame, kept: Path) -> list[contract.Event]:
     values = frames.parse(frame.payload)
     if frame.kind == frames.PREPARED:
         return [
@@ -68,6 +71,8 @@ def _event(frame: frames.Frame) -> list[contract.Event]:
         ]
     if frame.kind == frames.STEP:
         return [contract.StepChanged(offset=frame.end, step=_step(values))]
+    if frame.kind == frames.RESULT:
+        return [results.event(values, offset=frame.end, kept=kept)]
     if frame.kind == frames.FINISHED:
         return [
             contract.Finished(

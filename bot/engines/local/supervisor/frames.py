@@ -6,7 +6,7 @@ import binascii
 import struct
 
 #: Kinds of frames. LAUNCHED has no event: it says that a supervisor took the job, so nobody else ever may.
-OUTPUT, LAUNCHED, PREPARED, STEP, FINISHED = b"OLPSF"
+OUTPUT, LAUNCHED, PREPARED, STEP, RESULT, FINISHED = b"OLPSRF"
 
 #: What the names of a job's outputs begin with, among the fields of its end.
 OUTPUT_PREFIX = "output."

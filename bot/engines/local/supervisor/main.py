@@ -7,7 +7,7 @@ import sys
 import time
 from marshal import loads
 
-from . import cage, files, frames, output, process, spaces
+from . import cage, collect, files, frames, output, process, spaces
 from .files import Refused
 
 TYPE_CHECKING = False
@@ -50,6 +50,8 @@ class Launch:
     timeout_seconds: float
     grace_seconds: float
     log_limit_bytes: int
+    #: Which files to take when the last step has ended, and how many; see `collect`.
+    results: dict[str, object]
     tested_sha: str
     tested_tree: str
     #: The commit that the first step checks out, and where in its command it goes; or nothing.
@@ -135,6 +137,8 @@ class Supervisor:
                 self.outputs = self._late.outputs()
         except Refused as error:
             end = End("failed", str(error)) if end.result == "passed" else end
+        if self._is_prepared and end.result != "cancelled":
+            collect.collect(self._stream, self._launch.results)
         return end
 
     def _turn(self, index: int, end: End) -> End:

@@ -48,6 +48,14 @@ class Stream:
         if is_durable:
             os.fdatasync(self._fd)
 
+    def try_event(self, kind: int, values: dict[str, object]) -> bool:
+        """Append an event that the job can end without; False where there is no room. The ballast is not for it."""
+        try:
+            self._append(kind, frames.fields(values))
+        except OSError:
+            return False
+        return True
+
     def write(self, data: bytes) -> None:
         """Take output of the running step."""
         if self._for_start and not self._dropped and not self._tail:
