@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome
+from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome, report
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -263,3 +263,34 @@ def make_audit_entry(**changes: Any) -> audit.Entry:
         repository="octo/hello",
     )
     return replace(made, **changes)
+
+
+def make_case(**changes: Any) -> report.Case:
+    """A test that failed."""
+    made = report.Case(
+        name="test_it",
+        classname="tests.test_hello",
+        file="tests/test_hello.py",
+        line=12,
+        state=report.State.FAILED,
+        duration_seconds=0.5,
+        message="assert 1 == 2",
+        details=">       assert 1 == 2\nE       assert 1 == 2\n\ntests/test_hello.py:12: AssertionError",
+    )
+    return replace(made, **changes)
+
+
+def make_finding(**changes: Any) -> report.Finding:
+    """What a tool found."""
+    made = report.Finding(
+        tool="ruff", path="src/a.py", line=3, end_line=3, level=check.Level.WARNING, text="`os` is unused", title="F401"
+    )
+    return replace(made, **changes)
+
+
+def make_results(*cases: report.Case, **changes: Any) -> report.Results:
+    """The results of a job with these test cases, counted."""
+    counts = {state.value: sum(one.state is state for one in cases) for state in report.State}
+    totals = report.Totals(**counts, duration_seconds=sum(one.duration_seconds or 0.0 for one in cases))
+    findings = changes.get("findings", ())
+    return replace(report.Results(totals=totals, cases=cases, findings_total=len(findings)), **changes)

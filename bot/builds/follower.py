@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry
-from bot.builds import lifecycle, transitions
+from bot.builds import ingest, lifecycle, transitions
 from bot.engines import contract
 from bot.logs import LogStore, failure
-from bot.model import build, job
-from bot.store import Store, jobs
+from bot.model import build, job, report
+from bot.store import Store, builds, jobs, results
 
 #: How much may be read again after a crash.
 _SAVE_EVERY_BYTES = 1024 * 1024
@@ -58,8 +58,11 @@ class Follower:
         """
         one = saved = started
         saved_at = self._now()
+        files: list[contract.ResultFile] = []
         async with contextlib.aclosing(_with_pauses(self._engine.events(one.id, offset=one.engine_offset))) as events:
             async for event in events:
+                if isinstance(event, contract.ResultFile):
+                    files.append(event)
                 one = one if event is None else await self._take(one, event)
                 if one.state in job.FINAL:
                     break
@@ -70,7 +73,7 @@ class Follower:
                     saved, saved_at = one, self._now()
         if one.state not in job.FINAL:
             raise RuntimeError("the engine stopped telling before the job had ended")
-        await self._save(one)
+        await self._save(one, made=await self._ingest(one, files) if files else None)
         await failpoint.pause("result.after_commit")
         # What is left over when this fails is freed at the next start.
         with contextlib.suppress(errors.EngineError):
@@ -103,6 +106,9 @@ class Follower:
                 )
             case contract.StepChanged():
                 return replace(one, engine_offset=event.offset, steps=_with_step(one.steps, event.step))
+            case contract.ResultFile():
+                # The place where to go on stays before them: they count together with the end, or not at all.
+                return one
             case contract.Finished():
                 await self._logs.seal(one.id)
                 return replace(
@@ -115,12 +121,21 @@ class Follower:
                     finished_at=event.at,
                 )
 
-    async def _save(self, one: job.Job) -> None:
+    async def _ingest(self, one: job.Job, files: Sequence[contract.ResultFile]) -> report.Results | None:
+        """Take in what the job left behind; None where nothing of it is for us."""
+        found = await ingest.read(files, of=one, logs=self._logs)
+        if found.is_empty:
+            return None
+        of = await self._store.read(builds.get, one.build_id)
+        await ingest.write(self._store, found, of=one, repository_id=of.repository_id)
+        return found
+
+    async def _save(self, one: job.Job, *, made: report.Results | None = None) -> None:
         tail = None
         if self._store.is_shared and one.state in _FAILURES:
             # Another replica may tell GitHub of it, and the log is not there.
             tail = await failure.tail(self._logs, one)
-        saved = await self._store.write(_save, one, now=self._now(), tail=tail)
+        saved = await self._store.write(_save, one, now=self._now(), tail=tail, made=made)
         self._on_change()
         if saved.job.state in job.FINAL:
             self._measure(saved.job, saved.of_build)
@@ -141,8 +156,12 @@ class Follower:
         )
 
 
-def _save(connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None) -> transitions.Saved:
+def _save(
+    connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None, made: report.Results | None
+) -> transitions.Saved:
     saved = transitions.save(connection, one, now=now)
+    if made is not None:
+        results.insert(connection, one.id, made)
     if tail is not None:
         jobs.save_log_tail(connection, one.id, tail)
     if one.state in job.FINAL:

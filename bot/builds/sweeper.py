@@ -17,7 +17,20 @@ from bot import errors, failpoint, telemetry
 from bot.builds import purge
 from bot.engines import contract
 from bot.logs import LogStore
-from bot.store import Store, answers, approvals, audit, bookmarks, builds, deliveries, jobs, leases, pauses, pulls
+from bot.store import (
+    Store,
+    answers,
+    approvals,
+    audit,
+    bookmarks,
+    builds,
+    deliveries,
+    jobs,
+    leases,
+    pauses,
+    pulls,
+    results,
+)
 
 #: How often the sweeper looks.
 SWEEP_SECONDS = 3600.0
@@ -25,6 +38,8 @@ SWEEP_SECONDS = 3600.0
 ENGINE_PATIENCE = timedelta(days=1)
 #: One transaction deletes this many at most: the door waits for it.
 _BATCH = 200
+#: Of test cases and findings, which are small, this many.
+_ROWS = 2_000
 #: So many logs are looked for in the database at once.
 _LOGS_AT_ONCE = 500
 _LEASE_NAME = "sweeper"
@@ -132,6 +147,11 @@ class Sweeper:
     async def _delete_builds(self, before: datetime, *, installation_id: int | None = None) -> int:
         deleted = 0
         while True:
+            while gone := await self._store.write(
+                results.delete_old, before=before, most_builds=_BATCH, limit=_ROWS, installation_id=installation_id
+            ):
+                deleted += gone
+                await self._store.write(_take_lease, owner=self._owner, now=self._now())
             gone, jobs_gone = await self._store.write(
                 builds.delete_finished, before=before, limit=_BATCH, installation_id=installation_id
             )

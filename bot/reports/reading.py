@@ -10,7 +10,7 @@ from bot.model import report
 from bot.reports import coverage, junit, limits, matchers, own, paths, sarif
 
 #: Of a job, over all its files.
-MAX_CASES = 10_000
+MAX_CASES = 5_000
 MAX_FINDINGS = 1_000
 MAX_PROBLEMS = 50
 _MAX_MATCHERS = 100

@@ -196,6 +196,19 @@ def save_state(
     connection.execute(sa.update(table).where(table.c.id == build_id).values(values))
 
 
+def list_old_ids(
+    connection: Connection, *, before: datetime, limit: int, installation_id: int | None = None
+) -> list[str]:
+    """The ids of ended builds made before an instant, oldest first.
+
+    :param installation_id: only those of this installation.
+    """
+    query = sa.select(table.c.id).where(table.c.created_at < before, ~_NOT_FINAL).order_by(table.c.id).limit(limit)
+    if installation_id is not None:
+        query = query.where(table.c.installation_id == installation_id)
+    return list(connection.execute(query).scalars())
+
+
 def delete_finished(
     connection: Connection, *, before: datetime, limit: int, installation_id: int | None = None
 ) -> tuple[int, list[str]]:
@@ -204,10 +217,7 @@ def delete_finished(
     :param installation_id: only those of this installation.
     :return: how many builds are gone, and the ids of their jobs.
     """
-    query = sa.select(table.c.id).where(table.c.created_at < before, ~_NOT_FINAL).order_by(table.c.id).limit(limit)
-    if installation_id is not None:
-        query = query.where(table.c.installation_id == installation_id)
-    old = list(connection.execute(query).scalars())
+    old = list_old_ids(connection, before=before, limit=limit, installation_id=installation_id)
     gone = list(connection.execute(sa.select(jobs.c.id).where(jobs.c.build_id.in_(old))).scalars())
     connection.execute(sa.delete(table).where(table.c.id.in_(old)))
     return len(old), gone

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from bot import errors
 from bot import store as store_room
-from bot.model import approval, build, delivery, handler_run, job, outcome
+from bot.model import approval, build, delivery, handler_run, job, outcome, report
 from bot.store import (
     about,
     answers,
@@ -29,6 +29,7 @@ from bot.store import (
     deliveries,
     groups,
     handler_runs,
+    history,
     idle,
     installations,
     jobs,
@@ -40,6 +41,7 @@ from bot.store import (
     pulls,
     replicas,
     restored,
+    results,
     schema,
     subscribers,
 )
@@ -49,12 +51,15 @@ from tests.factories import (
     make_answer,
     make_audit_entry,
     make_build,
+    make_case,
     make_entry,
+    make_finding,
     make_installation,
     make_job,
     make_new_build,
     make_plan,
     make_pull,
+    make_results,
     make_verified_delivery,
     make_wanted,
 )
@@ -102,6 +107,7 @@ ROOMS = (
     deliveries,
     groups,
     handler_runs,
+    history,
     idle,
     installations,
     jobs,
@@ -113,6 +119,7 @@ ROOMS = (
     pulls,
     replicas,
     restored,
+    results,
     subscribers,
 )
 
@@ -228,6 +235,8 @@ CHANGES_NOTHING: dict[str, _Call] = {
         connection, build_id=text, job_id=text, is_conclusion=True, now=NOW
     ),
     "deliveries.replay": lambda connection, text: deliveries.replay(connection, text),
+    "results.find": lambda connection, text: results.find(connection, text, most_cases=9, most_findings=9),
+    "results.list_totals": lambda connection, text: results.list_totals(connection, [text]),
     "jobs.get": lambda connection, text: jobs.get(connection, text),
     "jobs.list_ended_ids": lambda connection, text: jobs.list_ended_ids(connection, after_id=text),
     "jobs.put_off": lambda connection, text: jobs.put_off(connection, text, not_before_at=NOW),
@@ -243,6 +252,7 @@ WRITES = {
     "leases.take",
     "replicas.beat",
     "replicas.start",
+    "results.insert",
     "checks.acknowledge",
     "checks.claim_stale",
     "checks.fail",
@@ -472,6 +482,22 @@ def test_t115_hostile_names_of_handlers_and_what_they_raise_are_stored_as_they_a
     assert (stored.handler, stored.error, stored.state, stored.attempts) == (text, text, delivery.State.PARKED, 2)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_words_of_reports_are_stored_as_they_are(connection: sa.Connection, text: str) -> None:
+    of = outcomes.create(connection, make_new_build(), now=NOW)
+    (one,) = jobs.list_of_builds(connection, [of.id])
+    case = make_case(name=text, classname=text, file=text, message=text, details=text)
+    finding = make_finding(tool=text, path=text, text=text, title=text, details=text)
+    made = make_results(case, findings=(finding,), summary=text, problems=(text,))
+    results.insert_cases(connection, one, made.cases, repository_id=REPOSITORY_ID)
+    results.insert_findings(connection, one, made.findings)
+    results.insert(connection, one.id, made)
+    assert results.find(connection, one.id, most_cases=9, most_findings=9) == made
+    told = history.find(connection, one, of)
+    assert told is not None
+    assert told.failures == (report.Failure(case=case),)
+
+
 def _trees() -> Iterator[tuple[str, ast.AST]]:
     for file in sorted(Path(store_room.__file__).parent.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -535,6 +561,7 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "pauses",
         "postgresql",
         "received",
+        "results_tables",
         "schema",
         "sqlite",
         "transaction",

@@ -1,0 +1,61 @@
+"""Takes in what a job leaves behind: reads its files one by one, and writes what they say before the job's end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bot import errors, telemetry
+from bot.engines import contract
+from bot.logs import LogStore
+from bot.model import job, report
+from bot.reports import matchers, reading
+from bot.store import Store, results
+
+_log = telemetry.log("builds")
+#: Larger files are read in a thread: the loop would stand still for longer than a request takes.
+_INLINE_BYTES = 16 * 1024
+
+
+async def read(files: Sequence[contract.ResultFile], *, of: job.Job, logs: LogStore) -> report.Results:
+    """What all files of a job say, and what their matchers find in its log. A file that is of no use is a problem."""
+    reader = reading.Reader()
+    for one in files:
+        path = one.path or f"({one.kind})"
+        if one.problem is not None or one.read is None:
+            reader.note(path, one.problem or "the engine does not give it.")
+            continue
+        try:
+            data = await one.read()
+        except errors.EngineError as error:
+            reader.note(path, str(error))
+            continue
+        try:
+            if len(data) > _INLINE_BYTES:
+                await asyncio.to_thread(reader.take, one.kind, one.path, data)
+            else:
+                reader.take(one.kind, one.path, data)
+        except Exception:
+            # Whatever it is about this file: its job has ended all the same.
+            _log.exception("reading a result file failed", action="read_result_file", job_id=of.id, kind=one.kind)
+            reader.note(path, "it could not be read: a mistake of ours, see the service's log.")
+    if reader.wants_log:
+        start = max(0, of.log_size_bytes - matchers.MAX_LOG_CHARACTERS)
+        log = await logs.read(of.id, start=start, limit=matchers.MAX_LOG_CHARACTERS)
+        await asyncio.to_thread(reader.take_log, log.decode("utf-8", "replace"))
+    return reader.results()
+
+
+async def write(store: Store, made: report.Results, *, of: job.Job, repository_id: int) -> None:
+    """Write the test cases and findings of a job, a part at a time; what they come to is written with its end.
+
+    Doing it again, after a crash for example, leaves the same.
+
+    :raises errors.LeaseLost: if another process took the job over.
+    """
+    await store.write(results.clear, of)
+    for start in range(0, len(made.cases), results.PART_ROWS):
+        part = made.cases[start : start + results.PART_ROWS]
+        await store.write(results.insert_cases, of, part, repository_id=repository_id)
+    for start in range(0, len(made.findings), results.PART_ROWS):
+        await store.write(results.insert_findings, of, made.findings[start : start + results.PART_ROWS])
