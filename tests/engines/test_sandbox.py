@@ -38,7 +38,17 @@ async def test_t54_a_step_holds_no_descriptor_but_its_three(engine: local.Local,
 async def test_t54_the_environment_is_exactly_this(engine: local.Local, code: jobs.Code) -> None:
     names = (await said(engine, code, "env | sed s/=.*// | sort")).split()
     assert names == [
-        *("CI", "GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_SHA", "GITHUB_WORKSPACE", "HOME", "LANG"),
+        *(
+            "BUILDHOOK_RESULTS",
+            "CI",
+            "GITHUB_ENV",
+            "GITHUB_OUTPUT",
+            "GITHUB_PATH",
+            "GITHUB_SHA",
+            "GITHUB_WORKSPACE",
+            "HOME",
+            "LANG",
+        ),
         *("LOGNAME", "OLDPWD", "PATH", "PWD", "RUNNER_ARCH", "RUNNER_OS", "RUNNER_TEMP"),
         *("SHELL", "SHLVL", "TMPDIR", "USER", "_"),
     ]

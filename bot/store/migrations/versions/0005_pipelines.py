@@ -1,4 +1,4 @@
-"""What jobs' result files say: tests, findings, coverage and a summary."""
+"""What pipelines need and give: contexts, outputs and times; results of tests, findings, coverage and summaries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,28 @@ _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Add the tables; nothing that version 0004 reads is changed."""
+    """Add the columns and tables; nothing that version 0004 reads is changed."""
+    _language()
+    _results()
+
+
+def _language() -> None:
+    op.add_column("builds", sa.Column("payload", sa.Text(), nullable=False, server_default="{}"))
+    op.add_column("jobs", sa.Column("outputs", sa.Text(), nullable=False, server_default="{}"))
+    op.create_table(
+        "schedules",
+        sa.Column("repository_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cron", sa.String(length=512), nullable=False),
+        sa.Column("installation_id", sa.BigInteger(), nullable=False),
+        sa.Column("repository", sa.String(length=512), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("repository_id", "cron", name=op.f("pk_schedules")),
+    )
+    op.create_index("ix_schedules_next_at", "schedules", ["next_at"], unique=False)
+
+
+def _results() -> None:
     op.create_table(
         "job_results",
         sa.Column("job_id", sa.String(length=26), nullable=False),
