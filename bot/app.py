@@ -22,7 +22,7 @@ from bot.builds import commands, rerun
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.model import audit, build, job
 from bot.plugins import loading
 from bot.replica import Replica
@@ -57,6 +57,7 @@ class Service:
         self._store = Store(settings.effective_database_url)
         self._replica = Replica(self._store, data_dir=settings.data_dir, new_id=self._new_id)
         self._logs = LogStore(settings.data_dir / "logs")
+        self._artifacts = ArtifactStore(settings.data_dir / "artifacts")
         self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
         self._work: Work | None = None
         #: What takes the place of `_work` when the settings have changed.
@@ -198,6 +199,7 @@ class Service:
             application,
             store=self._store,
             logs=self._logs,
+            kept=self._artifacts,
             metrics=self._metrics,
             readiness=self._readiness,
             refresh_metrics=self._refresh_metrics,
@@ -224,6 +226,7 @@ class Service:
             handlers=handlers,
             store=self._store,
             logs=self._logs,
+            kept=self._artifacts,
             metrics=self._metrics,
             replica=self._replica,
             new_id=self._new_id,

@@ -14,7 +14,7 @@ from bot.checks import answering, reporter, restoring
 from bot.engines import contract
 from bot.events import context, dispatcher, reconciling
 from bot.github import GitHub
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.model import build, delivery, job
 from bot.plugins import loading, runner
 from bot.replica import Replica
@@ -38,6 +38,7 @@ class Work:
         handlers: loading.Handlers,
         store: Store,
         logs: LogStore,
+        kept: ArtifactStore,
         metrics: telemetry.Metrics,
         replica: Replica,
         new_id: Callable[[], str],
@@ -88,7 +89,14 @@ class Work:
             store, github=self._github, details_url=details_url, owner=replica.id, now=replica.now
         )
         following = follower.Follower(
-            store, engine=self._engine, logs=logs, metrics=metrics, on_change=self._wake_reporting, now=replica.now
+            store,
+            engine=self._engine,
+            logs=logs,
+            kept=kept,
+            new_id=new_id,
+            metrics=metrics,
+            on_change=self._wake_reporting,
+            now=replica.now,
         )
         self.scheduler = scheduler.Scheduler(
             store,
@@ -127,7 +135,13 @@ class Work:
         self._timetable = timetable.Timetable(store, on_due=lambda: self.dispatcher.wake(), now=replica.now)
         retention = timedelta(days=settings.retention_days)
         self._sweeper = sweeper.Sweeper(
-            store, engine=self._engine, logs=logs, retention=retention, owner=replica.id, now=replica.now
+            store,
+            engine=self._engine,
+            logs=logs,
+            kept=kept,
+            retention=retention,
+            owner=replica.id,
+            now=replica.now,
         )
         other_way = intake.Intake(taking, app_id=settings.app_id, now=replica.now)
         self._recovery = recovery.Recovery(

@@ -17,9 +17,9 @@ from sqlalchemy.engine import Connection
 from bot import errors, failpoint, telemetry
 from bot.builds import ingest, lifecycle, transitions
 from bot.engines import contract
-from bot.logs import LogStore, failure
-from bot.model import build, job, report
-from bot.store import Store, builds, jobs, results
+from bot.logs import ArtifactStore, LogStore, failure
+from bot.model import build, job
+from bot.store import Store, artifacts, builds, jobs, results
 
 #: How much may be read again after a crash.
 _SAVE_EVERY_BYTES = 1024 * 1024
@@ -39,6 +39,8 @@ class Follower:
         *,
         engine: contract.Engine,
         logs: LogStore,
+        kept: ArtifactStore,
+        new_id: Callable[[], str],
         metrics: telemetry.Metrics,
         on_change: Callable[[], None],
         now: Callable[[], datetime],
@@ -46,6 +48,8 @@ class Follower:
         self._store = store
         self._engine = engine
         self._logs = logs
+        self._artifacts = kept
+        self._new_id = new_id
         self._metrics = metrics
         self._on_change = on_change
         self._now = now
@@ -121,16 +125,17 @@ class Follower:
                     finished_at=event.at,
                 )
 
-    async def _ingest(self, one: job.Job, files: Sequence[contract.ResultFile]) -> report.Results | None:
-        """Take in what the job left behind; None where nothing of it is for us."""
-        found = await ingest.read(files, of=one, logs=self._logs)
-        if found.is_empty:
-            return None
-        of = await self._store.read(builds.get, one.build_id)
-        await ingest.write(self._store, found, of=one, repository_id=of.repository_id)
-        return found
+    async def _ingest(self, one: job.Job, files: Sequence[contract.ResultFile]) -> ingest.Taken:
+        """Take in what the job left behind."""
+        taken = await ingest.take(
+            files, of=one, logs=self._logs, kept=self._artifacts, new_id=self._new_id, now=self._now()
+        )
+        if not taken.results.is_empty:
+            of = await self._store.read(builds.get, one.build_id)
+            await ingest.write(self._store, taken.results, of=one, repository_id=of.repository_id)
+        return taken
 
-    async def _save(self, one: job.Job, *, made: report.Results | None = None) -> None:
+    async def _save(self, one: job.Job, *, made: ingest.Taken | None = None) -> None:
         tail = None
         if self._store.is_shared and one.state in _FAILURES:
             # Another replica may tell GitHub of it, and the log is not there.
@@ -157,11 +162,13 @@ class Follower:
 
 
 def _save(
-    connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None, made: report.Results | None
+    connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None, made: ingest.Taken | None
 ) -> transitions.Saved:
     saved = transitions.save(connection, one, now=now)
-    if made is not None:
-        results.insert(connection, one.id, made)
+    if made is not None and not made.results.is_empty:
+        results.insert(connection, one.id, made.results)
+    if made is not None and made.artifacts:
+        artifacts.replace_of_job(connection, one.id, made.artifacts)
     if tail is not None:
         jobs.save_log_tail(connection, one.id, tail)
     if one.state in job.FINAL:

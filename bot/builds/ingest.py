@@ -3,18 +3,76 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.logs import LogStore
-from bot.model import job, report
+from bot.logs import ArtifactStore, LogStore
+from bot.model import artifact, job, report
 from bot.reports import matchers, reading
 from bot.store import Store, results
 
 _log = telemetry.log("builds")
 #: Larger files are read in a thread: the loop would stand still for longer than a request takes.
 _INLINE_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What of a job's files is kept here."""
+
+    results: report.Results
+    artifacts: tuple[artifact.Artifact, ...]
+
+
+async def take(
+    files: Sequence[contract.ResultFile],
+    *,
+    of: job.Job,
+    logs: LogStore,
+    kept: ArtifactStore,
+    new_id: Callable[[], str],
+    now: datetime,
+) -> Taken:
+    """Keep the artifacts of a job, and read all its other files.
+
+    :raises errors.StoreUnavailable: if the disk cannot be used.
+    """
+    made = []
+    problems = []
+    for one in files:
+        if one.kind == contract.ARTIFACT and one.copy is not None and one.problem is None:
+            try:
+                made.append(await _keep(one, of=of, kept=kept, id=new_id(), now=now))
+            except errors.EngineError as error:
+                problems.append(f"The artifact {one.path}: {error}")
+        elif one.kind == contract.ARTIFACT:
+            problems.append(f"The artifact {one.path}: {one.problem or 'the engine does not give it.'}")
+    found = await read([one for one in files if one.kind != contract.ARTIFACT], of=of, logs=logs)
+    if problems:
+        found = replace(found, problems=(*found.problems, *problems))
+    return Taken(found, tuple(made))
+
+
+async def _keep(
+    one: contract.ResultFile, *, of: job.Job, kept: ArtifactStore, id: str, now: datetime
+) -> artifact.Artifact:
+    assert one.copy is not None
+    await kept.put(id, one.copy)
+    declared = next((known for known in of.plan.artifacts if known.name == one.path), None)
+    days = declared.retention_days if declared is not None else None
+    return artifact.Artifact(
+        id=id,
+        job_id=of.id,
+        name=one.path,
+        size_bytes=one.size_bytes,
+        sha256=one.sha256,
+        files=one.files,
+        created_at=now,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
 
 
 async def read(files: Sequence[contract.ResultFile], *, of: job.Job, logs: LogStore) -> report.Results:

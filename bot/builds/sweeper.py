@@ -16,11 +16,12 @@ from ulid import ULID
 from bot import errors, failpoint, telemetry
 from bot.builds import purge
 from bot.engines import contract
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.store import (
     Store,
     answers,
     approvals,
+    artifacts,
     audit,
     bookmarks,
     builds,
@@ -42,6 +43,7 @@ _BATCH = 200
 _ROWS = 2_000
 #: So many logs are looked for in the database at once.
 _LOGS_AT_ONCE = 500
+_FRESH = timedelta(hours=1)
 _LEASE_NAME = "sweeper"
 _LEASE = timedelta(minutes=10)
 #: These are deleted by whoever wrote them.
@@ -58,6 +60,7 @@ class Sweeper:
         *,
         engine: contract.Engine,
         logs: LogStore,
+        kept: ArtifactStore,
         retention: timedelta,
         owner: str,
         now: Callable[[], datetime],
@@ -65,6 +68,7 @@ class Sweeper:
         self._store = store
         self._engine = engine
         self._logs = logs
+        self._artifacts = kept
         self._retention = retention
         self._owner = owner
         self._now = now
@@ -100,6 +104,7 @@ class Sweeper:
             await self._sweep_database()
             await self._store.write(leases.release, _LEASE_NAME, owner=self._owner)
         await self.free_logs()
+        await self.free_artifacts()
         await self._sweep_engine()
 
     async def free_logs(self) -> int:
@@ -117,6 +122,18 @@ class Sweeper:
         freed += await self._free_logs(batch)
         if freed:
             _log.info("Logs without a job were deleted.", action="sweep_logs", count=freed)
+        return freed
+
+    async def free_artifacts(self) -> int:
+        """Delete the artifacts on this machine's disk that no job has any more. Gives how many."""
+        if not await self._store.read(jobs.is_any):
+            return 0
+        freed = 0
+        # What was put there just now has no entry before its job's end is written.
+        async for some in self._artifacts.list_ids(before=self._now() - _FRESH):
+            for one in await self._store.read(artifacts.list_without, list(some)):
+                await self._artifacts.delete(one)
+                freed += 1
         return freed
 
     async def _free_logs(self, ids: list[str]) -> int:
@@ -137,6 +154,8 @@ class Sweeper:
         ):
             while gone := await self._store.write(work, before=before, limit=_BATCH):
                 deleted += gone
+        while gone := await self._store.write(artifacts.delete_expired, before=self._now(), limit=_BATCH):
+            deleted += gone
         deleted += await self._store.write(bookmarks.delete_old, before=before, keep=_KEPT_BOOKMARKS)
         deleted += await self._delete_builds(before)
         if deleted:

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "bot.cli.run:run",
     "deliveries": "bot.cli.deliveries:app",
     "builds": "bot.cli.builds:app",
+    "artifacts": "bot.cli.artifacts:app",
     "explain": "bot.cli.explain:explain",
     "logs": "bot.cli.logs:logs",
     "subscribers": "bot.cli.subscribers:app",

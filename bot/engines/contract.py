@@ -11,6 +11,7 @@ import enum
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from bot.model import build, job
@@ -93,6 +94,10 @@ class StepChanged:
     step: job.StepResult
 
 
+#: The kind of a result file that is an artifact: a zip, its path being the artifact's name.
+ARTIFACT = "artifact"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFile:
     """A file that the job leaves behind: a report that its plan names, or a file of the folder `$BUILDHOOK_RESULTS`.
@@ -109,10 +114,14 @@ class ResultFile:
     size_bytes: int = 0
     #: Of its content, in hexadecimal.
     sha256: str = ""
+    #: How many files an artifact holds.
+    files: int = 1
     #: Why it is not here, as a sentence that goes on behind its path; then there is nothing to read.
     problem: str | None = None
     #: Gives the content, until the job is removed. :raises bot.errors.EngineError: if it is damaged or gone.
     read: Callable[[], Awaitable[bytes]] | None = field(default=None, repr=False, compare=False)
+    #: Writes the content into a file of ours, as `read` without holding it. :raises bot.errors.EngineError: as `read`.
+    copy: Callable[[Path], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+)
 
-from bot.store.columns import Value, Words
+from bot.store.columns import Instant, Value, Words
 from bot.store.metadata import SERIAL, metadata
 
 #: One row for each job that left something behind.
@@ -59,4 +70,20 @@ findings = Table(
     Column("title", Words(500)),
     Column("details", Words()),
     Index("ix_findings_job", "job_id", "seq"),
+)
+
+#: What of jobs' files is kept; the bytes lie beside the logs.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Words(26), primary_key=True),
+    Column("job_id", Words(26), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Words(100), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Words(64), nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    UniqueConstraint("job_id", "name"),
+    Index("ix_artifacts_expires_at", "expires_at"),
 )

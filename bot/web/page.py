@@ -10,7 +10,7 @@ from datetime import datetime
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.store import Store
 from bot.web.templating import Templates
 
@@ -21,6 +21,7 @@ class Sources:
 
     store: Store
     logs: LogStore
+    artifacts: ArtifactStore
     #: Gives the current instant.
     clock: Callable[[], datetime]
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from aiohttp import web
 
 from bot import clock, errors, telemetry
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.store import Store
-from bot.web import access, error_pages, health, page, rawlog, security, stream
+from bot.web import access, download, error_pages, health, page, rawlog, security, stream
 from bot.web.actions import Actions, routes
 from bot.web.assets import Assets
 from bot.web.health import Readiness
@@ -29,6 +29,7 @@ def add_to(
     *,
     store: Store,
     logs: LogStore,
+    kept: ArtifactStore,
     metrics: telemetry.Metrics,
     readiness: Readiness,
     actions: Actions,
@@ -47,7 +48,7 @@ def add_to(
     """
     if access_mode != "local":
         raise errors.SettingsError(f"ACCESS: {access_mode!r} is not known; write local")
-    sources = page.Sources(store=store, logs=logs, clock=clock)
+    sources = page.Sources(store=store, logs=logs, artifacts=kept, clock=clock)
     streams = stream.Streams(limit=max_streams)
     app.middlewares.append(error_pages.shown(_TEMPLATES, clock=clock, retention=retention))
     app.middlewares.append(access.guard())
@@ -58,6 +59,7 @@ def add_to(
     app.add_routes(routes(actions))
     app.add_routes(_ASSETS.routes())
     app.add_routes(rawlog.routes(sources))
+    app.add_routes(download.routes(sources))
     app.add_routes(stream.routes(sources, templates=_TEMPLATES, streams=streams))
     app.add_routes(health.routes(readiness, metrics=metrics, refresh=refresh_metrics))
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot import clock, telemetry
 from bot.builds import follower, request, scheduler
 from bot.engines import contract, scripted
-from bot.logs import LogStore
+from bot.identity import Ids
+from bot.logs import ArtifactStore, LogStore
 from bot.model import build, check, job, outcome
 from bot.store import Store, builds, checks, jobs, outcomes
 
@@ -26,6 +28,8 @@ class Yard:
     engine: scripted.Scripted
     logs: LogStore
     metrics: telemetry.Metrics
+    artifacts: ArtifactStore
+    new_id: Ids = field(default_factory=Ids)
     max_jobs: int = 2
     #: How often the reporter was woken.
     changes: list[None] = field(default_factory=list)
@@ -33,7 +37,7 @@ class Yard:
     def make_scheduler(self) -> scheduler.Scheduler:
         """A new one, as after a restart."""
 
-        def make_request(one: job.Job, of: build.Build) -> contract.JobRequest:
+        def make_request(one: job.Job, of: build.Build, needs: Mapping[str, Any]) -> contract.JobRequest:
             source = contract.Source(
                 repository_id=of.repository_id,
                 url="http://127.0.0.1/octo/hello.git",
@@ -41,12 +45,15 @@ class Yard:
                 base_sha=of.base_sha,
                 trust=of.trust,
             )
-            return request.make(one, of, source=source, server_url="http://127.0.0.1", api_url="http://127.0.0.1")
+            own = "http://127.0.0.1"
+            return request.make(one, of, needs=needs, source=source, server_url=own, api_url=own)
 
         following = follower.Follower(
             self.store,
             engine=self.engine,
             logs=self.logs,
+            kept=self.artifacts,
+            new_id=self.new_id,
             metrics=self.metrics,
             on_change=lambda: self.changes.append(None),
             now=clock.now,
@@ -111,5 +118,11 @@ class Yard:
 async def yard(store: Store, metrics: telemetry.Metrics, tmp_path: Path) -> AsyncIterator[Yard]:
     """Nothing to do yet."""
     logs = LogStore(tmp_path / "logs")
-    yield Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics)
+    yield Yard(
+        store=store,
+        engine=scripted.Scripted(),
+        logs=logs,
+        metrics=metrics,
+        artifacts=ArtifactStore(tmp_path / "artifacts"),
+    )
     await logs.close()

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from bot import clock, errors, telemetry
 from bot.builds import commands, scheduler
 from bot.engines import contract, scripted
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.model import build, job
 from bot.store import Store, jobs, patience, sqlite
 from tests import factories
@@ -255,7 +255,8 @@ async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(
     path = tmp_path / "locked.db"
     shutil.copyfile(empty_database, path)
     store, logs = await Store(f"sqlite:///{path}").open(), LogStore(tmp_path / "logs")
-    yard = Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics)
+    kept = ArtifactStore(tmp_path / "artifacts")
+    yard = Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics, artifacts=kept)
     new = factories.make_new_build()
     await yard.create(new)
     yard.engine.tell(new.jobs[0].id, scripted.finished(contract.Result.PASSED))

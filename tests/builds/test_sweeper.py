@@ -38,6 +38,7 @@ def make(yard: Yard, *, now: Time | None = None, owner: str = "test") -> sweeper
         yard.store,
         engine=yard.engine,
         logs=yard.logs,
+        kept=yard.artifacts,
         retention=RETENTION,
         owner=owner,
         now=now or clock.now,

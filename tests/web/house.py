@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from bot import telemetry
 from bot import web as dashboard
-from bot.logs import LogStore
+from bot.logs import ArtifactStore, LogStore
 from bot.model import budget, build, delivery, job, outcome
 from bot.store import (
     Store,
@@ -122,6 +122,7 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
     """A dashboard over an empty database."""
     store = await Store(f"sqlite:///{folder / 'b.db'}").open()
     logs = LogStore(folder / "logs")
+    kept = ArtifactStore(folder / "artifacts")
     app = web.Application(client_max_size=dashboard.CLIENT_MAX_SIZE_BYTES)
     metrics = telemetry.Metrics()
 
@@ -149,6 +150,7 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
         app,
         store=store,
         logs=logs,
+        kept=kept,
         metrics=metrics,
         readiness=readiness,
         actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from bot.logs import ArtifactStore
 from bot.web import access, site
 from bot.web.stream import Streams
 from tests import factories
@@ -276,12 +278,13 @@ async def test_t16_the_host_is_never_reflected(house: House, client: Client) -> 
         assert "127.66.77.88" not in str(answer.headers)
 
 
-def test_an_access_mode_that_is_not_known_stops_the_start(house: House) -> None:
+def test_an_access_mode_that_is_not_known_stops_the_start(house: House, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="write local"):
         site.add_to(
             web.Application(),
             store=house.store,
             logs=house.logs,
+            kept=ArtifactStore(tmp_path),
             metrics=house.metrics,
             readiness=house.readiness,
             actions=None,  # type: ignore[arg-type]

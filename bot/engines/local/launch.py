@@ -168,7 +168,7 @@ def write(
         "timeout_seconds": float(timeout_seconds),
         "grace_seconds": float(manner.grace_seconds),
         "log_limit_bytes": manner.log_limit_bytes,
-        "results": _results(request.plan.reports if request is not None else job.Reports()),
+        "results": _results(request.plan if request is not None else None),
         "tested_sha": code.tested.sha if code else "",
         "tested_tree": code.tested.tree if code else "",
         "mirror": str(code.found.folder) if code else "",
@@ -267,11 +267,13 @@ def architecture() -> str:
     return {"x86_64": "X64", "aarch64": "ARM64", "armv7l": "ARM"}.get(machine, machine.upper())
 
 
-def _results(reports: job.Reports) -> dict[str, object]:
+def _results(plan: job.Plan | None) -> dict[str, object]:
+    if plan is None:
+        return results.wanted(job.Reports())
     try:
-        return results.wanted(reports)
+        return results.wanted(plan.reports, plan.artifacts)
     except globs.PatternError as error:
-        raise trouble.Ended(f"A glob of `reports` is none: {error}") from error
+        raise trouble.Ended(f"A glob of `reports` or `artifacts` is none: {error}") from error
 
 
 def _config(source: contract.Source) -> str:

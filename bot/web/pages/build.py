@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
-from bot.model import build, check, job
-from bot.store import builds, checks, jobs
+from bot.model import artifact, build, check, job
+from bot.store import artifacts, builds, checks, jobs
 from bot.web import states
 from bot.web.page import Page, Sources
 
@@ -35,6 +35,8 @@ class Context:
     #: The jobs, by how many others have to end before them: those of one stage can run side by side.
     stages: tuple[tuple[job.Job, ...], ...]
     checks: tuple[CheckLine, ...]
+    #: What is kept of its jobs' files, each with the job's name.
+    artifacts: tuple[tuple[artifact.Artifact, str], ...]
     can_cancel: bool
     can_retry: bool
     #: Whether some of its jobs did not pass, so that these alone can be run again.
@@ -44,15 +46,24 @@ class Context:
 
 
 def make_context(
-    made: build.Build, *, of_build: Sequence[job.Job], reported: Sequence[check.Check], now: datetime
+    made: build.Build,
+    *,
+    of_build: Sequence[job.Job],
+    reported: Sequence[check.Check],
+    kept: Sequence[artifact.Artifact] = (),
+    now: datetime,
 ) -> Context:
-    """:param of_build: the jobs in order."""
+    """:param of_build: the jobs in order.
+    :param kept: the artifacts of these jobs, or of those whose results they took over.
+    """
+    names = {one.origin_id or one.id: one.plan.name for one in of_build}
     is_live = states.is_live(made)
     return Context(
         now=now,
         build=made,
         stages=stages(of_build),
         checks=tuple(_check_line(one) for one in reported),
+        artifacts=tuple((one, names.get(one.job_id, "")) for one in kept),
         can_cancel=is_live,
         can_retry=not is_live,
         can_retry_failed=not is_live and any(one.state in job.UNWELL for one in of_build),
@@ -98,15 +109,18 @@ def _check_line(one: check.Check) -> CheckLine:
     return CheckLine(check=one, icon="queued", text=text)
 
 
-def _read(connection: Connection, build_id: str) -> tuple[build.Build, list[job.Job], list[check.Check]]:
+def _read(connection: Connection, build_id: str) -> Callable[[datetime], Context]:
     made = builds.get(connection, build_id)
-    return made, jobs.list_of_builds(connection, [made.id]), checks.list_of_build(connection, made.id)
+    of_build = jobs.list_of_builds(connection, [made.id])
+    reported = checks.list_of_build(connection, made.id)
+    kept = artifacts.list_of_jobs(connection, [one.origin_id or one.id for one in of_build])
+    return lambda now: make_context(made, of_build=of_build, reported=reported, kept=kept, now=now)
 
 
 async def load(sources: Sources, request: web.Request) -> Context:
     """Read the build. :raises bot.errors.NotFound: if there is no such build."""
-    made, of_build, reported = await sources.store.read(_read, request.match_info["id"])
-    return make_context(made, of_build=of_build, reported=reported, now=sources.clock())
+    found = await sources.store.read(_read, request.match_info["id"])
+    return found(sources.clock())
 
 
 PAGE = Page(route="/builds/{id:[0-9A-Z]{26}}", template="build.html", context=Context, load=load)

@@ -13,6 +13,10 @@ from stat import S_ISLNK, S_ISREG
 
 from . import frames, output
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import archive
+
 #: The job's folders, in `box`.
 WORKSPACE, RESULTS = "workspace", "results"
 #: Where copies go, each under its number.
@@ -74,6 +78,8 @@ class Selection:
     def __init__(self, values: dict[str, object]) -> None:
         self.kind: str = values["kind"]  # type: ignore[assignment]
         self.folder: str = values["folder"]  # type: ignore[assignment]
+        #: Of an artifact, of which all files go into one archive; empty where each is told of by itself.
+        self.name: str = values.get("name", "")  # type: ignore[assignment]
         given: list[dict[str, object]] = values["globs"]  # type: ignore[assignment]
         self.globs = [Glob(one) for one in given]
 
@@ -131,16 +137,30 @@ class Collector:
         self._seconds: float = wanted["seconds"]  # type: ignore[assignment]
         self._deadline = time.monotonic() + self._seconds
         self._number = 0
+        #: Artifacts have bounds of their own.
+        self._archived_files_left = self._max_archived_files = int(wanted["archived_files"])  # type: ignore[call-overload]
+        self._archived_bytes_left = self._max_archived_bytes = int(wanted["archived_bytes"])  # type: ignore[call-overload]
+        self._archives: dict[str, archive.Archive] = {}
+        self._numbers: dict[str, int] = {}
+        #: Artifacts of which nothing more is taken; why was told.
+        self._broken: set[str] = set()
 
     def run(self) -> None:
         """Collect everything."""
+        is_whole = True
         for folder in (RESULTS, WORKSPACE):
             selections = [one for one in self._selections if one.folder == folder]
             if selections:
                 try:
                     self._enter(os.open("box", _FOLDER), folder, [(one, one.begin()) for one in selections])
                 except _Enough:
-                    return
+                    is_whole = False
+                    break
+        if not is_whole:
+            for selection in self._selections:
+                if selection.name and selection.name not in self._broken:
+                    self._break(selection, "the search ended before all of its files were found.")
+        self._close_archives()
 
     def tell(self, kind: str, path: str, **values: object) -> None:
         """Tell of a file; where the disk is full nobody hears of it."""
@@ -193,7 +213,9 @@ class Collector:
         within = [(selection, selection.feed(states, name)) for selection, states in selections]
         if not is_folder:
             for selection, states in within:
-                if selection.takes(states):
+                if selection.takes(states) and selection.name:
+                    self._archive(fd, name, path + name, selection)
+                elif selection.takes(states):
                     self._take(fd, name, path + name, selection.kind)
             return
         below = [(selection, selection.feed(states, "/")) for selection, states in within]
@@ -207,6 +229,68 @@ class Collector:
             self.tell(below[0][0].kind, f"{path}{name}/", problem=f"it cannot be opened: {error.strerror}.")
             return
         self._walk(inner, f"{path}{name}/", below, depth=depth + 1)
+
+    def _archive(self, folder: int, name: str, path: str, selection: Selection) -> None:
+        """Put one file into the archive of its artifact; links, pipes and devices are left out, and told of."""
+        if selection.name in self._broken:
+            return
+        try:
+            problem = self._put(folder, name, path, selection)
+        except OSError as error:
+            problem = f"{path} cannot be kept: {error.strerror}."
+        if problem is not None:
+            self._break(selection, problem)
+
+    def _put(self, folder: int, name: str, path: str, selection: Selection) -> str | None:
+        from . import archive  # only where there are artifacts: it costs a job's end some milliseconds
+
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not S_ISREG(found.st_mode):
+            return None
+        if self._archived_files_left == 0:
+            return f"the artifacts of a job may have {self._max_archived_files} files together."
+        if found.st_size > self._archived_bytes_left:
+            return f"the artifacts of a job may have {self._max_archived_bytes >> 20} MiB together."
+        fd = os.open(name, _FILE, dir_fd=folder)
+        try:
+            if not S_ISREG(os.fstat(fd).st_mode):
+                return None
+            if selection.name not in self._archives:
+                os.makedirs(KEPT, mode=0o700, exist_ok=True)
+                self._archives[selection.name] = archive.Archive(f"{KEPT}/{self._number}")
+                self._numbers[selection.name] = self._number
+                self._number += 1
+            size = self._archives[selection.name].add(fd, path, most_bytes=self._archived_bytes_left)
+        except archive.Full:
+            return f"{path} grew while it was read."
+        finally:
+            os.close(fd)
+        self._archived_files_left -= 1
+        self._archived_bytes_left -= size
+        return None
+
+    def _break(self, selection: Selection, problem: str) -> None:
+        """Leave a whole artifact out: half of one is worse than none."""
+        self._broken.add(selection.name)
+        if selection.name in self._archives:
+            self._archives.pop(selection.name).forget()
+        self.tell(selection.kind, selection.name, problem=f"it is left out: {problem}")
+
+    def _close_archives(self) -> None:
+        for selection in self._selections:
+            made = self._archives.pop(selection.name, None)
+            if made is None:
+                if selection.name and selection.name not in self._broken:
+                    self.tell(selection.kind, selection.name, problem="no file matches its `path`.")
+                continue
+            try:
+                size, digest = made.close()
+            except OSError as error:
+                made.forget()
+                self.tell(selection.kind, selection.name, problem=f"it cannot be kept: {error.strerror}.")
+                continue
+            number = self._numbers[selection.name]
+            self.tell(selection.kind, selection.name, size=size, sha256=digest, number=number, files=made.count)
 
     def _take(self, folder: int, name: str, path: str, kind: str) -> None:
         self._count(kind, path)

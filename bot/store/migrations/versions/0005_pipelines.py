@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Add the columns and tables; nothing that version 0004 reads is changed."""
     _language()
     _results()
+    _artifacts()
 
 
 def _language() -> None:
@@ -86,3 +87,21 @@ def _results() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_findings")),
     )
     op.create_index("ix_findings_job", "findings", ["job_id", "seq"], unique=False)
+
+
+def _artifacts() -> None:
+    op.create_table(
+        "artifacts",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("job_id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("files", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_artifacts_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
+        sa.UniqueConstraint("job_id", "name", name=op.f("uq_artifacts_job_id_name")),
+    )
+    op.create_index("ix_artifacts_expires_at", "artifacts", ["expires_at"], unique=False)

@@ -1,0 +1,26 @@
+"""An artifact: files of a job that are kept when it has ended, as one zip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """An artifact as stored; its bytes lie with the logs of its job, on the machine that ran it."""
+
+    #: ULID.
+    id: str
+    job_id: str
+    #: Unique in its job.
+    name: str
+    #: Of the zip.
+    size_bytes: int
+    #: Of the zip, in hexadecimal.
+    sha256: str
+    #: How many files are in it.
+    files: int
+    created_at: datetime
+    #: When it is deleted; None for as long as its build is kept.
+    expires_at: datetime | None = None
