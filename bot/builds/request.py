@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.builds import caching
 from bot.engines import contract
 from bot.model import build, job
 from bot.pipelines import contexts
@@ -32,6 +33,7 @@ def make(
         env=environment(one, of, server_url=server_url, api_url=api_url),
         timeout_seconds=one.plan.timeout_minutes * 60,
         contexts={**known, "github": github, "needs": needs},
+        cache_scopes=caching.scopes(of),
     )
 
 

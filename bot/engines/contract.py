@@ -38,6 +38,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheScopes:
+    """Whose caches a job may read, and whose it may write: to an engine nothing but names."""
+
+    write: str
+    #: The first one that has a key counts.
+    read: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """One job to run."""
 
@@ -50,6 +59,8 @@ class JobRequest:
     timeout_seconds: float
     #: What its expressions may name besides what the plan says: `github`, `inputs` and `needs`.
     contexts: Mapping[str, Any] = field(default_factory=dict)
+    #: None where it may have none.
+    cache_scopes: CacheScopes | None = None
 
 
 class Result(enum.StrEnum):

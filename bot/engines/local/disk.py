@@ -45,6 +45,11 @@ class Disk:
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
 
+    @property
+    def caches(self) -> Path:
+        """Where caches lie."""
+        return self.mirrors.parent / "caches"
+
     def job(self, job_id: str) -> folder.Folder:
         """A job's folder.
 

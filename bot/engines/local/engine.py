@@ -8,14 +8,14 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.engines.local import disk, folder, git, launch, mirrors, orphans, prepare, stream, threads, watch
+from bot.engines.local import caches, disk, folder, git, launch, mirrors, orphans, prepare, stream, threads, watch
 from bot.engines.local import sandbox as sandboxes
 
 _log = telemetry.log("engines")
@@ -123,6 +123,7 @@ class Local:
             can_nest=False,
             grace_seconds=self._limits.grace_seconds,
             log_limit_bytes=self._limits.log_bytes,
+            caches=self._disk.caches,
         )
         self._preparer = prepare.Preparer(
             place=self._disk,
@@ -254,8 +255,9 @@ class Local:
         """
         try:
             await self._mirrors.sweep(keep=keep, before=before)
+            await self._workers.run(lambda: caches.sweep(self._disk.caches, keep=keep, now=datetime.now(UTC)))
         except OSError as error:
-            raise errors.EngineError(f"A mirror cannot be put away: {error}.") from error
+            raise errors.EngineError(f"A mirror or cache cannot be put away: {error}.") from error
         await self._files.run(self._disk.empty)
 
     def _accept(self, place: folder.Folder, request: contract.JobRequest) -> None:

@@ -37,6 +37,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     timeout_seconds: float
     contexts: dict[str, Any] = {}
+    cache_scopes: contract.CacheScopes | None = None
 
 
 class Folder:
@@ -105,6 +106,7 @@ class Folder:
             env=kept.env,
             timeout_seconds=kept.timeout_seconds,
             contexts=kept.contexts,
+            cache_scopes=kept.cache_scopes,
         )
         return request, kept.needs_token
 
@@ -277,6 +279,7 @@ def _encode(request: contract.JobRequest) -> bytes:
         env=dict(request.env),
         timeout_seconds=request.timeout_seconds,
         contexts=dict(request.contexts),
+        cache_scopes=request.cache_scopes,
     )
     return msgspec.json.encode(kept)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import bot
 from bot.engines import contract
-from bot.engines.local import folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
+from bot.engines.local import caches, folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
 from bot.engines.local.supervisor import files, main, spaces
 from bot.model import job
 from bot.pipelines import globs
@@ -38,6 +38,8 @@ class Manner:
     can_nest: bool
     grace_seconds: float
     log_limit_bytes: int
+    #: Where caches lie.
+    caches: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,7 @@ def write(
         "checkout_at": sandbox.CHECKOUT_AT + (1 if manner.is_sandboxed else 0),
         "late": _late(request, code, manner) if request is not None else None,
         "is_late": request is not None and late.is_needed(request.plan),
+        "caches": _caches(place, request, manner, shown) if request is not None else None,
         "library": str(Path(bot.__file__).parent.parent),
     }
     (place.path / "launch").write_bytes(marshal.dumps(values))
@@ -244,6 +247,34 @@ def _step(
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()], **rest}
     options = sandbox.options(places=shown, env=env, has_network=manner.has_network, can_nest=manner.can_nest)
     return {"options": options, "command": [tools.sh, *command], "env": [], **rest}
+
+
+def _caches(
+    place: folder.Folder, request: contract.JobRequest, manner: Manner, shown: Mapping[str, str]
+) -> dict[str, Any] | None:
+    found = caches.wanted(request, folder=manner.caches, is_sandboxed=manner.is_sandboxed)
+    if found is None:
+        return None
+    base = "/" if manner.is_sandboxed else str(place.box)
+    temporary = "/tmp" if manner.is_sandboxed else str(place.box / "tmp")  # noqa: S108 (the job's own)
+    for number, entry in enumerate(found["entries"]):
+        packed = f"{temporary}/{caches.PACKED}-{number}"
+        entry["save"] = _program(place, manner, shown, "-c", caches.SAVE, "cache", packed, base, *entry["paths"])
+    return {**found, "restore": _program(place, manner, shown, "-c", caches.RESTORE, "cache", base)}
+
+
+def _program(place: folder.Folder, manner: Manner, shown: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    """What is run in the job's sandbox besides its steps, with nothing of the repository's in its environment."""
+    inside = manner.is_sandboxed
+    workspace, home = (sandbox.WORKSPACE, sandbox.HOME) if inside else (str(place.box / name) for name in _OWN[:2])
+    temporary = "/tmp" if inside else str(place.box / "tmp")  # noqa: S108 (the job's own)
+    tools = manner.tools
+    env = sandbox.environment({}, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
+    command = ["-c", sandbox.PRELUDE, "buildhook", workspace, ".", "", tools.git or "git", tools.sh, *arguments]
+    if not inside:
+        return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()]}
+    options = sandbox.options(places=shown, env=env, has_network=False, can_nest=manner.can_nest)
+    return {"options": options, "command": [tools.sh, *command], "env": []}
 
 
 def _late(request: contract.JobRequest, code: Code | None, manner: Manner) -> dict[str, Any]:

@@ -108,8 +108,8 @@ def _text(kind: str, index: int) -> str:
     return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def read(way: tuple[str, ...], *, limit: int) -> bytes | None:
-    """The start of a file below the job's folder, one byte more than the limit at most; None where there is no file."""
+def opened(way: tuple[str, ...]) -> int | None:
+    """A file below the job's folder, opened for reading without following a link; None where there is no file."""
     folder = os.open(".", _DIRECTORY)
     try:
         for part in way[:-1]:
@@ -121,9 +121,18 @@ def read(way: tuple[str, ...], *, limit: int) -> bytes | None:
         return None
     finally:
         os.close(folder)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def read(way: tuple[str, ...], *, limit: int) -> bytes | None:
+    """The start of a file below the job's folder, one byte more than the limit at most; None where there is no file."""
+    fd = opened(way)
+    if fd is None:
+        return None
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
         found = b""
         while len(found) <= limit and (part_of := os.read(fd, limit + 1 - len(found))):
             found += part_of

@@ -111,6 +111,13 @@ class Late:
             raise Refused(f"Its outputs have more than {MAX_OUTPUTS_CHARACTERS // 1024} KiB.")
         return found
 
+    def text(self, compiled: tuple[Any, ...]) -> str:
+        """A text in which expressions name what is known before the first step.
+
+        :raises Refused: if one has no value.
+        """
+        return self._render(compiled, self._job_env)
+
     def _around(self, env: dict[str, str]) -> dict[str, Any]:
         return {**self._contexts, "env": env, "job": {"status": self._status}}
 

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import late
+    from . import caches, late
 
 #: The descriptor of the stream, which holds the job's lock, as the service passes it.
 STREAM = 3
@@ -22,6 +22,8 @@ STREAM = 3
 GO = 0
 #: How long the steps may take, each, that run when the job was cancelled or ran too long.
 CLEAN_UP_SECONDS = 300.0
+#: How long what we run besides the steps may take, each.
+BESIDE_SECONDS = 600.0
 #: Of one variable: the kernel takes no longer ones.
 MAX_VALUE_BYTES = 100 * 1024
 #: The job so far, in the words of expressions.
@@ -61,6 +63,8 @@ class Launch:
     late: dict[str, object] | None
     #: Whether that is needed from the start: else only where a step writes something for those after it.
     is_late: bool
+    #: Which caches the job has, see `caching`; None where it has none.
+    caches: dict[str, Any] | None
     #: Folder of the package, for what is imported then.
     library: str
     #: Folder in which to make the file `suspect` where the checkout fails, so that the mirror is looked at; or nothing.
@@ -116,6 +120,11 @@ class Supervisor:
         self._is_prepared = self._has_code = False
         # By descriptor, because what is mounted later may cover its path.
         self._mirror = os.open(launch.mirror, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if launch.mirror else -1
+        self._caches: caches.Caches | None = None
+        if launch.caches is not None:
+            from . import caches  # only jobs that have some pay for it
+
+            self._caches = caches.Caches(launch.caches, self)
         #: What is known late, from the first moment that somebody needs it.
         self._late: late.Late | None = None
         #: What the job gives to those that need it.
@@ -131,8 +140,12 @@ class Supervisor:
         try:
             if self._launch.is_late:
                 self._become_late()
+            if self._caches is not None:
+                end = self._caches.restore()
             for index in range(len(self._launch.steps)):
                 end = self._turn(index, end)
+            if self._caches is not None and end.result == "passed":
+                self._caches.save()
             if self._late is not None:
                 self.outputs = self._late.outputs()
         except Refused as error:
@@ -140,6 +153,58 @@ class Supervisor:
         if self._is_prepared and end.result != "cancelled":
             collect.collect(self._stream, self._launch.results)
         return end
+
+    def beside(self, program: dict[str, Any] | None, *, given: int = -1) -> End:
+        """Run something of our own in the job's sandbox, which is no step; None runs nothing.
+
+        :param given: a descriptor for it to read.
+        """
+        launch = self._launch
+        if program is None:
+            return End("passed")
+        command = list(program["command"])
+        if not self._has_code:
+            command[launch.checkout_at] = launch.checkout
+        running = process.Process(
+            program=launch.program,
+            options=program["options"],
+            command=command,
+            env=program["env"],
+            uid=launch.uid,
+            is_sandboxed=launch.is_sandboxed,
+            calls=launch.calls,
+            given=given,
+        )
+        running.follow(
+            on_output=self._stream.write,
+            on_checkout=self._have_code,
+            on_begin=lambda: None,
+            control=self._control,
+            deadline=min(self._deadline, time.monotonic() + BESIDE_SECONDS),
+            grace_seconds=launch.grace_seconds,
+        )
+        self._stream.end_step()
+        return self._judge(running, limit_seconds=BESIDE_SECONDS)
+
+    def _have_code(self) -> None:
+        self._has_code = True
+        self._checked_out()
+
+    def say(self, text: str) -> None:
+        """A line of ours in the job's log."""
+        if text:
+            self._stream.write(f"{text}\n".encode("utf-8", "replace"))
+            self._stream.end_step()
+
+    def text(self, compiled: tuple[Any, ...]) -> str:
+        """A text of the plan that may hold expressions.
+
+        :raises Refused: if one has no value.
+        """
+        if all(isinstance(one, str) for one in compiled):
+            return "".join(compiled)
+        self._become_late()
+        return self._late.text(compiled) if self._late is not None else ""
 
     def _turn(self, index: int, end: End) -> End:
         """A step's turn: it runs or is skipped; returns how the job stands behind it."""
@@ -214,10 +279,6 @@ class Supervisor:
             calls=launch.calls,
         )
 
-        def checked_out() -> None:
-            self._has_code = True
-            self._checked_out()
-
         def begin() -> None:
             told["started_at"] = time.time()
             told["log_start"] = self._stream.log_at
@@ -228,7 +289,7 @@ class Supervisor:
             own_deadline = min(own_deadline, time.monotonic() + step["timeout_seconds"])
         running.follow(
             on_output=self._stream.write,
-            on_checkout=checked_out,
+            on_checkout=self._have_code,
             on_begin=begin,
             control=self._control,
             deadline=own_deadline,

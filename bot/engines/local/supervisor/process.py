@@ -35,7 +35,9 @@ class Process:
         uid: int | None,
         is_sandboxed: bool,
         calls: bytes,
+        given: int = -1,
     ) -> None:
+        """:param given: a descriptor that becomes its input; it has none else."""
         self._is_sandboxed = is_sandboxed
         self._output, output = _pipe()
         if uid is not None:
@@ -44,7 +46,7 @@ class Process:
         self._begin, begin = _pipe()
         self._status, status = _pipe()
         null = spaces.high(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
-        fds = {0: null, 1: output, 2: output, _BEGIN: begin}
+        fds = {0: null if given < 0 else spaces.high(os.dup(given)), 1: output, 2: output, _BEGIN: begin}
         if is_sandboxed:
             # In files and not among the arguments, which other users of this machine can read.
             fds |= {_STATUS: status, _OPTIONS: _file("\0".join([*options, ""]).encode("utf-8", "surrogateescape"))}
