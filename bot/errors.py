@@ -64,6 +64,10 @@ class BackupUnusable(BuildhookError):
     """A backup cannot be written or restored."""
 
 
+class SecretUnreadable(BuildhookError):
+    """A stored secret cannot be opened: its key is gone, or it was copied from elsewhere."""
+
+
 class LeaseLost(BuildhookError):
     """Another process took the work over; nothing was written."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,11 +18,18 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import errors, failpoint, policy
+from bot import errors, failpoint, policy, sealing
 
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
-SECRETS = ("DATABASE_URL", "PRIVATE_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS")
+SECRETS = (
+    "DATABASE_URL",
+    "ENCRYPTION_KEY",
+    "ENCRYPTION_KEY_PREVIOUS",
+    "PRIVATE_KEY",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET_PREVIOUS",
+)
 _MAX_POLICY_BYTES = 1024 * 1024
 
 
@@ -78,6 +86,18 @@ class Settings(BaseSettings):
     webhook_secret: Annotated[SecretStr | None, Field(description="Proves that a delivery is GitHub's.")] = None
     webhook_secret_previous: Annotated[
         SecretStr | None, Field(description="Still accepted while the secret is being changed.")
+    ] = None
+    encryption_key: Annotated[
+        SecretStr | None,
+        Field(
+            description="Seals the secrets of repositories in the database: 32 random bytes, e.g. of"
+            " `openssl rand -base64 32`. When not given, `encryption.key` in the data folder, which is made when the"
+            " first secret is set; on PostgreSQL it has to be given."
+        ),
+    ] = None
+    encryption_key_previous: Annotated[
+        SecretStr | None,
+        Field(description="Still opens secrets, until `buildhook secrets rotate` seals them anew."),
     ] = None
     data_dir: Annotated[Path, Field(description="Where the database, logs, mirrors and workspaces are kept.")] = Path(
         "~/.local/share/buildhook"
@@ -146,11 +166,20 @@ class Settings(BaseSettings):
             raise ValueError("write a URL like https://host or http://127.0.0.1:8080")
         return value.rstrip("/")
 
-    @field_validator("private_key", "webhook_secret", "webhook_secret_previous")
+    @field_validator(
+        "encryption_key", "encryption_key_previous", "private_key", "webhook_secret", "webhook_secret_previous"
+    )
     @classmethod
     def _is_not_empty(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value().strip():
             return None
+        return value
+
+    @field_validator("encryption_key", "encryption_key_previous")
+    @classmethod
+    def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            sealing.parse(value.get_secret_value())
         return value
 
     @field_validator("failpoint")
@@ -188,6 +217,12 @@ class Settings(BaseSettings):
             raise ValueError(f"the App's credentials are incomplete: set {missing} as well")
         return self
 
+    @model_validator(mode="after")
+    def _keys_are_whole(self) -> Self:
+        if self.encryption_key_previous is not None and self.encryption_key is None:
+            raise ValueError(f"set {PREFIX}ENCRYPTION_KEY as well: the previous one only opens what it sealed")
+        return self
+
     @property
     def has_credentials(self) -> bool:
         """Whether the App's id, key and webhook secret are all there; else the service is in set-up mode."""
@@ -203,6 +238,12 @@ class Settings(BaseSettings):
         """The secrets that a signature may be made with: the current one, then the previous one."""
         given = (self.webhook_secret, self.webhook_secret_previous)
         return tuple(secret.get_secret_value().encode() for secret in given if secret is not None)
+
+    @property
+    def encryption_keys(self) -> tuple[sealing.Key, ...]:
+        """The keys that the settings give: the current one, then the previous one."""
+        given = (self.encryption_key, self.encryption_key_previous)
+        return tuple(sealing.parse(key.get_secret_value()) for key in given if key is not None)
 
     @property
     def effective_database_url(self) -> str:
@@ -256,6 +297,20 @@ def _secret(wanted: policy.SecretFrom, folder: Path) -> str:
         raise ValueError(f"cannot read it: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError("it is not text") from None
+
+
+def loose_files() -> tuple[str, ...]:
+    """A sentence for each file with a secret that every user of this machine can read."""
+    found = []
+    for name in SECRETS:
+        path = os.environ.get(f"{PREFIX}{name}_FILE")
+        try:
+            is_loose = bool(path) and bool(os.stat(path or "").st_mode & stat.S_IROTH)
+        except OSError:
+            continue
+        if is_loose:
+            found.append(f"{PREFIX}{name}_FILE: every user of this machine can read {path}: run `chmod 600 {path}`.")
+    return tuple(found)
 
 
 def unknown_names() -> tuple[str, ...]:

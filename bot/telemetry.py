@@ -16,6 +16,7 @@ _SECRET = re.compile(
     r"""
       gh[oprsu]_[A-Za-z0-9_.\-]{16,}            # GitHub tokens; the newer installation tokens have dots and any length
     | github_pat_[A-Za-z0-9_]{20,}
+    | A(?:KIA|SIA)[A-Z0-9]{16}                  # access keys of AWS
     | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[\s\S]*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
     | eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]*   # a JWT
     | (?i:(?<=bearer[ ])|(?<=basic[ ])|(?<=x-access-token:))[A-Za-z0-9._~+/=\-]{8,}

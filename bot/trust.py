@@ -81,6 +81,8 @@ class Facts:
     event: str
     #: Fully qualified, of a push or a merge group.
     ref: str = ""
+    #: Whether the ref leads to the commit. When the event comes it does; for what is run again it is asked.
+    leads_to_commit: bool = True
     #: The repository that the head branch is in; None where it was deleted.
     head_repository_id: int | None = None
     base_repository_id: int | None = None
@@ -150,6 +152,11 @@ def pull_request(
     )
 
 
+def again(of: build.Build, *, leads_to_commit: bool) -> Facts:
+    """The facts of a build that is run again and belongs to no pull request."""
+    return Facts(event=of.event, ref=of.ref, leads_to_commit=leads_to_commit)
+
+
 def may_write(permission: str | None) -> bool:
     """Whether a permission, in GitHub's word for it, lets somebody push. An unknown one does not."""
     return permission in _WRITERS
@@ -168,9 +175,27 @@ def why_approval_ends(before: build.Pull, now: build.Pull) -> str | None:
     return None
 
 
+def why_no_secrets(given: build.Trust, *, now: Verdict | None) -> str | None:
+    """Why the jobs of a build get no secrets, as the end of a sentence; None where they may have them.
+
+    Consent lets code run that is not trusted, and a label is consent too: neither makes it trusted.
+
+    :param given: what was decided when the build, or the first run of it, was made.
+    :param now: what is decided by what GitHub says at this moment; None where the build is the first run. Secrets may
+        be newer than the commit, so whoever runs an old one again gets them only where it would be trusted today.
+    """
+    if given is not build.Trust.TRUSTED:
+        return "the code is not trusted, whoever let it run"
+    if now is not None and not now.has_secrets:
+        return f"it was run again, and the code is not trusted any more ({now.reason.rstrip('.')})"
+    return None
+
+
 def decide(facts: Facts, policy: Policy | None = None) -> Verdict:
     """The verdict. What is not proved to come from somebody who may push waits."""
     rules = policy or Policy()
+    if not facts.leads_to_commit:
+        return _refuse("The branch or tag does not lead to this commit any more.")
     match facts.event:
         case "push" if facts.ref.startswith(QUEUE_PREFIX):
             return _refuse("A merge queue's branch is built for its merge group, not for a push: anybody may push one.")

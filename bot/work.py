@@ -8,8 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from bot import engines, events, ledger, policy, telemetry
-from bot.builds import follower, overdue, request, restored, scheduler, source, sweeper, timetable
+from bot import engines, events, keyring, ledger, policy, telemetry
+from bot.builds import follower, overdue, request, restored, scheduler, secrecy, source, sweeper, timetable
 from bot.checks import answering, reporter, restoring
 from bot.engines import contract
 from bot.events import context, dispatcher, reconciling
@@ -65,6 +65,9 @@ class Work:
         self._store = store
         self._policy = rules
         self._sources = source.Sources(store, github=self._github, now=replica.now, new_id=new_id)
+        self._secrecy = secrecy.Secrecy(
+            store, github=self._github, load_keys=partial(keyring.load, settings), rules=rules.trust
+        )
         self._new_id = new_id
         self._now = replica.now
         self._reporter = reporter.Reporter(
@@ -239,4 +242,12 @@ class Work:
 
     def _request(self, one: job.Job, of: build.Build, needs: Mapping[str, Any]) -> contract.JobRequest:
         at = self._github.urls
-        return request.make(one, of, needs=needs, source=self._sources.of(of), server_url=at.web, api_url=at.api)
+        return request.make(
+            one,
+            of,
+            needs=needs,
+            source=self._sources.of(of),
+            secrets=self._secrecy.of(one, of),
+            server_url=at.web,
+            api_url=at.api,
+        )

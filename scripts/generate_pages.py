@@ -27,6 +27,7 @@ ROOMS = {
     "work": "work",
     "listener": "listener",
     "replica": "replica",
+    "keyring": "keyring",
     "plugins": "plugins",
     "web": "web",
     "webhooks": "webhooks",
@@ -53,6 +54,7 @@ FLOOR = (
     "failpoint",
     "identity",
     "policy",
+    "sealing",
     "signing",
     "allowance",
 )

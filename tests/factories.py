@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome, report
+from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome, report, secret
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -229,6 +229,21 @@ def make_entry(**changes: Any) -> answer.Entry:
         command="/test",
         text="It runs again.",
         is_taken=True,
+    )
+    return replace(made, **changes)
+
+
+def make_secret(**changes: Any) -> secret.Secret:
+    """A secret of a repository, sealed by nobody."""
+    made = secret.Secret(
+        repository_id=REPOSITORY_ID,
+        repository="octo/hello",
+        environment=None,
+        name="TOKEN",
+        key_id="k1",
+        updated_at=NOW,
+        updated_by="octo",
+        sealed=b"sealed",
     )
     return replace(made, **changes)
 

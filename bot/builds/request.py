@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bot.builds import caching
@@ -17,6 +17,7 @@ def make(
     *,
     needs: Mapping[str, Any],
     source: contract.Source,
+    secrets: Callable[[], Awaitable[contract.Secrets]] | None = None,
     server_url: str,
     api_url: str,
 ) -> contract.JobRequest:
@@ -34,6 +35,7 @@ def make(
         timeout_seconds=one.plan.timeout_minutes * 60,
         contexts={**known, "github": github, "needs": needs},
         cache_scopes=caching.scopes(of),
+        secrets=secrets,
     )
 
 

@@ -31,6 +31,7 @@ from bot.store import (
     pauses,
     pulls,
     results,
+    secrets,
 )
 
 #: How often the sweeper looks.
@@ -187,7 +188,9 @@ class Sweeper:
     async def _purge(self, installation_id: int) -> None:
         now = self._now()
         deleted = 0
-        # Pull requests first: only the others tell whose they are.
+        # Secrets and pull requests first: only the others tell whose they are.
+        while gone := await self._store.write(secrets.delete_of_installation, installation_id, limit=_BATCH):
+            deleted += gone
         while gone := await self._store.write(pulls.delete_of_installation, installation_id, limit=_BATCH):
             deleted += gone
         while gone := await self._store.write(answers.delete_of_installation, installation_id, limit=_BATCH):

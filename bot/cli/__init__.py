@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "bot.cli.explain:explain",
     "logs": "bot.cli.logs:logs",
     "subscribers": "bot.cli.subscribers:app",
+    "secrets": "bot.cli.secrets:app",
     "backup": "bot.cli.backup:backup",
     "restore": "bot.cli.restore:restore",
     "version": "bot.cli.version:version",

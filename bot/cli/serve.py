@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -32,6 +33,10 @@ def serve(
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     loaded = settings.load(**given)
     telemetry.configure_logs(level=loaded.log_level, is_terminal=False if as_json else None)
+    # What is in memory has no business on disk, not even of a service that crashed.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for sentence in settings.loose_files():
+        _log.warning(sentence, action="read_settings")
     for name in settings.unknown_names():
         _log.warning(f"{name} is no setting: perhaps it is misspelt.", action="read_settings")
     failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)

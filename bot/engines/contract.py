@@ -8,7 +8,7 @@ goes on. The conformance tests in `tests/contracts/test_engines.py` run against 
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,31 @@ class Source:
     locate: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
 
 
+class Secrets(Mapping[str, str]):
+    """Secret values by their names, as a job gets them. They are in no `repr`, so that no trace or log shows one.
+
+    :ivar note: what was not given and why, for the job's log; None where there is nothing to say. Names are no secret.
+    """
+
+    __slots__ = ("_values", "note")
+
+    def __init__(self, values: Mapping[str, str] | None = None, *, note: str | None = None) -> None:
+        self._values = dict(values or {})
+        self.note = note
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(sorted(self._values))})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheScopes:
     """Whose caches a job may read, and whose it may write: to an engine nothing but names."""
@@ -61,6 +86,10 @@ class JobRequest:
     contexts: Mapping[str, Any] = field(default_factory=dict)
     #: None where it may have none.
     cache_scopes: CacheScopes | None = None
+    #: Gives the values of the plan's secrets, those that the job may have; called when the job is about to run, never
+    #: stored. An engine hides them in all that it tells. None where the plan names none. Where it raises, the job ends
+    #: as errored.
+    secrets: Callable[[], Awaitable[Secrets]] | None = field(default=None, repr=False)
 
 
 class Result(enum.StrEnum):

@@ -40,6 +40,7 @@ class Pull:
     author_id: int
     is_draft: bool
     updated_at: datetime
+    is_author_bot: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class _Id(msgspec.Struct):
 class _User(msgspec.Struct):
     id: int
     login: str
+    type: str | None = None
 
 
 class _End(msgspec.Struct):
@@ -156,4 +158,5 @@ def _pull(found: _Pull) -> Pull:
         author_id=found.user.id if found.user is not None else 0,
         is_draft=found.draft is True,
         updated_at=found.updated_at,
+        is_author_bot=found.user is not None and found.user.type == "Bot",
     )

@@ -25,6 +25,9 @@ class Action(enum.StrEnum):
     REPLAY = "replay"
     #: GitHub is asked for what never came.
     RECOVER = "recover"
+    #: A secret of a repository is set, new or anew.
+    SET_SECRET = "set-secret"  # noqa: S105 (a word of ours)
+    REMOVE_SECRET = "remove-secret"  # noqa: S105
 
 
 class Via(enum.StrEnum):

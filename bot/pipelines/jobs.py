@@ -9,7 +9,19 @@ from typing import Any
 
 from bot.expressions import names, templates
 from bot.model import job
-from bot.pipelines import container, fields, injection, keeping, needs, nodes, reports, steps, strategy, vocabulary
+from bot.pipelines import (
+    container,
+    fields,
+    injection,
+    keeping,
+    needs,
+    nodes,
+    reports,
+    secrets,
+    steps,
+    strategy,
+    vocabulary,
+)
 from bot.pipelines import templates as reading
 from bot.pipelines.document import Job, Matrix
 from bot.pipelines.problems import Place, Problems, quoted
@@ -102,6 +114,7 @@ def _job(key: nodes.Scalar, node: nodes.Node, around: Around, problems: Problems
         engine=own.read("engine", lambda value: fields.name(value, what="`engine`", problems=problems), None),
         container=own.read("container", lambda value: container.read(value, problems=problems), None),
         services=own.read("services", lambda value: container.read_services(value, problems=problems), {}),
+        secrets=own.read("secrets", lambda value: secrets.read(value, problems=problems), {}),
         reports=own.read("reports", lambda value: reports.read(value, problems), job.Reports()),
         artifacts=own.read("artifacts", lambda value: keeping.read_artifacts(value, problems=problems), ()),
         caches=own.read("cache", lambda value: keeping.read_caches(value, problems=problems), ()),

@@ -23,10 +23,11 @@ from bot.model import answer, approval, build, job
 from bot.store.audit_table import AUDIT_RULES, audit
 from bot.store.columns import Instant, Value, Words
 from bot.store.metadata import SERIAL, metadata
-from bot.store.results_tables import findings, job_results, test_results
+from bot.store.results_tables import artifacts, findings, job_results, test_results
+from bot.store.secrets_table import secrets
 
 #: Those of other modules, so that whoever wants all tables finds them here.
-__all__ = ["AUDIT_RULES", "audit", "findings", "job_results", "metadata", "test_results"]
+__all__ = ["AUDIT_RULES", "artifacts", "audit", "findings", "job_results", "metadata", "secrets", "test_results"]
 
 _UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
 _ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")

@@ -15,6 +15,8 @@ _DEEDS = {
     audit.Action.RUN_ANYWAY: "Run anyway",
     audit.Action.REPLAY: "Delivery handled again",
     audit.Action.RECOVER: "GitHub asked for what is missing",
+    audit.Action.SET_SECRET: "Secret set",
+    audit.Action.REMOVE_SECRET: "Secret removed",
 }
 _WAYS = {
     audit.Via.BUTTON: "with the button on GitHub",

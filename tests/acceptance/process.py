@@ -59,18 +59,21 @@ class Process:
         return json.loads(out)
 
 
-async def run(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
-    """Run one `buildhook` command to its end; gives status, standard output and standard error."""
+async def run(*arguments: str, environment: Mapping[str, str], given: bytes | None = None) -> tuple[int, str, str]:
+    """Run one `buildhook` command to its end; gives status, standard output and standard error.
+
+    :param given: its standard input.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *PROGRAM,
         *arguments,
         env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate()
+    out, err = await process.communicate(given)
     return process.returncode or 0, out.decode(), err.decode()
 
 

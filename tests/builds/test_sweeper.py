@@ -15,7 +15,20 @@ from bot import clock, errors
 from bot.builds import purge, sweeper
 from bot.engines import contract, scripted
 from bot.model import build, delivery, job, outcome
-from bot.store import answers, audit, bookmarks, builds, deliveries, installations, jobs, leases, pauses, pulls, schema
+from bot.store import (
+    answers,
+    audit,
+    bookmarks,
+    builds,
+    deliveries,
+    installations,
+    jobs,
+    leases,
+    pauses,
+    pulls,
+    schema,
+    secrets,
+)
 from tests import factories
 from tests.builds.conftest import Yard
 
@@ -185,6 +198,7 @@ async def test_f94_t119_everything_of_a_deleted_installation_goes_after_its_days
         await yard.store.write(installations.save, one)
         await yard.store.write(_insert_budget, installation_id)
         await yard.store.write(answers.add, factories.make_answer(**of), now=clock.now())
+        await yard.store.write(secrets.save, factories.make_secret(repository_id=repository_id))
     before = await yard.store.read(count)
     time = Time(clock.now())
     await make(yard, now=time).sweep()

@@ -27,15 +27,27 @@ def make(
     job_id: str | None = None,
     env: Mapping[str, str] | None = None,
     timeout_seconds: float = 60.0,
+    variables: Mapping[str, str] | None = None,
+    secrets: Callable[[], Awaitable[contract.Secrets]] | None = None,
 ) -> contract.JobRequest:
-    """A request whose steps run these scripts."""
+    """A request whose steps run these scripts.
+
+    :param variables: variable -> name of the secret in it.
+    """
     steps = tuple(run if isinstance(run, job.Step) else job.Step(name=f"step {run[:20]}", run=run) for run in runs)
     return contract.JobRequest(
         job_id=job_id or new_id(),
         source=source,
-        plan=job.Plan(key="test", name="test", steps=steps),
+        plan=job.Plan(
+            key="test",
+            name="test",
+            steps=steps,
+            secrets=variables or {},
+            secret_names=tuple((variables or {}).values()),
+        ),
         env=env or {},
         timeout_seconds=timeout_seconds,
+        secrets=secrets,
     )
 
 

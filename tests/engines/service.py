@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from bot.engines import contract
 from bot.engines.local import engine as local
@@ -22,6 +23,11 @@ async def _main() -> None:
         await asyncio.Event().wait()
         return ""
 
+    async def secrets() -> contract.Secrets:
+        await asyncio.Event().wait()
+        return contract.Secrets()
+
+    asking: dict[str, Any] = {"secrets": secrets, "variables": {"KEY": "KEY"}} if given["waits_for_secrets"] else {}
     source = contract.Source(
         repository_id=1,
         url=given["url"],
@@ -32,7 +38,7 @@ async def _main() -> None:
     )
     opened = local.Local(Path(sys.argv[1]), limits=local.Limits(grace_seconds=0.5))
     await opened.open()
-    await opened.start(jobs.make(source, *given["runs"], job_id=given["job_id"]))
+    await opened.start(jobs.make(source, *given["runs"], job_id=given["job_id"], **asking))
     print("started", flush=True)  # noqa: T201
     async for event in opened.events(given["job_id"]):
         print(type(event).__name__, flush=True)  # noqa: T201

@@ -109,7 +109,7 @@ async def test_without_results_nothing_is_told(engine: local.Local, code: jobs.C
 async def test_a_glob_that_is_none_ends_the_job_with_the_reason(engine: local.Local, code: jobs.Code) -> None:
     told = await jobs.run(engine, request(code, "true", reports=job.Reports(sarif=("[",))))
     assert told.result == "errored"
-    assert "A glob of `reports` is none" in told.reason
+    assert "A glob of `reports` or `artifacts` is none" in told.reason
 
 
 async def test_t108_nothing_outside_of_the_workspace_is_read_and_no_trick_hangs_the_end(

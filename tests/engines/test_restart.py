@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.engines.local.supervisor import frames
 from tests.engines import jobs
@@ -24,7 +25,12 @@ RUN = "echo begins; n=0; until test -e go; do n=$((n+1)); if [ $((n % 2000)) = 0
 
 @contextlib.asynccontextmanager
 async def service(
-    data_dir: Path, code: jobs.Code, job_id: str, *runs: str, waits_for_token: bool = False
+    data_dir: Path,
+    code: jobs.Code,
+    job_id: str,
+    *runs: str,
+    waits_for_token: bool = False,
+    waits_for_secrets: bool = False,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A service in a process group of its own that starts a job."""
     given = {
@@ -33,6 +39,7 @@ async def service(
         "runs": runs,
         "job_id": job_id,
         "waits_for_token": waits_for_token,
+        "waits_for_secrets": waits_for_secrets,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.engines.service", str(data_dir), json.dumps(given)),
@@ -107,6 +114,25 @@ async def test_f4_a_service_killed_while_it_prepares_is_gone_on_with_by_the_next
     assert (told.result, told.log) == ("passed", "ran\n")
 
 
+async def test_f4_a_service_killed_before_it_gave_the_secrets_leaves_a_job_that_gets_them_by_the_next_start(
+    data_dir: Path, code: jobs.Code, open_engine: Open
+) -> None:
+    job_id = jobs.new_id()
+    async with service(data_dir, code, job_id, "echo ran", waits_for_secrets=True) as killed:
+        await until_said(killed, "started")
+        await kill(killed)
+    engine = await open_engine()
+    following = asyncio.create_task(jobs.follow(engine, job_id))
+
+    async def secrets() -> contract.Secrets:
+        return contract.Secrets({"KEY": "correct-horse"})
+
+    source = code.source(trust=jobs.TRUSTED)
+    await engine.start(jobs.make(source, "echo ${#KEY}", job_id=job_id, variables={"KEY": "KEY"}, secrets=secrets))
+    told = await following
+    assert (told.result, told.log) == ("passed", "13\n")
+
+
 async def test_f4_a_service_that_stops_while_it_fetches_stops_at_once_and_the_next_goes_on(
     data_dir: Path, code: jobs.Code, open_engine: Open
 ) -> None:
@@ -138,11 +164,13 @@ async def test_f4_reading_the_events_goes_on_with_a_preparation_that_needs_no_to
     assert (told.result, told.log) == ("passed", "ran\n")
 
 
+@pytest.mark.parametrize("needs_secrets", [False, True])
 async def test_f4_a_preparation_that_nobody_goes_on_with_ends_in_words(
-    data_dir: Path, code: jobs.Code, open_engine: Open
+    data_dir: Path, code: jobs.Code, open_engine: Open, needs_secrets: bool
 ) -> None:
     job_id = jobs.new_id()
-    async with service(data_dir, code, job_id, "echo ran", waits_for_token=True) as killed:
+    waits = {"waits_for_secrets" if needs_secrets else "waits_for_token": True}
+    async with service(data_dir, code, job_id, "echo ran", **waits) as killed:
         await until_said(killed, "started")
         await kill(killed)
     engine = await open_engine(limits=local.Limits(patience_seconds=0.0))

@@ -43,6 +43,7 @@ from bot.store import (
     restored,
     results,
     schema,
+    secrets,
     subscribers,
 )
 from tests.factories import (
@@ -60,6 +61,7 @@ from tests.factories import (
     make_plan,
     make_pull,
     make_results,
+    make_secret,
     make_verified_delivery,
     make_wanted,
 )
@@ -120,6 +122,7 @@ ROOMS = (
     replicas,
     restored,
     results,
+    secrets,
     subscribers,
 )
 
@@ -193,6 +196,18 @@ FINDS_NOTHING: dict[str, _Call] = {
     "known.heads": lambda connection, text: known.heads(connection, repository_id=REPOSITORY_ID, head_sha=text),
     "notifications.list_newest": lambda connection, text: notifications.list_newest(
         connection, subscriber=text, limit=9
+    ),
+    "secrets.list_of_job": lambda connection, text: secrets.list_of_job(
+        connection, repository_id=REPOSITORY_ID, environment=text, names=[text]
+    ),
+    "secrets.delete": lambda connection, text: secrets.delete(
+        connection, repository_id=REPOSITORY_ID, environment=text, name=text
+    ),
+    "secrets.list_sealed_otherwise": lambda connection, text: [
+        one for one in secrets.list_sealed_otherwise(connection, key_id=text) if one.key_id != "k1"
+    ],
+    "secrets.reseal": lambda connection, text: secrets.reseal(
+        connection, make_secret(name=text), key_id=text, sealed=b"other"
     ),
     "pulls.find_open_of_branch": lambda connection, text: pulls.find_open_of_branch(
         connection, repository_id=REPOSITORY_ID, branch=text
@@ -306,6 +321,7 @@ def _fill(connection: sa.Connection) -> None:
     subscribers.keep(connection, [make_wanted()], now=NOW)
     outcomes.create(connection, make_new_build(make_build(state=build.State.SKIPPED, head_sha="e" * 40)), now=NOW)
     audit.add(connection, make_audit_entry(), now=NOW)
+    secrets.save(connection, make_secret())
 
 
 def _everything(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -498,6 +514,16 @@ def test_t115_hostile_words_of_reports_are_stored_as_they_are(connection: sa.Con
     assert told.failures == (report.Failure(case=case),)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_names_of_secrets_are_stored_as_they_are(connection: sa.Connection, text: str) -> None:
+    given = make_secret(name=text, environment=text or None, repository=text, updated_by=text)
+    assert secrets.save(connection, given)
+    assert not secrets.save(connection, given)
+    found = secrets.list_of_job(connection, repository_id=REPOSITORY_ID, environment=text, names=[text])
+    assert found == [given]
+    assert [one.name for one in secrets.list_all(connection)] == [text]
+
+
 def _trees() -> Iterator[tuple[str, ast.AST]]:
     for file in sorted(Path(store_room.__file__).parent.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -563,6 +589,7 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "received",
         "results_tables",
         "schema",
+        "secrets_table",
         "sqlite",
         "transaction",
         "trouble",

@@ -24,9 +24,11 @@ _REASON_CHARACTERS = 2000
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as kept on disk: all but the token."""
+    """A request as kept on disk: all but the token and the secrets."""
 
     needs_token: bool
+    #: Not there in a folder of a version that knew none.
+    needs_secrets: bool = False
     job_id: str
     repository_id: int
     url: str
@@ -90,7 +92,7 @@ class Folder:
         return True
 
     def request(self) -> tuple[contract.JobRequest, bool]:
-        """The request without its token, and whether it had one."""
+        """The request without its token and its secrets, and whether it had any."""
         kept = msgspec.json.decode((self.path / "request.json").read_bytes(), type=_Request)
         source = contract.Source(
             repository_id=kept.repository_id,
@@ -108,7 +110,7 @@ class Folder:
             contexts=kept.contexts,
             cache_scopes=kept.cache_scopes,
         )
-        return request, kept.needs_token
+        return request, kept.needs_token or kept.needs_secrets
 
     def cancel(self, reason: str) -> None:
         """Note the cancellation, the first reason stays, and tell the supervisor where there is one."""
@@ -269,6 +271,7 @@ def _encode(request: contract.JobRequest) -> bytes:
     source = request.source
     kept = _Request(
         needs_token=source.token is not None,
+        needs_secrets=request.secrets is not None,
         job_id=request.job_id,
         repository_id=source.repository_id,
         url=source.url,

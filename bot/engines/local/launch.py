@@ -7,14 +7,14 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import bot
 from bot.engines import contract
 from bot.engines.local import caches, folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
-from bot.engines.local.supervisor import files, main, spaces
+from bot.engines.local.supervisor import files, main, orders, spaces
 from bot.model import job
 from bot.pipelines import globs
 
@@ -64,6 +64,8 @@ class Step:
     shell: str | None = None
     timeout_seconds: float | None = None
     may_fail: bool = False
+    #: Variable -> name of the secret that it holds; the values are not here.
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def steps(request: contract.JobRequest) -> list[Step]:
@@ -89,6 +91,7 @@ def steps(request: contract.JobRequest) -> list[Step]:
         parts = Path(step.working_directory).parts
         if "\0" in step.working_directory + step.run or ".." in parts or parts[:1] == ("/",):
             raise trouble.Ended(f"The step {step.name[:80]!r} has a command or working-directory that is not possible.")
+        secrets = {name: secret for name, secret in plan.secrets.items() if name not in step.env}
         found.append(
             Step(
                 script=step.run,
@@ -97,6 +100,7 @@ def steps(request: contract.JobRequest) -> list[Step]:
                 shell=step.shell,
                 timeout_seconds=None if step.timeout_minutes is None else step.timeout_minutes * 60,
                 may_fail=step.continue_on_error,
+                secrets=secrets,
             )
         )
     return found
@@ -195,7 +199,7 @@ class Supervisor:
         os.ftruncate(claim.fd, 0)
         hearing, self._word = os.pipe()
         actions = [
-            (os.POSIX_SPAWN_DUP2, hearing, main.GO),
+            (os.POSIX_SPAWN_DUP2, hearing, orders.GO),
             (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
             (os.POSIX_SPAWN_OPEN, 2, str(place.path / "supervisor.err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             (os.POSIX_SPAWN_DUP2, claim.fd, main.STREAM),
@@ -210,12 +214,20 @@ class Supervisor:
         finally:
             os.close(hearing)
 
-    def go(self) -> None:
-        """The job is laid out: run it."""
-        os.write(self._word, b"g")
+    def go(self, secrets: Mapping[str, str] | None = None, *, note: str | None = None) -> None:
+        """The job is laid out: run it.
+
+        :param secrets: values by name; they go through the pipe and nowhere else.
+        :param note: a line for the beginning of the job's log.
+        :raises OSError: if it is gone.
+        """
+        data = b"g" + marshal.dumps({"secrets": dict(secrets or {}), "note": note})
+        while data:
+            # It reads on until the pipe is closed, so this never waits for long.
+            data = data[os.write(self._word, data) :]
 
     def close(self) -> None:
-        """Let go of it; without our word it ends by itself and has done nothing."""
+        """Let go of it; without our whole word it ends by itself and has done nothing."""
         os.close(self._word)
 
 
@@ -242,7 +254,11 @@ def _step(
         script=f"{scripts}/{number}.sh",
         shell=step.shell,
     )
-    rest = {"timeout_seconds": step.timeout_seconds, "may_fail": step.may_fail}
+    rest: dict[str, Any] = {
+        "timeout_seconds": step.timeout_seconds,
+        "may_fail": step.may_fail,
+        "secrets": [f"{name}={secret}" for name, secret in step.secrets.items()],
+    }
     if not manner.is_sandboxed:
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()], **rest}
     options = sandbox.options(places=shown, env=env, has_network=manner.has_network, can_nest=manner.can_nest)

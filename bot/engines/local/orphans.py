@@ -31,8 +31,8 @@ def look_after(place: folder.Folder, *, is_late: bool) -> contract.JobRequest | 
         if (reason := place.cancel_reason()) is not None:
             claim.finish(contract.Result.CANCELLED, reason)
             return False
-        request, needs_token = place.request()
-        if not needs_token:
+        request, needs_more = place.request()
+        if not needs_more:
             return request
         if is_late:
             claim.finish(contract.Result.ERRORED, _FORGOTTEN)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from bot import errors, telemetry
 from bot.engines import contract
 from bot.engines.local import disk, folder, git, launch, mirrors, probe, sandbox, threads, trouble
 from bot.model import build
 
+T = TypeVar("T")
 _log = telemetry.log("engines")
 
 
@@ -81,10 +83,11 @@ class Preparer:
         try:
             await self._workers.run(lambda: supervisors.append(launch.Supervisor(place, claim)))
             code = await self._provide(request.source, cancelled)
+            secrets = await _secrets(request, cancelled)
 
             def launch_it() -> None:
                 self._lay_out(place, request, manner, steps, code)
-                supervisors[0].go()
+                supervisors[0].go(secrets, note=secrets.note)
 
             await self._workers.run(launch_it)
         finally:
@@ -128,15 +131,40 @@ class Preparer:
 
     async def _provide(self, source: contract.Source, cancelled: asyncio.Event) -> launch.Code:
         """The code, unless the job is cancelled first."""
-        providing = asyncio.ensure_future(self._mirrors.provide(source))
-        waiting = asyncio.ensure_future(cancelled.wait())
-        try:
-            await asyncio.wait({providing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if not providing.done():
-                raise trouble.Ended("It was cancelled.", result=contract.Result.CANCELLED)
-            found, commits = providing.result()
-        finally:
-            for task in (providing, waiting):
-                task.cancel()
-            await asyncio.gather(providing, waiting, return_exceptions=True)
+        found, commits = await _unless(cancelled, self._mirrors.provide(source))
         return launch.Code(found=found, tested=commits[0], base=commits[-1] if source.base_sha else None)
+
+
+async def _secrets(request: contract.JobRequest, cancelled: asyncio.Event) -> contract.Secrets:
+    """The values of the job's secrets, unless it is cancelled first.
+
+    :raises trouble.Ended: if they may not be given to it, or a value cannot be.
+    """
+    if request.secrets is None:
+        return contract.Secrets()
+    found = await _unless(cancelled, request.secrets())
+    if found and request.source.trust is not build.Trust.TRUSTED:
+        # Decided already by whoever gives them; here nothing of that can be got wrong.
+        raise trouble.Ended("The job has code that is not trusted, and was to get secrets: that is never done.")
+    wrong = sorted(name for name, value in found.items() if "\0" in value)
+    if wrong:
+        raise trouble.Ended(f"The secret {wrong[0]} has a byte that no variable can hold: set it again.")
+    return found
+
+
+async def _unless(cancelled: asyncio.Event, work: Awaitable[T]) -> T:
+    """What the work gives.
+
+    :raises trouble.Ended: if the job is cancelled first.
+    """
+    working = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(cancelled.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise trouble.Ended("It was cancelled.", result=contract.Result.CANCELLED)
+        return working.result()
+    finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)

@@ -40,8 +40,13 @@ def start(program: str, arguments: list[str], env: dict[str, str], fds: dict[int
         os._exit(127)
 
 
-def _limit() -> None:
+def leave_no_core() -> None:
+    """Have no memory of this process, nor of any that it starts, written to disk when it crashes."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit() -> None:
+    leave_no_core()
     for kind, most in ((resource.RLIMIT_NOFILE, 16384), (resource.RLIMIT_NPROC, 8192)):
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -346,18 +346,21 @@ class Collector:
 
         os.makedirs(KEPT, mode=0o700, exist_ok=True)
         target = f"{KEPT}/{self._number}"
-        digest, size = sha256(), 0
+        # It may grow while it is read: one byte behind the limit is enough to know.
+        most = min(self._file_bytes, self._bytes_left)
+        parts: list[bytes] = []
+        size = 0
+        while size <= most and (part := os.read(fd, min(_CHUNK_BYTES, most + 1 - size))):
+            parts.append(part)
+            size += len(part)
+        if size > most:
+            return f"it grew beyond {most} bytes while it was read."
+        # What a report says is shown: it is kept from telling a secret as the log is.
+        data = self._stream.hide(b"".join(parts))
+        size, digest = len(data), sha256(data)
         try:
             with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as kept:
-                # It may grow while it is read: one byte behind the limit is enough to know.
-                most = min(self._file_bytes, self._bytes_left)
-                while size <= most and (data := os.read(fd, min(_CHUNK_BYTES, most + 1 - size))):
-                    kept.write(data)
-                    digest.update(data)
-                    size += len(data)
-            if size > most:
-                os.unlink(target)
-                return f"it grew beyond {most} bytes while it was read."
+                kept.write(data)
         except OSError as error:
             _forget(target)
             return f"it cannot be kept: {error.strerror}."

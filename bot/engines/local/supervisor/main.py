@@ -7,7 +7,7 @@ import sys
 import time
 from marshal import loads
 
-from . import cage, collect, files, frames, output, process, spaces
+from . import cage, collect, files, frames, mask, orders, output, process, spaces
 from .files import Refused
 
 TYPE_CHECKING = False
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 #: The descriptor of the stream, which holds the job's lock, as the service passes it.
 STREAM = 3
-#: The descriptor on which the service says that the job is laid out.
-GO = 0
 #: How long the steps may take, each, that run when the job was cancelled or ran too long.
 CLEAN_UP_SECONDS = 300.0
 #: How long what we run besides the steps may take, each.
@@ -30,49 +28,6 @@ MAX_VALUE_BYTES = 100 * 1024
 _STATUS = {"passed": "success", "failed": "failure", "cancelled": "cancelled", "timed_out": "cancelled"}
 #: Name of the file that says that a mirror may be damaged.
 SUSPECT = "suspect"
-
-
-class Launch:
-    """What the service wrote down for us; see `bot.engines.local.launch`, which fills it."""
-
-    #: Of each step `options`, `command`, `env`, `timeout_seconds` and `may_fail`. Names of steps are not here: what
-    #: runs is a list of arguments and a file.
-    steps: list[dict[str, Any]]
-    #: The program that every step starts with: bubblewrap, or a shell where there is no sandbox.
-    program: str
-    is_sandboxed: bool
-    #: System calls that bubblewrap is to refuse, as a compiled filter; may be empty.
-    calls: bytes
-    #: User and group that a step becomes, or None to stay who we are.
-    uid: int | None
-    #: Name -> folder, to be mounted for bubblewrap; empty where it can reach them itself.
-    places: dict[str, str]
-    #: For a network that reaches the outside: programs and the addresses that it must not reach; else None.
-    network: dict[str, list[str]] | None
-    timeout_seconds: float
-    grace_seconds: float
-    log_limit_bytes: int
-    #: Which files to take when the last step has ended, and how many; see `collect`.
-    results: dict[str, object]
-    tested_sha: str
-    tested_tree: str
-    #: The commit that the first step checks out, and where in its command it goes; or nothing.
-    checkout: str
-    checkout_at: int
-    #: What is known only when a step's turn comes, see `late`; None where there is nothing like that at all.
-    late: dict[str, object] | None
-    #: Whether that is needed from the start: else only where a step writes something for those after it.
-    is_late: bool
-    #: Which caches the job has, see `caching`; None where it has none.
-    caches: dict[str, Any] | None
-    #: Folder of the package, for what is imported then.
-    library: str
-    #: Folder in which to make the file `suspect` where the checkout fails, so that the mirror is looked at; or nothing.
-    mirror: str
-
-    def __init__(self, values: dict[str, object]) -> None:
-        for name, value in values.items():
-            setattr(self, name, value)
 
 
 class End:
@@ -89,14 +44,16 @@ def run() -> None:
     os.chdir(sys.argv[-1])
     os.closerange(STREAM + 1, 1 << 16)
     os.set_inheritable(STREAM, False)
-    # We were started early; where the service ends before it gave its word, the job is still to be launched.
-    if os.read(GO, 1) != b"g":
-        os._exit(0)
+    cage.leave_no_core()
+    secrets, note = orders.word()
     with open("launch", "rb") as file:
-        launch = Launch(loads(file.read()))  # noqa: S302 (written by the service a moment ago; json costs 9 ms)
-    stream = output.Stream(STREAM, log_limit_bytes=launch.log_limit_bytes)
+        launch = orders.Launch(loads(file.read()))  # noqa: S302 (written by the service a moment ago; json costs 9 ms)
+    masked = mask.Mask(mask.Patterns([value.encode("utf-8", "surrogateescape") for value in secrets.values()]))
+    stream = output.Stream(STREAM, log_limit_bytes=launch.log_limit_bytes, masked=masked)
     stream.event(frames.LAUNCHED, {"pid": os.getpid(), "at": time.time()}, is_durable=True)
-    supervisor = Supervisor(launch, stream)
+    if note:
+        stream.write(f"{note}\n".encode("utf-8", "replace"))
+    supervisor = Supervisor(launch, stream, secrets)
     try:
         end = supervisor.run()
     except Exception as error:
@@ -111,9 +68,11 @@ def run() -> None:
 class Supervisor:
     """Runs the steps one after another and tells what happens."""
 
-    def __init__(self, launch: Launch, stream: output.Stream) -> None:
+    def __init__(self, launch: orders.Launch, stream: output.Stream, secrets: dict[str, str]) -> None:
         self._launch = launch
         self._stream = stream
+        #: Values by name. A name that is not here was not given.
+        self._secrets = secrets
         # The pipe is opened before anybody looks for a cancellation that came earlier: one of both is seen.
         self._control = spaces.high(os.open("control", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         self._deadline = time.monotonic() + launch.timeout_seconds
@@ -177,6 +136,7 @@ class Supervisor:
         )
         running.follow(
             on_output=self._stream.write,
+            on_quiet=self._stream.let_go,
             on_checkout=self._have_code,
             on_begin=lambda: None,
             control=self._control,
@@ -238,7 +198,7 @@ class Supervisor:
             sys.path.append(self._launch.library)
             from . import late  # it costs more than all of this, and few jobs need it
 
-            self._late = late.Late(self._launch.late, secrets={})
+            self._late = late.Late(self._launch.late, secrets=self._secrets)
 
     def _checked_out(self) -> None:
         if not self._is_prepared:
@@ -281,6 +241,7 @@ class Supervisor:
 
         def begin() -> None:
             told["started_at"] = time.time()
+            self._stream.let_go()
             told["log_start"] = self._stream.log_at
             self._stream.event(frames.STEP, {**told, "state": "running"})
 
@@ -289,6 +250,7 @@ class Supervisor:
             own_deadline = min(own_deadline, time.monotonic() + step["timeout_seconds"])
         running.follow(
             on_output=self._stream.write,
+            on_quiet=self._stream.let_go,
             on_checkout=self._have_code,
             on_begin=begin,
             control=self._control,
@@ -305,9 +267,14 @@ class Supervisor:
         :raises Refused: if something of that has no value.
         """
         step = self._launch.steps[index]
-        if self._late is None:
+        pairs = [one.split("=", 1) for one in step["secrets"]]
+        more = {variable: self._secrets.get(name, "") for variable, name in pairs}
+        script = None
+        if self._late is not None:
+            script = self._late.script(index)
+            more |= self._late.env(index)
+        if not more and script is None:
             return step["options"], step["env"]
-        script, more = self._late.script(index), self._late.env(index)
         if script is not None:
             with open(f"box/steps/{index}.sh", "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(f"{script}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from errno import ENOSPC
 
-from . import frames
+from . import frames, mask
 
 _MARK_BYTES = 200
 #: Given back to the disk when it is full, so that the end of the job can still be written.
@@ -13,15 +13,20 @@ BALLAST = "ballast"
 BALLAST_BYTES = 16 * 1024
 
 
+#: Fields whose words are ours: were a secret one of them, the service would not understand them any more.
+_OURS = frozenset({"kind", "result", "sha256", "state", "tested_sha", "tested_tree"})
+
+
 class Stream:
-    """Appends to a job's stream. The log keeps its beginning, and of each flooding step also the end.
+    """Appends to a job's stream, without any secret. Of the log its beginning is kept, of a flooding step also the end.
 
     A quarter of the limit (8 MiB at most) is kept for ends. Each step that drops output may use half of what is left
     of that, so the sum never passes the limit and a later step still shows how it ended.
     """
 
-    def __init__(self, fd: int, *, log_limit_bytes: int) -> None:
+    def __init__(self, fd: int, *, log_limit_bytes: int, masked: mask.Mask | None = None) -> None:
         self._fd = fd
+        self._mask = masked or mask.Mask()
         self._size = os.fstat(fd).st_size
         self._limit = log_limit_bytes
         self._for_ends = min(8 << 20, log_limit_bytes // 4)
@@ -37,7 +42,11 @@ class Stream:
 
         :raises OSError: if it cannot be written even with the ballast thrown out.
         """
-        payload = frames.fields(values)
+        told = {
+            name: self._mask.once(value) if isinstance(value, str) and name not in _OURS else value
+            for name, value in values.items()
+        }
+        payload = frames.fields(told)
         try:
             self._append(kind, payload)
         except OSError as error:
@@ -47,6 +56,10 @@ class Stream:
             self._append(kind, payload)
         if is_durable:
             os.fdatasync(self._fd)
+
+    def hide(self, data: bytes) -> bytes:
+        """The content of a whole file without any secret."""
+        return self._mask.once_bytes(data)
 
     def try_event(self, kind: int, values: dict[str, object]) -> bool:
         """Append an event that the job can end without; False where there is no room. The ballast is not for it."""
@@ -58,6 +71,13 @@ class Stream:
 
     def write(self, data: bytes) -> None:
         """Take output of the running step."""
+        self._take(self._mask.feed(data))
+
+    def let_go(self) -> None:
+        """Append what is held back because a secret might have begun: nothing follows for now."""
+        self._take(self._mask.flush())
+
+    def _take(self, data: bytes) -> None:
         if self._for_start and not self._dropped and not self._tail:
             taken = self._put(data[: self._for_start])
             self._for_start -= taken
@@ -69,6 +89,7 @@ class Stream:
 
     def end_step(self) -> None:
         """The step ended: append what was held back of its output."""
+        self.let_go()
         if not self._tail and not self._dropped:
             return
         if self._dropped and self._for_ends >= 4 * _MARK_BYTES:

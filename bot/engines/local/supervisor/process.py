@@ -13,10 +13,13 @@ from . import cage, spaces
 _CHUNK_BYTES = 256 * 1024
 #: Output that trickles is gathered this long, so that the stream is not made of tiny frames.
 _GATHER_SECONDS = 0.005
+#: Output that pauses for so long is told as it is, also where the beginning of a secret may be held back of it.
+_QUIET_SECONDS = 0.2
 #: How long an ended step's pipe is read for what is still in it.
 _DRAIN_SECONDS = 5.0
 _TERMINATE, _KILL = 15, 9
 _SETPIPE_SZ = 1031
+_NEVER = float("inf")
 #: Descriptors of the child beside the first three: it says that the command begins; bubblewrap's words, its
 #: options and its filter of system calls.
 _BEGIN, _STATUS, _OPTIONS, _CALLS = 3, 4, 5, 6
@@ -82,6 +85,7 @@ class Process:
         self,
         *,
         on_output: Callable[[bytes], None],
+        on_quiet: Callable[[], None],
         on_checkout: Callable[[], None],
         on_begin: Callable[[], None],
         control: int,
@@ -101,6 +105,7 @@ class Process:
             self._watch(control)
             self._open.discard(control)
         self._gather_until = 0.0
+        self._quiet_at = _NEVER
         self._next_at, self._grace_seconds = deadline, grace_seconds
         self._is_killed = False
         while self._open:
@@ -120,7 +125,11 @@ class Process:
                     self._unwatch(fd)
                     os.close(fd)
                     self._inner = 0
-            if time.monotonic() >= self._next_at and not self._escalate():
+            now = time.monotonic()
+            if now >= self._quiet_at:
+                self._quiet_at = _NEVER
+                on_quiet()
+            if now >= self._next_at and not self._escalate():
                 break
         for fd in (self._output, self._begin, self._status, self._pid_fd):
             os.close(fd)
@@ -139,7 +148,7 @@ class Process:
 
     def _ready(self) -> list[int]:
         now = time.monotonic()
-        until, poll = self._next_at, self._everything
+        until, poll = min(self._next_at, self._quiet_at), self._everything
         if now < self._gather_until and self._wait_status is None:
             until, poll = min(until, self._gather_until), self._but_output
         # A wait longer than poll can express is only cut into parts.
@@ -179,6 +188,7 @@ class Process:
         if self._is_at_end(data, self._output):
             return
         on_output(data)
+        self._quiet_at = time.monotonic() + _QUIET_SECONDS
         if len(data) < _CHUNK_BYTES // 4:
             self._gather_until = time.monotonic() + _GATHER_SECONDS
 

@@ -1,4 +1,4 @@
-"""What pipelines need and give: contexts, outputs and times; results of tests, findings, coverage and summaries."""
+"""What pipelines need and give: contexts, outputs, times and secrets; results, artifacts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,6 +16,7 @@ def upgrade() -> None:
     _language()
     _results()
     _artifacts()
+    _secrets()
 
 
 def _language() -> None:
@@ -105,3 +106,18 @@ def _artifacts() -> None:
         sa.UniqueConstraint("job_id", "name", name=op.f("uq_artifacts_job_id_name")),
     )
     op.create_index("ix_artifacts_expires_at", "artifacts", ["expires_at"], unique=False)
+
+
+def _secrets() -> None:
+    op.create_table(
+        "secrets",
+        sa.Column("repository_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("environment", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("repository", sa.String(length=512), nullable=False),
+        sa.Column("key_id", sa.String(length=16), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_by", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("repository_id", "environment", "name", name=op.f("pk_secrets")),
+    )
