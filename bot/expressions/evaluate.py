@@ -54,7 +54,7 @@ class _Evaluator:
         return found
 
     def _compared(self, operator: str, left: Any, right: Any) -> bool:
-        self._spend(len(left) if isinstance(left, str) else 1)
+        self._spend(sum(len(one) if isinstance(one, str) else 1 for one in (left, right)))
         match operator:
             case "==":
                 return values.are_equal(left, right)
@@ -65,9 +65,9 @@ class _Evaluator:
             case ">":
                 return values.is_less(right, left)
             case "<=":
-                return values.is_less(left, right) or _is_same_rank(left, right)
+                return values.is_less(left, right) or values.are_equal(left, right)
             case _:
-                return values.is_less(right, left) or _is_same_rank(left, right)
+                return values.is_less(right, left) or values.are_equal(left, right)
 
     def _spend(self, characters: int) -> None:
         self._left -= characters
@@ -81,9 +81,9 @@ class _Evaluator:
             case "contains":
                 return self._contains(given[0], given[1])
             case "startswith":
-                return self._text(given[0]).upper().startswith(self._text(given[1]).upper())
+                return _are_single(given) and self._folded(given[0]).startswith(self._folded(given[1]))
             case "endswith":
-                return self._text(given[0]).upper().endswith(self._text(given[1]).upper())
+                return _are_single(given) and self._folded(given[0]).endswith(self._folded(given[1]))
             case "format":
                 return self._format(self._text(given[0]), given[1:])
             case "join":
@@ -100,17 +100,18 @@ class _Evaluator:
         self._spend(len(found))
         return found
 
+    def _folded(self, value: Any) -> str:
+        return values.folded(self._text(value))
+
     def _contains(self, searched: Any, item: Any) -> bool:
         if isinstance(searched, list):
             self._spend(sum(len(one) if isinstance(one, str) else 1 for one in searched))
             return any(values.are_equal(one, item) for one in searched)
-        if isinstance(searched, Mapping) or isinstance(item, (list, Mapping)):
-            return False
-        return self._text(item).upper() in self._text(searched).upper()
+        return _are_single([searched, item]) and self._folded(item) in self._folded(searched)
 
     def _join(self, items: Any, separator: str) -> str:
         if not isinstance(items, list):
-            return self._text(items)
+            return "" if isinstance(items, Mapping) else self._text(items)
         self._spend(len(separator) * len(items))
         return separator.join(self._text(one) for one in items)
 
@@ -127,7 +128,7 @@ class _Evaluator:
                 end = pattern.find("}", at)
                 place = pattern[at + 1 : end] if end > 0 else ""
                 if not (place.isascii() and place.isdigit()) or len(place) > 3 or int(place) >= len(given):
-                    raise EvaluationProblem(f"`format` has nothing for `{pattern[at : at + 12]}`.")
+                    raise EvaluationProblem(f"`format` has nothing for `{_shown(pattern[at : at + 12])}`.")
                 made.append(self._text(given[int(place)]))
                 at = end + 1
             elif sign == "}":
@@ -166,10 +167,8 @@ def evaluate(
     return _Evaluator(contexts, functions or {}).value(tree)
 
 
-def _is_same_rank(left: Any, right: Any) -> bool:
-    if isinstance(left, str) and isinstance(right, str):
-        return left.upper() == right.upper()
-    return values.number(left) == values.number(right)
+def _are_single(given: list[Any]) -> bool:
+    return not any(isinstance(one, (list, Mapping)) for one in given)
 
 
 def _plain(value: Any) -> Any:
@@ -218,4 +217,8 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _first_line(wrong: Exception) -> str:
-    return str(wrong).partition("\n")[0][:120]
+    return _shown(str(wrong).partition("\n")[0][:120])
+
+
+def _shown(text: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in text.replace("`", "'"))

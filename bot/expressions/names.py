@@ -157,5 +157,5 @@ def _about_function(name: str, given: int, place: Place) -> str | None:
         return f"`{shown}` can only be called in {where}."
     if given < fewest or (most is not None and given > most):
         counts = f"{fewest}" if most == fewest else f"at least {fewest}" if most is None else f"{fewest} or {most}"
-        return f"`{shown}` takes {counts} argument{'' if counts == '1' else 's'}, not {given}."
+        return f"`{shown}` takes {counts} argument{'' if counts.endswith('1') else 's'}, not {given}."
     return None

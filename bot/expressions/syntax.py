@@ -39,7 +39,7 @@ _GRAMMAR = r"""
 EQUALITY: "==" | "!="
 COMPARISON: "<=" | ">=" | "<" | ">"
 NAME: /[A-Za-z_][A-Za-z0-9_-]*/
-NUMBER.2: /[-+]?(0x[0-9A-Fa-f]+|0o[0-7]+|(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)(?![A-Za-z0-9_])/
+NUMBER.2: /[-+]Infinity(?![A-Za-z0-9_-])|[-+]?(0x[0-9A-Fa-f]+|0o[0-7]+|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)(?![A-Za-z0-9_])/
 STRING: /'(?:[^']|'')*'/
 %ignore /[ \t\r\n]+/
 """
@@ -105,6 +105,8 @@ def _about_character(text: str, at: int) -> str:
         return "A single quote is not closed."
     if text[at] in "=&|":
         return f"`{text[at]}` alone means nothing: write `{text[at] * 2}`."
+    if text[at].isdigit():
+        return "This is neither a number nor a name: names begin with a letter or `_`."
     shown = text[at] if text[at].isprintable() else f"U+{ord(text[at]):04X}"
     return f"`{shown}` means nothing in an expression: there are no arithmetic and no other signs here."
 
@@ -114,7 +116,9 @@ def _about_token(wrong: lark.exceptions.UnexpectedToken) -> str:
     what = (
         "The expression ends too early" if wrong.token.type == "$END" else f"`{wrong.token[:40]}` is not expected here"
     )
-    return f"{what}: {', '.join(wanted[:-1])} or {wanted[-1]} has to come." if len(wanted) > 1 else f"{what}."
+    if not wanted:
+        return f"{what}."
+    return f"{what}: {' or '.join(filter(None, (', '.join(wanted[:-1]), wanted[-1])))} has to come."
 
 
 def _tree(node: Any, *, depth: int) -> Tree:
@@ -163,6 +167,11 @@ def _row(node: Any, data: str) -> list[Any]:
 def _number(text: str) -> float:
     unsigned = text.lstrip("+-")
     sign = -1.0 if text.startswith("-") else 1.0
+    if unsigned == "Infinity":
+        return sign * float("inf")
     if unsigned[:2] in ("0x", "0o"):
-        return sign * int(unsigned[2:], 16 if unsigned[1] == "x" else 8)
+        try:
+            return sign * float(int(unsigned[2:], 16 if unsigned[1] == "x" else 8))
+        except OverflowError:
+            return sign * float("inf")
     return sign * float(unsigned)

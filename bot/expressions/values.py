@@ -6,11 +6,13 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#o
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
-_BASES = {"0x": 16, "0o": 8}
+_BASED = re.compile(r"0x([0-9a-fA-F]+)|0o([0-7]+)")
 _DIGITS = frozenset("0123456789+-.eE")
+_INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Filtered(list[Any]):
@@ -34,11 +36,11 @@ def number(value: Any) -> float:
 
 
 def _parsed(text: str) -> float:
-    if not text:
-        return 0.0
+    if not text or text in _INFINITE:
+        return _INFINITE.get(text, 0.0)
     try:
-        if text[:2] in _BASES:
-            return float(int(text[2:], _BASES[text[:2]]))
+        if (based := _BASED.fullmatch(text)) is not None:
+            return float(int(based[1], 16) if based[1] else int(based[2], 8))
         # Python takes more than JSON has: underscores, `inf`, digits of other scripts.
         return float(text) if _DIGITS.issuperset(text) else math.nan
     except (ValueError, OverflowError):
@@ -70,12 +72,19 @@ def _number_text(value: float) -> str:
     return format(value, ".15G") if value else "0"
 
 
+def folded(text: str) -> str:
+    """A text as it is compared: in upper case, each character by itself, so that `ß` is not `SS`."""
+    if text.isascii():
+        return text.upper()
+    return "".join(upper if len(upper := one.upper()) == 1 else one for one in text)
+
+
 def are_equal(left: Any, right: Any) -> bool:
     """Whether two values are equal: text without regard to case, unlike kinds as numbers, lists only to themselves."""
     if _kind(left) != _kind(right):
         return number(left) == number(right)
     if isinstance(left, str):
-        return left.upper() == str(right).upper()
+        return folded(left) == folded(right)
     if isinstance(left, (list, Mapping)):
         return left is right
     return bool(left == right)
@@ -84,7 +93,7 @@ def are_equal(left: Any, right: Any) -> bool:
 def is_less(left: Any, right: Any) -> bool:
     """Whether one value comes before another."""
     if isinstance(left, str) and isinstance(right, str):
-        return left.upper() < right.upper()
+        return folded(left) < folded(right)
     return number(left) < number(right)
 
 
@@ -107,22 +116,25 @@ def _kind(value: Any) -> str:
 def get(value: Any, key: Any) -> Any:
     """A property of an object, or an item of a list; None where there is none. Names know no case."""
     if isinstance(value, Filtered):
-        found = (get(one, key) for one in value)
-        return Filtered(one for one in found if one is not None)
+        return Filtered(found for one in value for found in _found(one, key))
+    return next(iter(_found(value, key)), None)
+
+
+def _found(value: Any, key: Any) -> list[Any]:
+    """What is there under a key: one value, which may be `null`, or none."""
+    if isinstance(key, (list, Mapping)):
+        return []
     if isinstance(value, Mapping):
-        return _property(value, text(key))
+        name = text(key)
+        if name in value:
+            return [value[name]]
+        wanted = folded(name)
+        return [one for known, one in value.items() if folded(known) == wanted][:1]
     if isinstance(value, list):
         at = number(key)
         # Comparisons with NaN are false.
-        return value[int(at)] if 0 <= at < len(value) else None
-    return None
-
-
-def _property(value: Mapping[str, Any], name: str) -> Any:
-    if name in value:
-        return value[name]
-    wanted = name.upper()
-    return next((one for key, one in value.items() if key.upper() == wanted), None)
+        return [value[int(at)]] if 0 <= at < len(value) else []
+    return []
 
 
 def every(value: Any) -> Filtered:

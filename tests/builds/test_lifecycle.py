@@ -18,6 +18,8 @@ from tests import factories
 
 S = job.State
 STATES, SIGNALS = st.sampled_from(list(S)), st.sampled_from(list(Signal))
+#: The build that the jobs are of, where it does not matter which.
+OF = factories.make_build()
 #: How far a job has come.
 RANK = {S.WAITING: 0, S.QUEUED: 1, S.STARTING: 2, S.RUNNING: 3, **dict.fromkeys(job.FINAL, 4)}
 
@@ -117,8 +119,8 @@ def test_a_failure_skips_all_that_hangs_on_it_with_the_reason() -> None:
         {"test": ("lint",), "ship": ("test", "docs")},
     )
     assert (
-        lifecycle.resolve(jobs)
-        == lifecycle.resolve(jobs[::-1])
+        lifecycle.resolve(jobs, of=OF)
+        == lifecycle.resolve(jobs[::-1], of=OF)
         == {
             "test": lifecycle.Resolved(S.SKIPPED, "`lint` failed, so this did not run."),
             "docs": lifecycle.Resolved(S.QUEUED, None),
@@ -143,7 +145,7 @@ def test_the_worst_need_is_the_reason() -> None:
 
 
 def test_a_need_that_is_not_in_the_build_skips() -> None:
-    assert lifecycle.resolve(graph({"a": S.WAITING}, {"a": ("gone",)}))["a"].state == S.SKIPPED
+    assert lifecycle.resolve(graph({"a": S.WAITING}, {"a": ("gone",)}), of=OF)["a"].state == S.SKIPPED
 
 
 @st.composite
@@ -159,7 +161,7 @@ def _builds(draw: st.DrawFn) -> list[job.Job]:
 
 @given(_builds())
 def test_resolving_reaches_a_fixpoint_whatever_the_order(jobs: list[job.Job]) -> None:
-    found = lifecycle.resolve(jobs)
+    found = lifecycle.resolve(jobs, of=OF)
     states = {one.plan.key: found[one.id].state if one.id in found else one.state for one in jobs}
     for one in jobs:
         verdict = lifecycle.needs_verdict([states[key] for key in one.plan.needs])
@@ -169,7 +171,7 @@ def test_resolving_reaches_a_fixpoint_whatever_the_order(jobs: list[job.Job]) ->
             assert (found[one.id].reason is not None) == (verdict == S.SKIPPED)
         elif one.state == S.WAITING:
             assert verdict is None
-    assert lifecycle.resolve(sorted(jobs, key=lambda one: one.id)) == found
+    assert lifecycle.resolve(sorted(jobs, key=lambda one: one.id), of=OF) == found
 
 
 @given(_builds(), st.randoms(use_true_random=False))
@@ -177,7 +179,7 @@ def test_every_build_ends_with_every_job_ended(jobs: list[job.Job], chance: rand
     states = {one.id: one.state for one in jobs}
     for _ in range(100):
         jobs = graph(states, {one.plan.key: one.plan.needs for one in jobs})
-        states |= {job_id: resolved.state for job_id, resolved in lifecycle.resolve(jobs).items()}
+        states |= {job_id: resolved.state for job_id, resolved in lifecycle.resolve(jobs, of=OF).items()}
         ready = [job_id for job_id, state in states.items() if state not in job.FINAL and state != S.WAITING]
         if not ready:
             break
@@ -244,7 +246,7 @@ def _runs(draw: st.DrawFn) -> tuple[list[job.Job], set[str]]:
     results = st.sampled_from([S.PASSED, S.PASSED, S.FAILED, S.ERRORED, S.TIMED_OUT, S.CANCELLED])
     for _ in keys:
         jobs = [replace(one, state=draw(results)) if one.state == S.QUEUED else one for one in jobs]
-        resolved = lifecycle.resolve(jobs)
+        resolved = lifecycle.resolve(jobs, of=OF)
         jobs = [replace(one, state=resolved[one.id].state) if one.id in resolved else one for one in jobs]
     return draw(st.permutations(jobs)), left_out
 

@@ -197,6 +197,6 @@ def test_no_job_of_a_re_run_waits_for_ever(data: st.DataObject) -> None:
     for _ in names:
         # Whatever may run passes.
         jobs = [replace(one, state=job.State.PASSED) if one.state == job.State.QUEUED else one for one in jobs]
-        resolved = lifecycle.resolve(jobs)
+        resolved = lifecycle.resolve(jobs, of=made.build)
         jobs = [replace(one, state=resolved[one.id].state) if one.id in resolved else one for one in jobs]
     assert {one.state for one in jobs if one.origin_id is None} == {job.State.PASSED}

@@ -155,7 +155,7 @@ def test_aliases_within_their_budget_repeat_what_they_name() -> None:
     parsed = parse("on: push\njobs:\n  a: &a {env: {A: 1}, steps: [{run: make}]}\n  b: *a\n")
     assert parsed.pipeline is not None
     first, second = parsed.pipeline.jobs
-    assert (first.steps, first.env) == (second.steps, second.env)
+    assert (first.plan.steps, first.plan.env) == (second.plan.steps, second.plan.env)
 
 
 @pytest.mark.parametrize(
@@ -221,4 +221,6 @@ def test_t111_a_file_of_yaml_words_gives_text_only(text: str) -> None:
     parsed = parse(text)
     if parsed.pipeline is not None:
         for job in parsed.pipeline.jobs:
-            assert all(type(value) is str for step in job.steps for value in (step.name, step.run, *step.env.values()))
+            assert all(
+                type(value) is str for step in job.plan.steps for value in (step.name, step.run, *step.env.values())
+            )

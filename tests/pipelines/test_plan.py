@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.model import job
 from bot.pipelines import plan
-from bot.pipelines.document import Filter, Pipeline
+from bot.pipelines.document import Filter, Job, Pipeline
 from bot.pipelines.parse import parse
 from tests import factories
 
@@ -100,7 +100,7 @@ def test_jobs_get_the_environment_of_the_pipeline_and_keep_their_own() -> None:
 
 
 def test_jobs_stay_in_the_order_of_the_file() -> None:
-    jobs = tuple(factories.make_plan(key=key, name=key) for key in ("c", "a", "b"))
+    jobs = tuple(Job(plan=factories.make_plan(key=key, name=key)) for key in ("c", "a", "b"))
     made = plan.make(Pipeline(name="", on={"push": Filter()}, jobs=jobs), push("refs/heads/main"))
     assert [one.key for one in made.jobs] == ["c", "a", "b"]
 
