@@ -109,7 +109,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence that offers the most similar known word, or lists them all where none is similar."""
     words = sorted(known)
     # Comparing costs the product of the lengths: a hostile file shall not get much of it.
+    letters = set(word.lower())
     alike = [one for one in words if len(one) <= _MAX_COMPARED and abs(len(one) - len(word)) <= 6]
+    alike.sort(key=lambda one: len(letters ^ set(one)))
     close = difflib.get_close_matches(word.lower(), alike[:_MAX_CANDIDATES], n=1)
     if close:
         return f"Did you mean {quoted(close[0])}?"

@@ -132,7 +132,7 @@ async def test_f82_what_an_earlier_version_wrote_is_read_and_worked_on_by_todays
     assert {one.state for one in found} == set(delivery.State)
     assert all([await store.read(deliveries.find, one.id) for one in found])
     made = await store.read(builds.list_newest, limit=99)
-    assert {one.state for one in made} == {build.State.RUNNING, build.State.FAILED}
+    assert {one.state for one in made} >= {build.State.RUNNING, build.State.FAILED}
     assert any(one.problems for one in made)
     of_builds = await store.read(jobs.list_of_builds, [one.id for one in made])
     assert {one.state for one in of_builds} >= {job.State.RUNNING, job.State.QUEUED, job.State.WAITING}
@@ -145,7 +145,7 @@ async def test_f82_what_an_earlier_version_wrote_is_read_and_worked_on_by_todays
     later: dict[str, Any] = {"now": clock.now(), "owner": "new", "lease": timedelta(minutes=1), "limit": 99}
     claimed = [one.id for one in await store.write(deliveries.claim_next, **later)]
     assert {*claimed} >= {"handling", "recorded-06"}
-    assert len(await store.write(jobs.claim_ready, **later)) == 1
+    assert await store.write(jobs.claim_ready, **later)
     assert await store.write(checks.claim_stale, **later)
     assert await store.write(deliveries.insert_many, [factories.make_verified_delivery()]) == [deliveries.Put.STORED]
     await store.close()
