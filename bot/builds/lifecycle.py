@@ -148,11 +148,15 @@ class _Graph:
         needs = {key: self._state_of(key) for key in one.plan.needs}
         if one.plan.condition is None:
             verdict = needs_verdict(needs.values())
+            if verdict == _S.QUEUED:
+                # What failed or was skipped counts along the whole chain, also where a job in between ran all the same.
+                needs = {key: self._state_of(key) for key in self._ancestors(one)}
+                verdict = needs_verdict(needs.values())
             reason = why_skipped(needs) if verdict == _S.SKIPPED else None
         elif any(state not in job.FINAL for state in needs.values()):
             return None
         else:
-            reason = conditions.against(one.plan.condition, self._contexts(one), self._status(one, needs))
+            reason = conditions.against(one.plan.condition, self._contexts(one), self._status(one))
             verdict = transition(_S.WAITING, Signal.NEEDS_PASSED if reason is None else Signal.NEEDS_FAILED)
         if verdict is None or (verdict == _S.QUEUED and not self._has_place(one)):
             return None
@@ -180,24 +184,26 @@ class _Graph:
         }
         return {**contexts.of_build(self._of), "needs": needs}
 
-    def _status(self, one: job.Job, needs: Mapping[str, job.State]) -> conditions.Status:
+    def _status(self, one: job.Job) -> conditions.Status:
+        """https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idneeds"""
         before = self._ancestors(one)
         failing = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
         return conditions.Status(
-            is_success=all(state == _S.PASSED for state in needs.values()),
+            is_success=all(self._state_of(key) == _S.PASSED for key in before),
             is_failure=any(self._state_of(key) in failing for key in before),
             is_cancelled=any(self._state_of(key) == _S.CANCELLED for key in before),
         )
 
-    def _ancestors(self, one: job.Job) -> set[str]:
-        found: set[str] = set()
+    def _ancestors(self, one: job.Job) -> list[str]:
+        """The ids of all that it needs, and of all that these need, the nearest first."""
+        found: dict[str, None] = {}
         left = list(one.plan.needs)
         while left:
-            key = left.pop()
+            key = left.pop(0)
             if key not in found:
-                found.add(key)
+                found[key] = None
                 left += [need for needed in self._groups.get(key, ()) for need in needed.plan.needs]
-        return found
+        return list(found)
 
 
 #: https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#needs-context

@@ -119,14 +119,25 @@ def _again(jobs: Sequence[job.Job], only_keys: Collection[str] | None) -> set[st
     if only_keys is None:
         return {one.plan.key for one in jobs}
     again = set(only_keys)
-    for _ in jobs:
-        # What needs a job that runs again was decided on a result that no longer counts, and what needs one that did
-        # not pass could never run.
+    known = -1
+    while known != len(again):
+        known = len(again)
+        # What needs a job that runs again was decided on a result that no longer counts, and what has one that did not
+        # pass anywhere before it could never run.
         ids = {one.plan.id for one in jobs if one.plan.key in again}
         again |= {one.plan.key for one in jobs if ids & set(one.plan.needs)}
-        needed = {key for one in jobs if one.plan.key in again for key in one.plan.needs}
-        again |= {one.plan.key for one in jobs if one.plan.id in needed and one.state != job.State.PASSED}
+        again |= {one.plan.key for one in _before(jobs, again) if one.state != job.State.PASSED}
     return again
+
+
+def _before(jobs: Sequence[job.Job], keys: Collection[str]) -> list[job.Job]:
+    """The jobs that these need, and all that those need."""
+    needed: set[str] = set()
+    left = {need for one in jobs if one.plan.key in keys for need in one.plan.needs}
+    while left:
+        needed |= left
+        left = {need for one in jobs if one.plan.id in left for need in one.plan.needs} - needed
+    return [one for one in jobs if one.plan.id in needed]
 
 
 def _job(origin: job.Job, new: build.Build, wish: Wish, again: set[str], ids: set[str]) -> job.Job:

@@ -16,6 +16,8 @@ from bot.pipelines.document import Matrix
 
 #: Jobs of one matrix, as in Actions.
 MAX_JOBS = 256
+#: Each is compared with every combination.
+MAX_EXCLUDED = 1000
 _RESERVED = ("include", "exclude")
 
 
@@ -31,6 +33,8 @@ def expand(matrix: Matrix, contexts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     axes, include, exclude = _parts(matrix, contexts)
     count = math.prod(len(one) for one in axes.values()) if axes else 0
+    if len(exclude) > MAX_EXCLUDED:
+        raise MatrixProblem(f"`exclude` has {len(exclude)} entries: at most {MAX_EXCLUDED}.")
     if count + len(include) > MAX_JOBS:
         most = f"{count} combinations" + (f" and {len(include)} under `include`" if include else "")
         raise MatrixProblem(f"The matrix has {most}: at most {MAX_JOBS} jobs.")

@@ -163,8 +163,15 @@ def _builds(draw: st.DrawFn) -> list[job.Job]:
 def test_resolving_reaches_a_fixpoint_whatever_the_order(jobs: list[job.Job]) -> None:
     found = lifecycle.resolve(jobs, of=OF)
     states = {one.plan.key: found[one.id].state if one.id in found else one.state for one in jobs}
+    by_key = {one.plan.key: one for one in jobs}
+
+    def before(one: job.Job) -> set[str]:
+        return {*one.plan.needs}.union(*(before(by_key[key]) for key in one.plan.needs))
+
     for one in jobs:
         verdict = lifecycle.needs_verdict([states[key] for key in one.plan.needs])
+        if verdict == S.QUEUED:
+            verdict = lifecycle.needs_verdict([states[key] for key in before(one)])
         if one.id in found:
             assert one.state == S.WAITING
             assert verdict == found[one.id].state
