@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.expressions import origins, syntax, templates
+from bot.expressions import names, origins, syntax, templates
 from bot.pipelines import templates as reading
 from bot.pipelines.document import Matrix
 
@@ -29,9 +29,11 @@ class Scopes:
 def problem(run: str, scopes: Scopes) -> str | None:
     """What is wrong with the expressions of a script: a sentence with the safe way; None where nothing is.
 
-    :param run: its expressions were checked.
+    An expression that names what is not there has a problem of its own already.
     """
     for tree in trees(run):
+        if names.problem(tree, names.STEP) is not None:
+            continue
         way = origins.outside(tree, of=lambda way: _is_outside(way, scopes))
         if way is not None:
             return _sentence(way)

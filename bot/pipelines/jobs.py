@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from bot.pipelines import (
 )
 from bot.pipelines import templates as reading
 from bot.pipelines.document import Job, Matrix
-from bot.pipelines.problems import Place, Problems, quoted
+from bot.pipelines.problems import Place, Problems, did_you_mean, quoted
 
 MAX_JOBS = 256
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -59,7 +59,7 @@ def read(node: nodes.Node, *, around: Around, problems: Problems) -> tuple[Job, 
     wanted = {key: known.get(key, ()) for key in entries}
     needs.check(wanted, places={key: _place(value, "needs") for key, value in entries.items()}, problems=problems)
     for one in jobs:
-        _check_what_is_needed(one.plan, entries[one.plan.key], problems)
+        _check_what_is_needed(one.plan, entries[one.plan.key], entries, problems)
     return jobs
 
 
@@ -211,21 +211,30 @@ def _check_scripts(plan: job.Plan, node: nodes.Node, around: Around, matrix: Mat
             problems.add(problems.place_of(templates.OPEN, after=start), wrong)
 
 
-def _check_what_is_needed(plan: job.Plan, node: nodes.Node, problems: Problems) -> None:
-    """`needs.x` and `steps.x` have to name what is there."""
+def _check_what_is_needed(plan: job.Plan, node: nodes.Node, keys: Iterable[str], problems: Problems) -> None:
+    """`needs.x` and `steps.x` have to name what is there.
+
+    :param keys: of all jobs of the file.
+    """
+    needed = {one.lower(): one for one in plan.needs}
+    steps_of = {one.id.lower(): one.id for one in plan.steps if one.id is not None}
     for way in _ways([*_texts_of(plan), *_conditions_of(plan)]):
         if len(way) < 2 or way[1] == "*":
             continue
-        if way[0] == "needs" and way[1] not in {one.lower() for one in plan.needs}:
-            problems.add(
-                problems.place_of(f"needs.{way[1]}", after=node.place),
-                f"`needs.{way[1]}` is no job that {quoted(plan.key)} needs: add it to `needs`.",
-            )
-        if way[0] == "steps" and way[1] not in {(one.id or "").lower() for one in plan.steps}:
-            problems.add(
-                problems.place_of(f"steps.{way[1]}", after=node.place),
-                f"`steps.{way[1]}` is no step of {quoted(plan.key)}: give that step `id: {way[1]}`.",
-            )
+        written = f"{way[0]}.{way[1]}"
+        if way[0] == "needs" and way[1] not in needed:
+            others = {one.lower(): one for one in keys if one != plan.key}
+            if way[1] in others:
+                hint = f"add {quoted(others[way[1]])} to `needs`."
+            else:
+                hint = f"it needs no such job. {did_you_mean(way[1], needed.values())}".rstrip()
+            text = f"`{written}` is not known in {quoted(plan.key)}: {hint}"
+        elif way[0] == "steps" and way[1] not in steps_of:
+            hint = did_you_mean(way[1], steps_of.values()) or f"Give that step `id: {way[1]}`."
+            text = f"`{written}` is no step of {quoted(plan.key)}. {hint}"
+        else:
+            continue
+        problems.add(problems.place_of(written, after=node.place), text)
 
 
 def _check_names(jobs: tuple[Job, ...], *, entries: Mapping[str, nodes.Node], problems: Problems) -> None:

@@ -46,15 +46,15 @@ class Problems:
         self._text = text
 
     def place_of(self, part: str, *, after: Place) -> Place:
-        """Where a part of a value that begins at `after` stands; `after` itself where that cannot be told."""
-        first = next((line for line in part.split("\n") if line.strip()), "").strip()
+        """Where a part of a value that begins at `after` stands, whatever its case; `after` where that cannot be told."""
+        first = next((line for line in part.split("\n") if line.strip()), "").strip().lower()
         if not first:
             return after
         if self._lines is None:
             self._lines = self._text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for number in range(after.line, min(len(self._lines), after.line + _MAX_SEARCHED) + 1):
             line = self._lines[number - 1]
-            column = line.find(first, after.column - 1 if number == after.line else 0)
+            column = line.lower().find(first, after.column - 1 if number == after.line else 0)
             if column >= 0:
                 return Place(number, column + 1)
         return after

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.pipelines import nodes, scan
+from bot.pipelines import nodes, plan, scan, vocabulary
 from bot.pipelines.parse import parse
 
 _BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -52,6 +53,26 @@ CORPUS: dict[str, str | bytes] = {
     "long tag": f"!{'a%41' * 20_000} b",
     "merge keys": "a: &a {b: 1}\nc: {<<: *a}\n",
     "expressions": "".join(f"a{n}: ${{{{ a }}}}\n" for n in range(8000)),
+    "expressions in scripts": "on: push\njobs:\n a:\n  steps:\n"
+    + "".join("  - run: echo ${{ contains('a', 'b') || (1 == 2 && '3' > '4') }}\n" for _ in range(1500)),
+    "expressions in one script": f"on: push\njobs:\n a:\n  steps:\n  - run: '{'${{ 1 }}' * 12_000}'\n",
+    "open expressions": f"on: push\njobs:\n a:\n  steps:\n  - run: '{'${{' * 40_000}'\n",
+    "a long expression": f"on: push\njobs:\n a:\n  if: {'!' * 100_000}a\n  steps: [run: a]\n",
+    "expressions of variables": "on: push\nenv:\n"
+    + "".join(f" A{n}: ${{{{ format('{{0}}', github.sha) }}}}\n" for n in range(300))
+    + f"jobs:\n{''.join(f' a{n}: {_JOB}{chr(10)}' for n in range(100))}",
+    "variables of variables": "on: push\njobs:\n a:\n  env:\n"
+    + "".join(f"   A{n}: ${{{{ env.A{n + 1} }}}}\n" for n in range(900))
+    + "  steps:\n  - run: echo ${{ env.A0 }}\n",
+    "a wide matrix": "on: push\njobs:\n a:\n  strategy:\n   matrix:\n"
+    + "".join(f"    a{n}: [{','.join(map(str, range(50)))}]\n" for n in range(100))
+    + "  steps: [run: a]\n",
+    "a deep matrix": f"on: push\njobs:\n a: {{strategy: {{matrix: {{a: {'[' * 25}{']' * 25}}}}}, steps: [run: a]}}",
+    "many outputs": "on: push\njobs:\n a:\n  outputs:\n"
+    + "".join(f"   a{n}: ${{{{ steps.x{n}.outputs.a }}}}\n" for n in range(1000))
+    + "  steps: [run: a]\n",
+    "needs of everything": "on: push\njobs:\n"
+    + "".join(f" a{n}: {{if: needs.b{n}.result, steps: [run: a]}}\n" for n in range(250)),
     "unknown keys": f"on: push\njobs:\n{''.join(f' a{n}: {{stepz: 1, nedds: 2}}{chr(10)}' for n in range(250))}",
     "unknown needs": "on: push\njobs:\n"
     + "".join(f" {'ab' * 14}{n}: {{needs: {'ba' * 14}{n}, steps: [{{run: a}}]}}\n" for n in range(250)),
@@ -86,10 +107,12 @@ CORPUS: dict[str, str | bytes] = {
     "a percent": "%",
     "end of document": "...\n...\n",
 }
+#: They are large, and right.
+WITHIN_LIMITS = {"shared steps", "patterns within limits", "a deep matrix", "a wide matrix"}
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_t105_a_hostile_file_is_refused_in_little_time_and_memory(name: str) -> None:
+def test_t105_t106_a_hostile_file_is_refused_in_little_time_and_memory(name: str) -> None:
     text = CORPUS[name]
     tracemalloc.start()
     try:
@@ -101,7 +124,7 @@ def test_t105_a_hostile_file_is_refused_in_little_time_and_memory(name: str) -> 
     assert peak_bytes < 50 * 1024 * 1024
 
 
-@pytest.mark.parametrize("name", sorted(set(CORPUS) - {"shared steps", "patterns within limits"}))
+@pytest.mark.parametrize("name", sorted(set(CORPUS) - WITHIN_LIMITS))
 def test_t105_a_hostile_file_says_what_is_wrong(name: str) -> None:
     parsed = parse(CORPUS[name])
     assert parsed.pipeline is None
@@ -204,6 +227,10 @@ _WORDS = st.sampled_from(
         "}}",
         "<<:",
         "true",
+        "if: ",
+        "matrix: ",
+        "${{ github.sha }}",
+        "${{ env.A }}",
     ]
 )
 
@@ -224,3 +251,42 @@ def test_t111_a_file_of_yaml_words_gives_text_only(text: str) -> None:
             assert all(
                 type(value) is str for step in job.plan.steps for value in (step.name, step.run, *step.env.values())
             )
+
+
+_KEYS = st.sampled_from(
+    [*vocabulary.PIPELINE.known, *vocabulary.JOB.known, *vocabulary.STEP.known, "push", "matrix", "a"]
+)
+_LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 400),
+    st.sampled_from(["push", "make", "a", "${{ github.sha }}", "${{ matrix.a }}", "always()", "**", "!", "{0}", "a/b"]),
+    st.text(max_size=8),
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=4)),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.dictionaries(st.sampled_from(vocabulary.PIPELINE.known), _VALUES, max_size=4),
+    st.dictionaries(st.sampled_from(vocabulary.JOB.known), _VALUES, max_size=5),
+    st.dictionaries(st.sampled_from(vocabulary.STEP.known), _VALUES, max_size=5),
+)
+def test_t105_whatever_stands_under_known_keys_gives_a_plan_or_precise_problems(
+    top: dict[str, object], one: dict[str, object], step: dict[str, object]
+) -> None:
+    file = {"on": "push", **top}
+    file["jobs"] = {"a": {"steps": [{"run": "make", **step}], **one}}
+    parsed = parse(json.dumps(file))
+    assert (parsed.pipeline is None) == bool(parsed.problems)
+    for problem in parsed.problems:
+        assert (problem.line, problem.column) > (0, 0)
+        assert problem.text.isprintable()
+    if parsed.pipeline is not None:
+        made = plan.make(parsed.pipeline, plan.Facts(event="push", ref="refs/heads/a"), {"github": {}, "inputs": {}})
+        assert made.problem is not None or made.reason is not None or made.jobs
+        plan.digest(made)

@@ -167,7 +167,10 @@ def test_names_tell_the_jobs_apart() -> None:
         ("test (3.12, linux)", "test (3.12, linux)", "test"),
         ("test (3.13, linux)", "test (3.13, linux)", "test"),
     ]
-    assert [one.name for one in jobs(strategy, extra="    name: Unit\n")] == ["Unit (3.12, linux)", "Unit (3.13, linux)"]
+    assert [one.name for one in jobs(strategy, extra="    name: Unit\n")] == [
+        "Unit (3.12, linux)",
+        "Unit (3.13, linux)",
+    ]
     assert [one.name for one in jobs(strategy, extra="    name: On ${{ matrix.python }}\n")] == ["On 3.12", "On 3.13"]
 
 
@@ -210,7 +213,10 @@ def test_values_from_the_event() -> None:
         {"a": 1, "b": 3},
         {"a": 2, "b": 3},
     ]
-    assert values("      matrix: {a: '${{ fromJSON(github.event.list) }}'}", payload=payload) == [{"a": "x"}, {"a": "y"}]
+    assert values("      matrix: {a: '${{ fromJSON(github.event.list) }}'}", payload=payload) == [
+        {"a": "x"},
+        {"a": "y"},
+    ]
     assert values("      matrix: {a: ['${{ github.event.list }}']}", payload={"list": "${{ 1 }}"}) == [
         {"a": "${{ 1 }}"}
     ]
@@ -224,8 +230,14 @@ def test_values_from_the_event() -> None:
         ("      matrix: ${{ fromJSON('{\"a\":[]}') }}", "`a` of the matrix has to be a list of values, and not empty."),
         ("      matrix: {a: [1], include: '${{ null }}'}", "`include` of the matrix has to be a list of objects."),
         ("      matrix: ${{ fromJSON('x') }}", "`fromJSON` was given text that is not JSON: Expecting value: line 1"),
-        ("      matrix: {a: [1], exclude: [{a: 1}]}", "The matrix has no combination left: `exclude` takes all of them"),
-        ("      max-parallel: ${{ 0 }}\n      matrix: {a: [1]}", "`max-parallel` has to give a whole number from 1 on."),
+        (
+            "      matrix: {a: [1], exclude: [{a: 1}]}",
+            "The matrix has no combination left: `exclude` takes all of them",
+        ),
+        (
+            "      max-parallel: ${{ 0 }}\n      matrix: {a: [1]}",
+            "`max-parallel` has to give a whole number from 1 on.",
+        ),
     ],
 )
 def test_a_matrix_that_makes_no_jobs_says_why(strategy: str, text: str) -> None:
@@ -260,12 +272,12 @@ def test_t107_a_million_combinations_from_an_event_are_refused_too() -> None:
 
 def test_t107_many_entries_of_include_and_exclude_are_refused() -> None:
     many = json.dumps([{"a": number} for number in range(100_000)])
-    assert _measured("      matrix: {a: [1], exclude: '${{ fromJSON(github.event.text) }}'}", payload={"text": many}) == (
-        "`exclude` has 100000 entries: at most 1000."
-    )
-    assert _measured("      matrix: {a: [1], include: '${{ fromJSON(github.event.text) }}'}", payload={"text": many}) == (
-        "The matrix has 1 combinations and 100000 under `include`: at most 256 jobs."
-    )
+    assert _measured(
+        "      matrix: {a: [1], exclude: '${{ fromJSON(github.event.text) }}'}", payload={"text": many}
+    ) == ("`exclude` has 100000 entries: at most 1000.")
+    assert _measured(
+        "      matrix: {a: [1], include: '${{ fromJSON(github.event.text) }}'}", payload={"text": many}
+    ) == ("The matrix has 1 combinations and 100000 under `include`: at most 256 jobs.")
 
 
 def test_t107_all_matrices_together_make_at_most_256_jobs() -> None:
