@@ -46,7 +46,7 @@ class Problems:
         self._text = text
 
     def place_of(self, part: str, *, after: Place) -> Place:
-        """Where a part of a value that begins at `after` stands, whatever its case; `after` where that cannot be told."""
+        """Where a part of a value that begins at `after` stands, in any case; `after` where that cannot be told."""
         first = next((line for line in part.split("\n") if line.strip()), "").strip().lower()
         if not first:
             return after

@@ -1,4 +1,4 @@
-"""The text of an expression: any text gives a tree or a problem at its place, any tree a value or a problem, in time."""
+"""Any text gives a tree or a problem at its place, and any tree a value or a problem, in little time."""
 
 from __future__ import annotations
 
@@ -119,19 +119,26 @@ _TEXTS = st.one_of(st.text(max_size=100), st.lists(_WORDS, max_size=25).map("".j
 def value_or_none(tree: Any) -> Any:
     try:
         return evaluate.evaluate(tree, CONTEXTS, {"success": lambda: True})
-    except evaluate.EvaluationProblem as wrong:
-        assert str(wrong).isprintable()
-        return None
+    except evaluate.EvaluationProblem as problem:
+        reason = str(problem)
+    assert reason.isprintable()
+    return None
+
+
+def tree_or_problem(text: str) -> syntax.Tree | syntax.SyntaxProblem:
+    try:
+        return syntax.parse(text)
+    except syntax.SyntaxProblem as problem:
+        return problem
 
 
 @settings(max_examples=500)
 @given(_TEXTS)
 def test_t111_any_text_gives_a_tree_or_a_problem_and_any_tree_a_value_or_a_problem(text: str) -> None:
-    try:
-        tree = syntax.parse(text)
-    except syntax.SyntaxProblem as wrong:
-        assert 0 <= wrong.at <= len(text)
-        assert len(wrong.text) < 400
+    tree = tree_or_problem(text)
+    if isinstance(tree, syntax.SyntaxProblem):
+        assert 0 <= tree.at <= len(text)
+        assert len(tree.text) < 400
         return
     assert names.problem(tree, names.STEP_IF) is None or "`" in (names.problem(tree, names.STEP_IF) or "")
     if _calls_right(tree):

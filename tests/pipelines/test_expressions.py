@@ -53,12 +53,12 @@ def one_job(step: str = "run: make", *, top: str = "on: push", extra: str = "") 
         ),
         (
             one_job("run: a", extra="    if: github.ref == main\n"),
-            "4:9 `main` is not a context. Known in `if` of a job: `github`, `inputs`, `needs`. Text needs single quotes.",
+            "4:9 `main` is not a context. Known in `if` of a job: `github`, `inputs`, `needs`. Text needs",
         ),
         (
             one_job("run: a\n        if: secrets.A != ''"),
-            "6:13 `secrets` is not known in `if` of a step: `env`, `github`, `inputs`, `job`, `matrix`, `needs`, `runner`,"
-            " `steps`, `strategy` are.",
+            "6:13 `secrets` is not known in `if` of a step: `env`, `github`, `inputs`, `job`, `matrix`, `needs`,"
+            " `runner`, `steps`, `strategy` are.",
         ),
         (
             one_job("run: a", top="on: push\nconcurrency: ${{ env.A }}"),
