@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.pipelines import words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
@@ -12,9 +14,15 @@ class Kind:
 
     #: With its article, for sentences.
     name: str
-    known: tuple[str, ...]
+    #: Those that mean something here.
+    keys: Mapping[str, words.Key]
     #: Keys that users of GitHub Actions know, each with what to write instead.
     unsupported: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The keys that mean something here."""
+        return tuple(self.keys)
 
 
 _PERMISSIONS = "delete it, builds get no token of GitHub"
@@ -22,38 +30,18 @@ _CONCURRENCY = "write it at the top of the file, it holds for the build as a who
 
 PIPELINE = Kind(
     name="the pipeline",
-    known=("name", "on", "env", "defaults", "concurrency", "jobs"),
+    keys=words.PIPELINE,
     unsupported={
         "permissions": _PERMISSIONS,
         "run-name": "delete it, a build bears the title of its commit or pull request",
         "true": "write `on` (some tools turn it into this word)",
     },
 )
-DEFAULTS = Kind(name="`defaults`", known=("run",))
-DEFAULTS_RUN = Kind(name="`defaults.run`", known=("shell", "working-directory"))
+DEFAULTS = Kind(name="`defaults`", keys=words.DEFAULTS)
+DEFAULTS_RUN = Kind(name="`defaults.run`", keys=words.DEFAULTS_RUN)
 JOB = Kind(
     name="a job",
-    known=(
-        "name",
-        "runs-on",
-        "engine",
-        "needs",
-        "if",
-        "strategy",
-        "env",
-        "defaults",
-        "environment",
-        "secrets",
-        "timeout-minutes",
-        "continue-on-error",
-        "container",
-        "services",
-        "cache",
-        "steps",
-        "outputs",
-        "reports",
-        "artifacts",
-    ),
+    keys=words.JOB,
     unsupported={
         "concurrency": _CONCURRENCY,
         "permissions": _PERMISSIONS,
@@ -61,24 +49,16 @@ JOB = Kind(
         "with": "use `env`",
     },
 )
-STRATEGY = Kind(name="`strategy`", known=("matrix", "fail-fast", "max-parallel"))
+STRATEGY = Kind(name="`strategy`", keys=words.STRATEGY)
 STEP = Kind(
     name="a step",
-    known=("id", "name", "if", "run", "shell", "env", "working-directory", "timeout-minutes", "continue-on-error"),
+    keys=words.STEP,
     unsupported={"with": "use `env`"},
 )
 #: What `actions/checkout` may be told: the code is there already, with its history.
 CHECKOUT = Kind(
     name="`actions/checkout`",
-    known=(
-        "clean",
-        "fetch-depth",
-        "fetch-tags",
-        "filter",
-        "persist-credentials",
-        "set-safe-directory",
-        "show-progress",
-    ),
+    keys=words.CHECKOUT,
     unsupported={
         "lfs": "delete it, and fetch in a step what the job needs",
         "path": "delete it, the code is in the workspace",
@@ -93,12 +73,12 @@ CHECKOUT = Kind(
 SHELLS = ("bash", "sh", "python", "pwsh")
 CONTAINER = Kind(
     name="`container`",
-    known=("image", "env", "ports", "volumes", "options"),
+    keys=words.CONTAINER,
     unsupported={"credentials": "delete it, images are pulled as the machine may"},
 )
 REPORTS = Kind(
     name="`reports`",
-    known=("junit", "sarif", "coverage", "matchers"),
+    keys=words.REPORTS,
     unsupported={
         "annotations": "write them to `$BUILDHOOK_RESULTS/annotations.json`",
         "cobertura": "write `coverage`, the file says which format it has",
@@ -106,13 +86,13 @@ REPORTS = Kind(
         "summary": "write it to `$BUILDHOOK_RESULTS/summary.md`",
     },
 )
-ARTIFACT = Kind(name="an artifact", known=("name", "path", "retention-days"))
-CACHE = Kind(name="a cache", known=("key", "restore-keys", "path"))
+ARTIFACT = Kind(name="an artifact", keys=words.ARTIFACT)
+CACHE = Kind(name="a cache", keys=words.CACHE)
 _OF_PULL_REQUEST = "delete it, a pull request is made against a branch"
 _OF_GROUP = "delete it, a merge group is tested as a whole before it is merged"
 PUSH = Kind(
     name="`on.push`",
-    known=("branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"),
+    keys=words.PUSH,
     unsupported={
         "drafts": "write it under `pull_request`",
         "types": "delete it, a push has no types",
@@ -120,7 +100,7 @@ PUSH = Kind(
 )
 PULL_REQUEST = Kind(
     name="`on.pull_request`",
-    known=("branches", "branches-ignore", "paths", "paths-ignore", "types", "drafts"),
+    keys=words.PULL_REQUEST,
     unsupported={
         "draft": "write `drafts: false`",
         "tags": _OF_PULL_REQUEST,
@@ -129,7 +109,7 @@ PULL_REQUEST = Kind(
 )
 MERGE_GROUP = Kind(
     name="`on.merge_group`",
-    known=("branches", "branches-ignore", "types"),
+    keys=words.MERGE_GROUP,
     unsupported={
         "drafts": "write it under `pull_request`",
         "paths": _OF_GROUP,
@@ -140,18 +120,18 @@ MERGE_GROUP = Kind(
 )
 HOOK = Kind(
     name="`on.hook`",
-    known=("branches", "branches-ignore", "tags", "tags-ignore"),
+    keys=words.HOOK,
     unsupported={"types": "delete it, the operator's policy file says which types of a source start builds"},
 )
 SCHEDULE = Kind(
     name="an item of `on.schedule`",
-    known=("cron",),
+    keys=words.SCHEDULE,
     unsupported={"timezone": "delete it, and write the time in UTC"},
 )
-WORKFLOW_DISPATCH = Kind(name="`on.workflow_dispatch`", known=("inputs",))
+WORKFLOW_DISPATCH = Kind(name="`on.workflow_dispatch`", keys=words.WORKFLOW_DISPATCH)
 INPUT = Kind(
     name="an input",
-    known=("description", "required", "default", "type", "options"),
+    keys=words.INPUT,
     unsupported={"deprecationMessage": "delete it"},
 )
 #: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#onworkflow_dispatchinputsinput_idtype
@@ -167,7 +147,7 @@ EVENTS: Mapping[str, Kind] = {
 
 CONCURRENCY = Kind(
     name="`concurrency`",
-    known=("group", "cancel-in-progress", "scope"),
+    keys=words.CONCURRENCY,
     unsupported={"queue": "delete it, one build of a group waits, and a newer one takes its place"},
 )
 #: What a group of `concurrency` spans.
