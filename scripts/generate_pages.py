@@ -40,6 +40,7 @@ ROOMS = {
     "logs": "logs",
     "store": "store",
     "pipelines": "pipelines",
+    "expressions": "expressions",
     "trust": "trust",
     "simulator": "simulator",
 }

@@ -110,7 +110,7 @@ def _unique(text: str, taken: set[str]) -> str:
 
 
 def _name(one: Job, plan: job.Plan, values_of: Mapping[str, Any], taken: set[str]) -> str:
-    if "matrix" in one.late.get("name", ""):
+    if any(context in one.late.get("name", "") for context in ("matrix", "strategy")):
         return plan.name
     # Checks are told apart by their names.
     return _unique(f"{plan.name} ({matrix.shown(values_of)})", taken)

@@ -30,6 +30,8 @@ MAX_JOBS = 256
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 #: Keys whose value an expression may give when a build is planned.
 _LATE = ("name", "runs-on", "timeout-minutes", "continue-on-error", "environment")
+#: Keys that may be a mapping too, and which key of that says what the single value says.
+_NAMED_BY = {"runs-on": "labels", "environment": "name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,10 @@ def _job(key: nodes.Scalar, node: nodes.Node, around: Around, problems: Problems
         )
     late: dict[str, str] = {}
     for word in _LATE:
-        value = given.get(word)
-        text = reading.late(value, place=names.JOB, problems=problems) if isinstance(value, nodes.Scalar) else None
-        if text is not None:
-            late[word] = text
+        values = _values(given, word)
+        found = [reading.late(value, place=names.JOB, problems=problems) for value in values]
+        if any(found):
+            late[word] = ", ".join(value.text for value in values)
     matrix: Matrix | None = None
     known: Mapping[str, Any] = {}
     of_strategy: Mapping[str, str] = {}
@@ -129,6 +131,16 @@ def _job(key: nodes.Scalar, node: nodes.Node, around: Around, problems: Problems
         late_of_steps={position: one.late for position, one in enumerate(done) if one.late},
         has_name="name" in given,
     )
+
+
+def _values(given: Mapping[str, nodes.Node], word: str) -> list[nodes.Scalar]:
+    """The single values of a key: those that may hold an expression that is evaluated when a build is planned."""
+    node = given.get(word)
+    if isinstance(node, nodes.Mapping) and word in _NAMED_BY:
+        node = fields.entry(node, _NAMED_BY[word])
+    items = node.items if isinstance(node, nodes.Sequence) and word == "runs-on" else (node,)
+    found = [one for one in items if isinstance(one, nodes.Scalar)]
+    return found if len(found) == len(items) else []
 
 
 class _Reader:

@@ -24,10 +24,12 @@ DEFINITIONS: Mapping[str, tuple[vocabulary.Kind, Sequence[str]]] = {
     "step": (vocabulary.STEP, ("run",)),
     "checkout": (vocabulary.CHECKOUT, ()),
     "container": (vocabulary.CONTAINER, ("image",)),
+    "reports": (vocabulary.REPORTS, ()),
+    "input": (vocabulary.INPUT, ()),
     "artifact": (vocabulary.ARTIFACT, ("name", "path")),
     "cache": (vocabulary.CACHE, ("key", "path")),
     "concurrency": (vocabulary.CONCURRENCY, ("group",)),
-    **{f"on-{event}": (kind, ()) for event, kind in vocabulary.EVENTS.items()},
+    **{f"on-{event}": (kind, ("cron",) if event == "schedule" else ()) for event, kind in vocabulary.EVENTS.items()},
 }
 _NULL: words.Shape = {"type": "null"}
 
@@ -90,11 +92,17 @@ def _on() -> dict[str, Any]:
             {
                 "type": "object",
                 "minProperties": 1,
-                "properties": {name: words.either(_NULL, words.of(f"on-{name}")) for name in vocabulary.EVENTS},
+                "properties": {name: _event(name) for name in vocabulary.EVENTS},
                 "additionalProperties": False,
             },
         ]
     }
+
+
+def _event(name: str) -> words.Shape:
+    wanted = words.of(f"on-{name}")
+    # A time has to be named: without one there is nothing to wait for.
+    return {**words.many(wanted), "maxItems": 20} if name == "schedule" else words.either(_NULL, wanted)
 
 
 def _checkout_step() -> dict[str, Any]:

@@ -97,7 +97,11 @@ JOB: Mapping[str, Key] = {
         "production",
         either(TEXT, {"type": "object", "required": ["name"], "properties": {"name": TEXT}}),
     ),
-    "secrets": Key("Secrets that its steps get as variables.", ["TOKEN"], ANYTHING),
+    "secrets": Key(
+        "Secrets that its steps get as variables: names, or variables and names.",
+        ["TOKEN"],
+        either(many(TEXT), {"type": "object", "additionalProperties": TEXT}),
+    ),
     "timeout-minutes": Key("How long it may take; 360 when not given.", 20, MINUTES),
     "continue-on-error": Key("Whether the build goes on as if it had passed.", False, BOOLEAN_OR_EXPRESSION),
     "container": Key("The image that it runs in.", "python:3.13-slim", either(TEXT, of("container"))),
@@ -120,7 +124,7 @@ JOB: Mapping[str, Key] = {
     "reports": Key(
         "Files that tell what became of it.",
         {"junit": "reports/*.xml"},
-        ANYTHING,
+        of("reports"),
     ),
     "artifacts": Key(
         "Files that are kept when it has ended.",
@@ -154,7 +158,7 @@ STEP: Mapping[str, Key] = {
     "id": Key(
         "How expressions speak of it: `steps.<id>`.",
         "build",
-        {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
+        {"type": ["string", "boolean"], "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
     ),
     "name": Key("Its name; the first line of the script when not given.", "Test", TEXT),
     "if": Key("An expression: whether it runs; `success()` when not given.", "failure()", CONDITION),
@@ -181,6 +185,13 @@ CONTAINER: Mapping[str, Key] = {
     "ports": Key("Ports that the job can reach.", [5432], TEXTS),
     "volumes": Key("Folders that the container has.", ["/var/lib/data"], TEXTS),
     "options": Key("Options of the container.", "--health-cmd pg_isready", TEXT),
+}
+_GLOBS = "Globs of files in the workspace"
+REPORTS: Mapping[str, Key] = {
+    "junit": Key(f"{_GLOBS}: results of tests as JUnit XML.", "reports/*.xml", TEXTS),
+    "sarif": Key(f"{_GLOBS}: findings as SARIF 2.1.0.", "findings.sarif", TEXTS),
+    "coverage": Key(f"{_GLOBS}: Cobertura or LCOV, told apart by their content.", "coverage.xml", TEXTS),
+    "matchers": Key(f"{_GLOBS}: problem matchers as Actions has them, for the log.", ".github/matchers/*.json", TEXTS),
 }
 ARTIFACT: Mapping[str, Key] = {
     "name": Key("The name under which it is found.", "dist", TEXT),
@@ -220,6 +231,27 @@ MERGE_GROUP: Mapping[str, Key] = {
     "types": Key("What has to happen to it.", ["checks_requested"], TEXTS),
 }
 HOOK: Mapping[str, Key] = {key: PUSH[key] for key in ("branches", "branches-ignore", "tags", "tags-ignore")}
+SCHEDULE: Mapping[str, Key] = {
+    "cron": Key("When, in UTC: minute, hour, day of the month, month, day of the week.", "30 5 * * 1-5", TEXT),
+}
+WORKFLOW_DISPATCH: Mapping[str, Key] = {
+    "inputs": Key(
+        "What somebody who starts a build may give.",
+        {"level": {"type": "choice", "options": ["info", "debug"]}},
+        named(either({"type": "null"}, of("input"))),
+    ),
+}
+INPUT: Mapping[str, Key] = {
+    "description": Key("What it is for.", "How much is said", TEXT),
+    "required": Key("Whether it has to be given; false when not given.", True, BOOLEAN),
+    "default": Key("The value where none is given.", "info", ANYTHING),
+    "type": Key(
+        "Of what kind it is; `string` when not given.",
+        "choice",
+        {"enum": ["string", "number", "boolean", "choice", "environment"]},
+    ),
+    "options": Key("What can be chosen.", ["info", "debug"], TEXTS),
+}
 CONCURRENCY: Mapping[str, Key] = {
     "group": Key("The name of the group; case makes no difference.", "deploy-${{ github.event_name }}", TEXT),
     "cancel-in-progress": Key("Whether a new build ends the one that runs.", True, BOOLEAN_OR_EXPRESSION),
