@@ -89,7 +89,7 @@ class _Converter:
     def _on(self, file: CommentedMap, on: Any) -> Any:
         if not isinstance(on, CommentedMap):
             events = list(on) if isinstance(on, CommentedSeq) else [on]
-            gone = [one for one in events if one not in vocabulary.EVENTS]
+            gone = [one for one in events if not isinstance(one, str) or one not in vocabulary.EVENTS]
             for one in gone:
                 self._tell(file, "on", f"The event `{one}` was left out: it builds nothing here.")
             kept = [one for one in events if one not in gone]
@@ -100,17 +100,17 @@ class _Converter:
         for event, filters in on.items():
             self._keep(filters, vocabulary.EVENTS[event])
             if isinstance(filters, CommentedMap) and "types" in filters:
-                given = filters["types"]
-                kept = [one for one in ([given] if isinstance(given, str) else given) if one in vocabulary.TYPES[event]]
-                if kept != given and [given] != kept:
+                given = filters["types"] if isinstance(filters["types"], list) else [filters["types"]]
+                kept = [one for one in given if one in vocabulary.TYPES[event]]
+                if kept != given:
                     self._tell(filters, "types", "Types that change nothing that is built were left out.")
                     filters["types"] = kept or list(vocabulary.DEFAULT_TYPES[event])
         return on or ["push", "pull_request"]
 
     def _needs(self, one: CommentedMap, jobs: CommentedMap) -> None:
         needs = one.get("needs")
-        listed = [needs] if isinstance(needs, str) else list(needs or ())
-        kept = [need for need in listed if need in jobs]
+        listed = list(needs) if isinstance(needs, list) else [] if needs is None else [needs]
+        kept = [need for need in listed if isinstance(need, str) and need in jobs]
         if kept == listed:
             return
         self._tell(one, "needs", "Jobs that were left out were taken out of `needs`.")
@@ -123,7 +123,8 @@ class _Converter:
         self._keep(one, vocabulary.JOB)
         if isinstance(one.get("strategy"), CommentedMap):
             self._keep(one["strategy"], vocabulary.STRATEGY)
-        for container in [one.get("container"), *((one.get("services") or {}).values())]:
+        services = one.get("services")
+        for container in [one.get("container"), *(services.values() if isinstance(services, CommentedMap) else ())]:
             self._keep(container, vocabulary.CONTAINER)
         steps = one.get("steps")
         if not isinstance(steps, CommentedSeq):
@@ -176,10 +177,9 @@ class _Converter:
         except ValueError:
             return
         made = "".join(self._part(part, variables) if is_expression else part for is_expression, _, part in parts)
-        if not variables:
+        if not variables or not isinstance(step.get("env", CommentedMap()), CommentedMap):
             return
-        if not isinstance(step.get("env"), CommentedMap):
-            step["env"] = CommentedMap(step.get("env") or {})
+        step.setdefault("env", CommentedMap())
         step["env"] |= {name: f"${{{{ {source} }}}}" for name, source in variables.items()}
         step["run"] = type(run)(made)
         shown = ", ".join(f"`${{{name}}}`" for name in variables)

@@ -26,8 +26,7 @@ def detect(names: Collection[str], contents: Mapping[str, str]) -> list[Job]:
     :param names: of the files at its top.
     :param contents: of those in `READ` that are there.
     """
-    found = [one for look in _LOOKS if (one := look(names, contents)) is not None]
-    return found
+    return [one for look in _LOOKS if (one := look(names, contents)) is not None]
 
 
 def text(jobs: Collection[Job], *, schema_url: str) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from bot import clock, errors, telemetry
 from bot.logs import ArtifactStore, LogStore
+from bot.pipelines import schema
 from bot.store import Store
 from bot.web import access, download, error_pages, health, page, rawlog, security, stream
 from bot.web.actions import Actions, routes
@@ -22,6 +23,11 @@ CLIENT_MAX_SIZE_BYTES = 64 * 1024
 # Read with the module: a running loop never waits for the disk.
 _ASSETS = Assets()
 _TEMPLATES = Templates(_ASSETS)
+
+
+async def send_schema(_request: web.Request) -> web.Response:
+    """The JSON Schema of the pipeline file, for editors."""
+    return web.Response(text=schema.text(), content_type="application/schema+json")
 
 
 def add_to(
@@ -58,6 +64,7 @@ def add_to(
         app.router.add_get(one.route, page.handler(one, sources=sources, templates=_TEMPLATES))
     app.add_routes(routes(actions))
     app.add_routes(_ASSETS.routes())
+    app.router.add_get("/schema.json", send_schema)
     app.add_routes(rawlog.routes(sources))
     app.add_routes(download.routes(sources))
     app.add_routes(stream.routes(sources, templates=_TEMPLATES, streams=streams))

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from bot.pipelines import schema
 from bot.web.assets import Assets
 from tests.web.conftest import Client
 
@@ -22,6 +23,13 @@ async def test_an_asset_is_served_under_a_name_that_changes_with_its_content(cli
         assert "immutable" in answer.headers["Cache-Control"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert path != f"/static/{name}"
+
+
+async def test_the_schema_of_the_pipeline_file_is_served_to_editors(client: Client) -> None:
+    answer = await client.get("/schema.json")
+    assert answer.status == 200
+    assert answer.content_type == "application/schema+json"
+    assert await answer.text() == schema.text()
 
 
 @pytest.mark.parametrize(
