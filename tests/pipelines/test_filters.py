@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.model import change
 from bot.pipelines import filters
-from bot.pipelines.document import Filter, Pipeline
+from bot.pipelines.document import Filter, Job, Pipeline
 from bot.pipelines.filters import Facts, Verdict
 from tests import factories
 
@@ -21,7 +21,7 @@ def files(*names: str, is_whole: bool = True) -> change.ChangedFiles:
 
 
 def decide(event: str, wanted: Filter | None, **facts: Any) -> filters.Decision:
-    pipeline = Pipeline(name="", on={event: wanted} if wanted else {}, jobs=(factories.make_plan(),))
+    pipeline = Pipeline(name="", on={event: wanted} if wanted else {}, jobs=(Job(plan=factories.make_plan()),))
     base = None if event == "push" else "main"
     return filters.decide(pipeline, Facts(event=event, **{"ref": "refs/heads/main", "base_ref": base, **facts}))
 
@@ -91,7 +91,7 @@ def test_t105_more_than_can_be_compared_in_short_time_runs() -> None:
 
 def test_files_are_wanted_only_where_they_decide() -> None:
     def wants(on: dict[str, Filter], **facts: Any) -> bool:
-        pipeline = Pipeline(name="", on=on, jobs=(factories.make_plan(),))
+        pipeline = Pipeline(name="", on=on, jobs=(Job(plan=factories.make_plan()),))
         return filters.wants_files(pipeline, Facts(**{"event": "push", "ref": "refs/heads/main", **facts}))
 
     assert wants({"push": Filter(paths=("a",))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -335,7 +336,7 @@ def test_concurrency_is_a_name_or_a_mapping(written: str, read: Concurrency) -> 
         ("timeout-minutes: 5", {"timeout_minutes": 5.0}),
     ],
 )
-def test_keys_of_a_step_mean_what_they_mean_in_actions(line: str, read: dict[str, object]) -> None:
+def test_keys_of_a_step_mean_what_they_mean_in_actions(line: str, read: dict[str, Any]) -> None:
     (step,) = good(one_job(f"run: make\n        {line}")).jobs[0].plan.steps
     assert step == replace(job.Step(name="make", run="make", line=5), **read)
 
@@ -358,7 +359,7 @@ def test_with_is_for_actions() -> None:
         ("runs-on: {labels: [linux]}", {"runs_on": "linux"}),
     ],
 )
-def test_keys_of_a_job_mean_what_they_mean_in_actions(written: str, read: dict[str, object]) -> None:
+def test_keys_of_a_job_mean_what_they_mean_in_actions(written: str, read: dict[str, Any]) -> None:
     plan = good(one_job(extra=f"    {written}\n")).jobs[0].plan
     assert replace(plan, line=1, steps=()) == replace(job.Plan(key="test", name="test", steps=()), **read)
 
