@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+from ruamel.yaml import YAML
 
 from bot.expressions import names
-from bot.pipelines import vocabulary
+from bot.pipelines import schema, vocabulary
+from bot.pipelines.parse import parse
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "language.md"
@@ -52,3 +56,26 @@ def test_every_word_of_the_vocabulary_has_a_row() -> None:
     wanted |= {f"`{shown}`" for shown, _, _ in names.FUNCTIONS.values()}
     wanted |= {f"`{context}`" for context in names.CONTEXTS}
     assert {one for one in wanted if one not in told} == set()
+
+
+def test_the_example_of_the_page_is_right() -> None:
+    page = (ROOT / "docs" / "pipeline.md").read_text()
+    examples = [text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "\njobs:" in text]
+    assert examples
+    for text in examples:
+        assert parse(text).problems == ()
+        assert jsonschema_rs.Draft7Validator(schema.make()).is_valid(
+            YAML(typ="safe", pure=True).load(io.StringIO(text))
+        )
+
+
+def test_the_page_names_what_each_place_knows() -> None:
+    page = (ROOT / "docs" / "pipeline.md").read_text()
+    told = dict(re.findall(r"^\| (`env` at the top|`concurrency`|`strategy`|`cache`) \| (.*) \|$", page, re.MULTILINE))
+    for shown, place in {
+        "`env` at the top": names.TOP_ENV,
+        "`concurrency`": names.GROUP,
+        "`strategy`": names.MATRIX,
+        "`cache`": names.CACHE,
+    }.items():
+        assert set(re.findall(r"`(\w+)`", told[shown])) - {"hashFiles"} == place.contexts
