@@ -86,6 +86,9 @@ def _jobs(
         env = {**pipeline.env, **plan.env}
         if one.matrix is not None:
             key = _unique(f"{plan.key} ({matrix.shown(values_of)})", keys)
+            wrong = fields.wrong_name(key, what="A value of the matrix")
+            if wrong is not None:
+                raise ExpansionProblem(wrong, line=one.matrix.line)
             name = _name(one, plan, values_of, names) if one.has_name else key
             plan = replace(plan, key=key, group=one.plan.key, matrix=values_of, name=name)
         found.append(
