@@ -13,7 +13,7 @@ FILE = "on: push\njobs:\n  test:\n    steps: [run: make test]\n    reports:\n{}"
 def read(text: str) -> job.Reports | tuple[build.Problem, ...]:
     indented = "".join(f"      {line}\n" for line in text.splitlines())
     found = parse.parse(FILE.format(indented))
-    return found.problems if found.pipeline is None else found.pipeline.jobs[0].reports
+    return found.problems if found.pipeline is None else found.pipeline.jobs[0].plan.reports
 
 
 def test_one_glob_or_a_list_of_them_for_each_kind() -> None:

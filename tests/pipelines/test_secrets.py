@@ -34,7 +34,7 @@ def test_an_environment_is_named_directly_or_as_actions_does(written: str) -> No
     read = parse(pipeline(written))
     assert read.problems == ()
     assert read.pipeline is not None
-    assert read.pipeline.jobs[0].environment == "Production"
+    assert read.pipeline.jobs[0].plan.environment == "Production"
 
 
 @pytest.mark.parametrize(
