@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from bot.checks import cleaning
 from bot.model import check
+from bot.reports.paths import Places
 
-#: The limit of one request. https://docs.github.com/en/rest/checks/runs
+__all__ = ["Found", "Places", "find", "make"]
+
+#: Places in a log that are kept.
 MAX_ANNOTATIONS = 50
-MAX_PATH_BYTES = 255
 MAX_TEXT_BYTES = 4096
+MAX_DETAILS_BYTES = 4096
 MAX_TITLE_BYTES = 255
 #: Longer lines are output, not messages.
 _MAX_LINE_CHARACTERS = 2000
@@ -42,37 +45,6 @@ class Found:
     annotations: tuple[check.Annotation, ...]
     #: How many there were before the limit.
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the paths of a log lie."""
-
-    #: Absolute folder in which the repository is laid out.
-    workspace: str
-    #: The step's working directory, relative to the workspace.
-    folder: str = "."
-
-    def relative(self, path: str) -> str | None:
-        """A path as it is in the repository; None where it is outside of it, or may not be annotated."""
-        if path.startswith("/"):
-            # Without a sandbox, the workspace lies within another folder of the machine.
-            _, found, path = path.partition(f"{self.workspace.rstrip('/')}/")
-            if not found:
-                return None
-        elif self.folder != ".":
-            path = f"{self.folder}/{path}"
-        parts: list[str] = []
-        for part in path.split("/"):
-            if part == "..":
-                if not parts:
-                    return None
-                parts.pop()
-            elif part not in ("", "."):
-                parts.append(part)
-        normal = "/".join(parts)
-        is_fit = bool(parts) and normal == cleaning.one_line(normal, limit_bytes=MAX_PATH_BYTES)
-        return normal if is_fit and parts[0] != ".git" and "site-packages" not in parts else None
 
 
 def find(log_tail: str, *, places: Places) -> Found:
@@ -151,18 +123,29 @@ class _Search:
 
 
 def make(
-    path: str, line: int, text: str, *, title: str | None = None, level: check.Level = check.Level.FAILURE
+    path: str,
+    line: int,
+    text: str,
+    *,
+    end_line: int | None = None,
+    title: str | None = None,
+    level: check.Level = check.Level.FAILURE,
+    details: str | None = None,
 ) -> check.Annotation:
-    """An annotation of one line, with its texts cleaned and within GitHub's limits.
+    """An annotation of one line or a few, with its texts cleaned and within GitHub's limits.
 
     :param path: relative to the repository.
+    :param details: of which the end is kept.
     """
     return check.Annotation(
         path=path,
         start_line=line,
-        end_line=line,
+        end_line=line if end_line is None else end_line,
         level=level,
         text=cleaning.cut(cleaning.visible(text[:MAX_TEXT_BYTES]).strip(), limit_bytes=MAX_TEXT_BYTES)
         or "(no message)",
         title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES) or None if title else None,
+        raw_details=cleaning.cut(cleaning.visible(details[-MAX_DETAILS_BYTES:]), limit_bytes=MAX_DETAILS_BYTES) or None
+        if details
+        else None,
     )

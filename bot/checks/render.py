@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from bot.checks import annotations as marks
-from bot.checks import cleaning, summary, titles
-from bot.model import approval, build, check, job
+from bot.checks import cleaning, remarks, results, summary, titles
+from bot.model import approval, build, check, job, report
 from bot.pipelines import parse
+from bot.reports import paths
 
 #: Of the title, in UTF-8 bytes, as all limits here: GitHub counts characters, which are never more.
 MAX_TITLE_BYTES = 255
 PIPELINE_PATH = parse.PATH
-#: Where an engine lays the repository out, in the paths that a log shows.
-WORKSPACE = "/workspace"
+WORKSPACE = paths.WORKSPACE
 
 _CONCLUSIONS = {
     "passed": "success",
@@ -49,6 +49,9 @@ def check_run(
     log_tail: str | None,
     details_url: str,
     decided_url: str | None = None,
+    told: report.Told | None = None,
+    sums: Mapping[str, report.Results] | None = None,
+    changed: Collection[str] = (),
 ) -> check.CheckRun:
     """The check run as it should be.
 
@@ -57,11 +60,16 @@ def check_run(
     :param log_tail: the end of the output of `first_failure`'s failing step, where there is one.
     :param details_url: the page that the check links to.
     :param decided_url: the page that tells how it was decided, if people on GitHub can open it.
+    :param told: what the job left behind, with its history.
+    :param sums: what the results of the build's jobs come to, by the id of each that has some.
+    :param changed: the files that the pull request changes, where that is known.
     """
     subject = summary.Subject(made=build, jobs=tuple(jobs), one=job)
     title = titles.of_build(build, jobs) if job is None else titles.of_job(job, build)
     failure = first_failure(subject.jobs if job is None else (job,))
-    found = _annotations(subject, log_tail)
+    found = _annotations(subject, log_tail, told=told, changed=changed)
+    if told is not None and (failed := results.in_title(told)) is not None:
+        title = f"{title}, {failed}"
     is_completed = status(subject.state) == "completed"
     return check.CheckRun(
         name=target.name,
@@ -73,7 +81,15 @@ def check_run(
         started_at=_started_at(subject),
         completed_at=_completed_at(subject) if is_completed else None,
         title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES),
-        summary=summary.make(subject, failure=failure, log_tail=log_tail, note=_note(found), decided_url=decided_url),
+        summary=summary.make(
+            subject,
+            failure=failure,
+            log_tail=log_tail,
+            note=_note(found),
+            decided_url=decided_url,
+            results=_results(subject, told, sums or {}),
+        ),
+        text=results.text(told) if told is not None else None,
         annotations=found.annotations,
         actions=_actions(subject) if is_completed else (),
     )
@@ -125,7 +141,9 @@ def _completed_at(subject: summary.Subject) -> datetime:
     return max(ended_at, one.started_at or ended_at)
 
 
-def _annotations(subject: summary.Subject, log_tail: str | None) -> marks.Found:
+def _annotations(
+    subject: summary.Subject, log_tail: str | None, *, told: report.Told | None, changed: Collection[str]
+) -> marks.Found:
     if subject.one is None or subject.made.problems:
         made = tuple(
             marks.make(problem.path, problem.line, problem.text, title="Pipeline file")
@@ -133,15 +151,20 @@ def _annotations(subject: summary.Subject, log_tail: str | None) -> marks.Found:
         )
         return marks.Found(annotations=made[: marks.MAX_ANNOTATIONS], total=len(made))
     step = titles.failed_step(subject.one) if subject.one.state in _FAILURES else None
-    if step is None:
-        return marks.Found(annotations=(), total=0)
-    places = marks.Places(WORKSPACE, step[0].working_directory)
-    found = marks.find(log_tail or "", places=places)
-    if found.total:
+    folder = "." if step is None else step[0].working_directory
+    log_tail = None if step is None else log_tail or ""
+    found = remarks.find(told, log_tail, places=paths.Places(WORKSPACE, folder), changed=changed)
+    if found.total or step is None:
         return found
     words = titles.in_words(subject.one)
     fallback = marks.make(PIPELINE_PATH, step[0].line, f"{step[0].name}: {words}", title=titles.of_job(subject.one))
     return marks.Found(annotations=(fallback,), total=1)
+
+
+def _results(subject: summary.Subject, told: report.Told | None, sums: Mapping[str, report.Results]) -> str:
+    if told is not None:
+        return results.section(told, made=subject.made)
+    return results.sum_section(sums.values())
 
 
 def _actions(subject: summary.Subject) -> tuple[check.Action, ...]:
@@ -153,4 +176,4 @@ def _actions(subject: summary.Subject) -> tuple[check.Action, ...]:
 
 def _note(found: marks.Found) -> str | None:
     shown = len(found.annotations)
-    return f"{shown} of {found.total} annotations are shown." if shown < found.total else None
+    return f"{shown} of {found.total:,} annotations are shown." if shown < found.total else None

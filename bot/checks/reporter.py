@@ -6,7 +6,9 @@ external id before anything is created, so there is one check run, whatever happ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,10 +16,10 @@ from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry
 from bot.checks import outbox, render, sending, writing
-from bot.github import GitHub
+from bot.github import GitHub, Repository
 from bot.logs import LogStore, failure
-from bot.model import build, check, job
-from bot.store import Store, builds, checks, jobs, patience
+from bot.model import build, check, job, report
+from bot.store import Store, builds, checks, history, jobs, patience, results
 
 #: How many checks are sent side by side.
 MAX_SIDE_BY_SIDE = 16
@@ -35,6 +37,10 @@ class _Subject:
     jobs: Sequence[job.Job]
     #: None where the check stands for the whole build.
     of_job: job.Job | None
+    #: What the job left behind, once it has ended.
+    told: report.Told | None
+    #: Of a check for the whole build: what its jobs left behind, by the id of each.
+    sums: Mapping[str, report.Results]
 
 
 class Reporter:
@@ -129,11 +135,7 @@ class Reporter:
         return "sent"
 
     async def _put(self, attempt: writing.Attempt, wanted: check.CheckRun) -> int:
-        repository = self._github.repository(
-            installation_id=attempt.claimed.installation_id,
-            repository_id=attempt.claimed.repository_id,
-            full_name=attempt.claimed.repository,
-        )
+        repository = self._repository(attempt.claimed)
         try:
             return await writing.write(repository, attempt, wanted)
         except errors.CommitUnknown:
@@ -143,10 +145,18 @@ class Reporter:
             # Something is better than a check that hangs for ever.
             return await writing.write(repository, attempt, render.minimal(wanted))
 
+    def _repository(self, claimed: check.Check) -> Repository:
+        return self._github.repository(
+            installation_id=claimed.installation_id,
+            repository_id=claimed.repository_id,
+            full_name=claimed.repository,
+        )
+
     async def _render(self, claimed: check.Check, subject: _Subject) -> check.CheckRun:
         failed = render.first_failure(subject.jobs if subject.of_job is None else [subject.of_job])
         kind, of_id = ("builds", claimed.build_id) if subject.of_job is None else ("jobs", subject.of_job.id)
-        return render.check_run(
+        make = functools.partial(
+            render.check_run,
             claimed,
             build=subject.of_build,
             jobs=subject.jobs,
@@ -154,7 +164,32 @@ class Reporter:
             log_tail=await self._tail(failed) if failed is not None else None,
             details_url=self._details_url(kind, of_id),
             decided_url=self._decided_url(subject.of_build),
+            told=subject.told,
+            sums=subject.sums,
         )
+        # Cleaning the texts of many tests takes longer than the loop may stand still.
+        wanted = make() if subject.told is None else await asyncio.to_thread(make)
+        if len(wanted.annotations) <= writing.MAX_ANNOTATIONS or subject.of_build.pull_number is None:
+            return wanted
+        # Only here the order matters enough for a call.
+        changed = await self._changed(claimed, subject.of_build, subject.of_build.pull_number)
+        return await asyncio.to_thread(make, changed=changed)
+
+    async def _changed(self, claimed: check.Check, of: build.Build, pull_number: int) -> Collection[str]:
+        """The files that a pull request changes; none where GitHub does not let us know.
+
+        :raises errors.GitHubError: if it may do so later: the order shall be the same in each attempt.
+        """
+        if of.base_sha is None:
+            return ()
+        try:
+            found = await self._repository(claimed).changed_files_of_pull(
+                pull_number, base=of.base_sha, head=of.head_sha
+            )
+        except (errors.NotReachable, errors.Forbidden, errors.Invalid) as error:
+            _log.info("The changed files are not known.", action="list_changed_files", error=str(error))
+            return ()
+        return frozenset(found.names)
 
     async def _tail(self, failed: job.Job) -> str:
         # Several replicas: the log lies where the job ran, and its end with the job.
@@ -203,4 +238,8 @@ def _subject(connection: Connection, claimed: check.Check) -> _Subject:
     all_jobs = jobs.list_of_builds(connection, [claimed.build_id])
     own = next((one for one in all_jobs if one.id == claimed.job_id), None)
     version = checks.get_version(connection, claimed.id)
-    return _Subject(version, builds.get(connection, claimed.build_id), all_jobs, own)
+    of_build = builds.get(connection, claimed.build_id)
+    told = history.find(connection, own, of_build) if own is not None and own.state in job.FINAL else None
+    ids = {one.origin_id or one.id for one in all_jobs if one.state in job.FINAL} if own is None else set()
+    sums = results.list_totals(connection, ids) if ids else {}
+    return _Subject(version, of_build, all_jobs, own, told, sums)

@@ -49,20 +49,23 @@ def make(
     log_tail: str | None,
     note: str | None,
     decided_url: str | None = None,
+    results: str = "",
 ) -> str:
     """The summary as Markdown.
 
     :param failure: the job to explain, where one failed.
     :param note: a sentence of ours about the annotations.
     :param decided_url: the page that tells how it was decided; None where nobody on GitHub could open it.
+    :param results: the section about result files, as Markdown, see `bot.checks.results`.
     """
     sections = [
         _status(subject, is_explained=failure is not None),
         _tested(subject),
         _problems(subject.made) if subject.is_whole else "",
         _proposal(subject.made, subject.made.proposal) if subject.is_whole and subject.made.proposal else "",
-        _jobs(subject) if subject.one is None else _steps(subject.one),
         _failure(failure, log_tail) if failure is not None else "",
+        results,
+        _jobs(subject) if subject.one is None else _steps(subject.one),
         note or "",
         _commands(subject, failure),
         "" if decided_url is None else f"[How this was decided]({decided_url})",

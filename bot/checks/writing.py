@@ -15,6 +15,8 @@ from bot.checks import sending
 from bot.github import Repository
 from bot.model import check
 
+#: Of one request. https://docs.github.com/en/rest/checks/runs
+MAX_ANNOTATIONS = 50
 #: GitHub's reads lag behind its writes; after so long they show what was written.
 VISIBLE_AFTER = timedelta(seconds=30)
 
@@ -70,16 +72,30 @@ async def _make(repository: Repository, attempt: Attempt, wanted: check.CheckRun
     # Whoever takes the check over, should this process stand still, makes one only when ours would be shown.
     if attempt.now() > attempt.claimed_at + attempt.visible_after / 2:
         raise sending.NotYet("It took too long to come to the check run: it is begun anew.", until=attempt.now())
-    return await repository.put_check_run(wanted)
+    github_id = await repository.put_check_run(_part(wanted, 0))
+    await _add(repository, github_id, wanted, start=MAX_ANNOTATIONS)
+    return github_id
 
 
 async def _update(repository: Repository, github_id: int, wanted: check.CheckRun, *, is_repetition: bool) -> None:
     if not (is_repetition and wanted.annotations):
-        await repository.update_check_run(wanted, github_id=github_id)
+        await repository.update_check_run(_part(wanted, 0), github_id=github_id)
+        await _add(repository, github_id, wanted, start=MAX_ANNOTATIONS)
         return
+    # An attempt that was cut off has added whole requests of them, in this order.
     count = await repository.update_check_run(replace(wanted, annotations=()), github_id=github_id)
-    if count is not None and count < len(wanted.annotations):
-        await repository.update_check_run(wanted, github_id=github_id)
+    if count is not None:
+        await _add(repository, github_id, wanted, start=count)
+
+
+def _part(wanted: check.CheckRun, start: int) -> check.CheckRun:
+    return replace(wanted, annotations=wanted.annotations[start : start + MAX_ANNOTATIONS])
+
+
+async def _add(repository: Repository, github_id: int, wanted: check.CheckRun, *, start: int) -> None:
+    """Add the annotations from one on: each update adds to those that are there."""
+    for at in range(start, len(wanted.annotations), MAX_ANNOTATIONS):
+        await repository.update_check_run(_part(wanted, at), github_id=github_id)
 
 
 async def _look_for(repository: Repository, attempt: Attempt, github_id: int) -> None:

@@ -60,7 +60,7 @@ class CheckRun:
     title: str
     summary: str
     text: str | None = None
-    #: At most 50: the limit of one request.
+    #: Those of the whole run; 50 are the limit of one request.
     annotations: tuple[Annotation, ...] = ()
     #: At most three.
     actions: tuple[Action, ...] = ()

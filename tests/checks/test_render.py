@@ -111,11 +111,6 @@ def test_a_failed_pull_request_is_explained_without_a_click() -> None:
 
 Commit `{factories.HEAD_SHA}`, merged into `{factories.BASE_SHA}` of `main`: tested as `{"ab" * 20}`.
 
-| Job | Result | Time |
-| --- | --- | --- |
-| `test` | ❌ failed | 14 s |
-| `docs` | ⏭️ skipped |  |
-
 ### First failure: `test`, step `pytest`
 
 Why: exit status 1
@@ -136,6 +131,11 @@ E       assert 1 == 2
 tests/test_hello.py:12: AssertionError
 1 failed ```` @mona fixes #1 \\u202e in 0.1s
 `````
+
+| Job | Result | Time |
+| --- | --- | --- |
+| `test` | ❌ failed | 14 s |
+| `docs` | ⏭️ skipped |  |
 
 The whole log: `buildhook logs 01JOB`. Run it again: `buildhook builds retry 01BUILD`."""
     )
