@@ -12,9 +12,9 @@ from bot import clock, errors
 from bot.builds import commands, rerun
 from bot.cli import opening, output
 from bot.identity import Ids
-from bot.model import build, check, delivery, job
+from bot.model import build, check, delivery, job, report
 from bot.settings import Settings
-from bot.store import Store, builds, checks, deliveries, jobs
+from bot.store import Store, builds, checks, deliveries, jobs, results
 
 app = typer.Typer(help="What was built, and stopping or repeating it.")
 _LOOK_SECONDS = 0.1
@@ -65,16 +65,22 @@ def show(build_id: BuildId, as_json: output.Json = False) -> None:
     Example: buildhook builds show 01JZZZ1X5GQKSTZ8V0A9E2M3N4
     """
 
-    async def work(store: Store, _settings: Settings) -> tuple[build.Build, list[job.Job], list[check.Check]]:
+    async def work(
+        store: Store, _settings: Settings
+    ) -> tuple[build.Build, list[job.Job], list[check.Check], dict[str, report.Results]]:
+        its_jobs = await store.read(jobs.list_of_builds, [build_id])
         return (
             await store.read(builds.get, build_id),
-            await store.read(jobs.list_of_builds, [build_id]),
+            its_jobs,
             await store.read(checks.list_of_build, build_id),
+            await store.read(results.list_totals, [one.origin_id or one.id for one in its_jobs]),
         )
 
-    found, its_jobs, its_checks = opening.with_store(work)
+    found, its_jobs, its_checks, made = opening.with_store(work)
     if as_json:
-        shown_jobs = [job_to_json(one) for one in its_jobs]
+        shown_jobs = [
+            {**job_to_json(one), "results": _results_to_json(made.get(one.origin_id or one.id))} for one in its_jobs
+        ]
         output.json({**to_json(found), "jobs": shown_jobs, "checks": [_check_to_json(one) for one in its_checks]})
         return
     output.facts(
@@ -100,11 +106,12 @@ def show(build_id: BuildId, as_json: output.Json = False) -> None:
             output.state(one.state),
             output.clean(one.plan.name),
             output.duration(one.started_at, one.finished_at),
+            _tests(made.get(one.origin_id or one.id)),
             output.clean(one.reason or ""),
         )
         for one in its_jobs
     ]
-    output.table(("job", "state", "name", "took", "why"), rows, empty="No jobs.")
+    output.table(("job", "state", "name", "took", "tests", "why"), rows, empty="No jobs.")
 
 
 @app.command()
@@ -251,3 +258,21 @@ def job_to_json(one: job.Job) -> dict[str, Any]:
 def _check_to_json(one: check.Check) -> dict[str, Any]:
     names = ("name", "github_id", "external_id", "reported_status", "reported_at", "error")
     return {name: getattr(one, name) for name in names}
+
+
+def _tests(made: report.Results | None) -> str:
+    if made is None or not made.totals.total:
+        return ""
+    return f"{made.totals.unwell} of {made.totals.total} failed" if made.totals.unwell else f"{made.totals.total} ok"
+
+
+def _results_to_json(made: report.Results | None) -> dict[str, Any] | None:
+    """What a job left behind, as programs read it; None where that is nothing."""
+    if made is None:
+        return None
+    return {
+        "tests": made.totals,
+        "findings": made.findings_total,
+        "coverage": made.coverage,
+        "problems": made.problems,
+    }
