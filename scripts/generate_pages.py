@@ -41,6 +41,7 @@ ROOMS = {
     "store": "store",
     "pipelines": "pipelines",
     "expressions": "expressions",
+    "reports": "reports",
     "trust": "trust",
     "simulator": "simulator",
 }

@@ -13,7 +13,7 @@ import pytest
 from bot.checks import writing
 from bot.model import build, job
 from bot.simulator import CheckRun
-from bot.store import checks, jobs
+from bot.store import checks, jobs, results
 from tests import factories
 from tests.checks.conftest import Desk
 
@@ -273,3 +273,29 @@ async def _die_while_reporting(desk: Desk, *, steps: int) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await desk.store.write(checks.release_all)
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("how", ["drop_before", "drop_response_after_applying"])
+async def test_f32_annotations_of_several_requests_are_there_once_wherever_they_were_cut_off(
+    desk: Desk, method: str, every: int, how: str
+) -> None:
+    made = await desk.create(factories.make_plan())
+    (one,) = await desk.store.read(jobs.list_of_builds, [made.id])
+    findings = tuple(factories.make_finding(line=line, end_line=line) for line in range(1, 121))
+    await desk.store.write(results.insert_findings, one, findings)
+    await desk.store.write(results.insert, one.id, factories.make_results(findings=findings))
+    desk.simulator.faults.add(method=method, path="/check-runs", every=every, **{how: True})  # type: ignore[arg-type]
+    await desk.move(made, job.State.PASSED)
+    await desk.settle(made)
+    (run,) = desk.shown()
+    assert _annotated(run) == [("src/a.py", line) for line in range(1, 121)]
+    assert run.conclusion == "success"
+    sizes = [len(_output(one.body).get("annotations", [])) for one in desk.simulator.requests if one.method != "GET"]
+    assert max(sizes) <= 50
+
+
+def _output(body: Any) -> dict[str, Any]:
+    found: dict[str, Any] = body.get("output", {}) if isinstance(body, dict) else {}
+    return found

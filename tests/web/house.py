@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bot import telemetry
 from bot import web as dashboard
 from bot.logs import ArtifactStore, LogStore
-from bot.model import budget, build, delivery, job, outcome
+from bot.model import budget, build, delivery, job, outcome, report
 from bot.store import (
     Store,
     budgets,
@@ -27,6 +27,7 @@ from bot.store import (
     jobs,
     notifications,
     outcomes,
+    results,
     subscribers,
 )
 from bot.store import audit as entries
@@ -81,6 +82,12 @@ class House:
         changed = replace(one, **changes)
         await self.store.write(jobs.save, changed)
         return changed
+
+    async def add_results(self, one: job.Job, made: report.Results) -> None:
+        """What a job left behind."""
+        await self.store.write(results.insert_cases, one, made.cases, repository_id=factories.REPOSITORY_ID)
+        await self.store.write(results.insert_findings, one, made.findings)
+        await self.store.write(results.insert, one.id, made)
 
     async def save_build(self, build_id: str, *, state: build.State, reason: str | None = None) -> None:
         """Write a build's verdict."""
@@ -215,6 +222,14 @@ async def fill_with(house: House, text: str) -> list[str]:
         steps=(factories.make_step_result(state="failed", exit_code=1, log_end_bytes=len(data)),),
     )
     await house.append(job_new, data)
+    await house.add_results(
+        replace(job_new, build_id=made.id),
+        factories.make_results(
+            factories.make_case(name=text, classname=text, file=text, message=text, details=text),
+            summary=text,
+            problems=(text,),
+        ),
+    )
     claimed = await house.store.write(
         checks.claim_stale, now=house.now, owner="test", lease=timedelta(seconds=9), limit=9
     )

@@ -16,7 +16,7 @@ import jinja2.meta
 import pytest
 
 from bot import web as dashboard
-from bot.model import approval, audit, budget, build, check, delivery, job, notification, outcome
+from bot.model import approval, audit, budget, build, check, delivery, job, notification, outcome, report
 from bot.store import audit as entries
 from bot.store import budgets, checks, deliveries, installations, notifications, subscribers
 from bot.web import phrases, states
@@ -313,6 +313,30 @@ async def test_a_failed_job_shows_the_first_failure_at_the_top(house: House, cli
     assert html.index("failed with exit status 3") < html.index('id="log"')
     for fact in ("took 1 min 1 s", "exit status 3", "Skipped", "Last", "unit tests"):
         assert fact in text
+
+
+async def test_a_job_shows_its_failed_tests_its_coverage_and_what_it_wrote(house: House, client: Client) -> None:
+    one = await add_failed_job(house)
+    assert 'id="results"' not in await shown(client, f"/jobs/{one.id}")
+    made = factories.make_results(
+        *(factories.make_case(name=f"test_{number}") for number in range(103)),
+        factories.make_case(state=report.State.PASSED),
+        coverage=report.Coverage(lines_covered=812, lines_total=1000),
+        findings=(factories.make_finding(),),
+        summary="# All of it",
+        problems=("`a.xml`: it is no XML.",),
+    )
+    await house.add_results(one, made)
+    html = await shown(client, f"/jobs/{one.id}")
+    text = words(html)
+    assert "103 failed, 0 errored, 1 passed, 0 skipped" in text
+    assert "81.2 % of 1000 lines" in text
+    assert "Findings 1" in text
+    assert "tests.test_hello::test_99 tests/test_hello.py:12 assert 1 == 2" in text
+    assert "test_100" not in text
+    assert "… and 3 more." in text
+    assert ">\n# All of it</pre>" in html or "># All of it</pre>" in html
+    assert "`a.xml`: it is no XML." in text
 
 
 async def test_each_line_has_its_number_and_anchor_and_each_step_its_place(house: House, client: Client) -> None:

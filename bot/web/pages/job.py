@@ -12,13 +12,15 @@ from sqlalchemy.engine import Connection
 
 from bot import errors
 from bot.logs import LogStore
-from bot.model import build, job
-from bot.store import builds, jobs
+from bot.model import build, job, report
+from bot.store import builds, history, jobs
 from bot.web import loglines, logparts, states
 from bot.web.page import Page, Sources, number
 
 #: How many lines before the failure are shown at the top.
 EXCERPT_LINES = 20
+#: Failed tests that are shown.
+MAX_FAILURES = 100
 _BROKEN = frozenset({"failed", "timed_out", "errored"})
 
 
@@ -50,6 +52,19 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What the job's report files say."""
+
+    told: report.Told
+    #: The failed tests that are shown, new ones first.
+    failures: tuple[report.Failure, ...]
+    #: How many more failed.
+    more: int
+    #: The branch that they are compared with.
+    base: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """Everything but the log: what changes while the job runs."""
 
@@ -58,6 +73,8 @@ class Head:
     build: build.Build
     steps: tuple[StepLine, ...]
     failure: Failure | None
+    #: What the job left behind; None where that is nothing.
+    results: Results | None
     #: Whether the job can still change.
     is_live: bool
     #: Whether the whole build has ended, so that it can be run again.
@@ -91,6 +108,7 @@ def make_head(
     failure: Failure | None,
     size_bytes: int,
     now: datetime,
+    told: report.Told | None = None,
 ) -> Head:
     """:param line_numbers: where the output of each step result begins, in the order of `one.steps`."""
     return Head(
@@ -99,10 +117,19 @@ def make_head(
         build=of,
         steps=_step_lines(one, line_numbers),
         failure=failure,
+        results=None if told is None else make_results(told, of=of),
         is_live=states.is_live_job(one),
         can_retry=not states.is_live(of),
         has_parts=logparts.count(size_bytes) > 1,
     )
+
+
+def make_results(told: report.Told, *, of: build.Build) -> Results:
+    """What is shown of a job's results."""
+    shown = told.failures[:MAX_FAILURES]
+    more = told.results.totals.unwell - len(shown)
+    base = (of.base_ref or of.ref).removeprefix("refs/heads/")
+    return Results(told=told, failures=shown, more=max(0, more), base=base)
 
 
 def make_context(head: Head, *, log: logparts.Part) -> Context:
@@ -154,18 +181,21 @@ def _step_lines(one: job.Job, line_numbers: Sequence[int]) -> tuple[StepLine, ..
 
 async def load_head(sources: Sources, job_id: str) -> Head:
     """Read all but the log. :raises bot.errors.NotFound: if there is no such job."""
-    one, of = await sources.store.read(_read, job_id)
+    one, of, told = await sources.store.read(_read, job_id)
     numbers, failure, size_bytes = await asyncio.gather(
         sources.logs.line_numbers(log_id(one), at=[step.log_start_bytes for step in one.steps]),
         _load_failure(sources.logs, one),
         sources.logs.size(log_id(one)),
     )
-    return make_head(one, of=of, line_numbers=numbers, failure=failure, size_bytes=size_bytes, now=sources.clock())
+    return make_head(
+        one, of=of, line_numbers=numbers, failure=failure, size_bytes=size_bytes, now=sources.clock(), told=told
+    )
 
 
-def _read(connection: Connection, job_id: str) -> tuple[job.Job, build.Build]:
+def _read(connection: Connection, job_id: str) -> tuple[job.Job, build.Build, report.Told | None]:
     one = jobs.get(connection, job_id)
-    return one, builds.get(connection, one.build_id)
+    of = builds.get(connection, one.build_id)
+    return one, of, history.find(connection, one, of) if one.state in job.FINAL else None
 
 
 async def _load_failure(logs: LogStore, one: job.Job) -> Failure | None:
