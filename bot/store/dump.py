@@ -176,6 +176,8 @@ def _kind(of: sa.types.TypeEngine[Any]) -> Any:
             return bool
         case sa.Integer():
             return _Whole
+        case sa.Float():
+            return float
         case sa.LargeBinary():
             return bytes
         case _:
@@ -186,7 +188,8 @@ def _set_counters(connection: Connection) -> None:
     """Let the numbers that the database gives go on behind those that were restored."""
     if connection.dialect.name != "postgresql":
         return
-    for column in (schema.deliveries.c.seq, schema.checks.c.id, schema.audit.c.id):
+    columns = [table.autoincrement_column for table in schema.metadata.sorted_tables]
+    for column in [one for one in columns if one is not None and isinstance(one.type, sa.BigInteger)]:
         sequence = sa.func.pg_get_serial_sequence(column.table.name, column.name)
         newest = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
         connection.execute(sa.select(sa.func.setval(sequence, newest, False)))

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection, make_url
 
 from bot import clock, errors
 from bot.logs import LogStore
-from bot.model import build, job
+from bot.model import build, job, report
 from bot.store import (
     Store,
     archive,
@@ -41,6 +41,7 @@ from bot.store import (
     outcomes,
     pauses,
     pulls,
+    results,
     schema,
     upgrade,
 )
@@ -126,6 +127,16 @@ async def fill(place: Place) -> None:
             one = replace(new.jobs[0], state=job.State.FAILED, reason=HOSTILE, log_size_bytes=len(LOG))
             await store.write(jobs.save, one)
             await store.write(jobs.save_log_tail, one.id, LOG)
+            left = factories.make_results(
+                factories.make_case(message=HOSTILE, duration_seconds=0.1),
+                factories.make_case(file=None, line=None, duration_seconds=None),
+                findings=(factories.make_finding(text=HOSTILE),),
+                coverage=report.Coverage(lines_covered=1, lines_total=3),
+                summary=HOSTILE,
+            )
+            await store.write(results.insert_cases, one, left.cases, repository_id=factories.REPOSITORY_ID)
+            await store.write(results.insert_findings, one, left.findings)
+            await store.write(results.insert, one.id, left)
         await store.write(pulls.save, factories.make_pull(runs=True, head_repository_id=None), now=clock.now())
         await store.write(installations.save, factories.make_installation())
         await store.write(bookmarks.save, "read", HOSTILE, now=clock.now())
@@ -213,6 +224,10 @@ async def test_a_restore_gives_back_every_row_and_log_on_either_database(
             await store.write(deliveries.insert_many, [factories.make_verified_delivery(guid="c")])
             await store.write(outcomes.create, factories.make_new_build(), now=clock.now())
             assert [one.seq for one in await store.read(deliveries.list_newest, limit=9)] == [3, 2, 1]
+            newest = (await store.read(builds.list_newest, limit=1))[0]
+            (one, *_) = await store.read(jobs.list_of_builds, [newest.id])
+            await store.write(results.insert_cases, one, [factories.make_case()], repository_id=1)
+            await store.write(results.insert_findings, one, [factories.make_finding()])
             await store.write(audit.add, factories.make_audit_entry(), now=clock.now())
             assert [one.id for one in await store.read(audit.list_newest, limit=9)] == [3, 2, 1]
             # What was restored is held as what was written there.
