@@ -21,11 +21,13 @@ from bot.store import (
     bookmarks,
     builds,
     deliveries,
+    history,
     installations,
     jobs,
     leases,
     pauses,
     pulls,
+    results,
     schema,
     secrets,
 )
@@ -112,6 +114,24 @@ async def test_f24_old_ended_builds_go_with_their_logs_and_everything_else_stays
     assert ended.jobs[0].id in yard.engine.removed
     with pytest.raises(errors.NotFound):
         await yard.store.read(jobs.get, ended.jobs[0].id)
+
+
+async def test_f24_what_old_jobs_left_behind_goes_in_parts_of_a_bounded_size(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "_ROWS", 10)
+    kept = await add_ended(yard, created_at=clock.now(), head_sha="b" * 40)
+    ended = await add_ended(yard, created_at=OLD, head_sha="a" * 40)
+    for new in (ended, kept):
+        one = await yard.get_job(new.jobs[0].id)
+        cases = [factories.make_case(name=f"{number}") for number in range(25)]
+        await yard.store.write(results.insert_cases, one, cases, repository_id=1)
+        await yard.store.write(results.insert, one.id, factories.make_results(*cases))
+    await make(yard).sweep()
+    assert await yard.store.read(results.list_totals, [ended.jobs[0].id]) == {}
+    found = await yard.store.read(history.find, await yard.get_job(kept.jobs[0].id), kept.build)
+    assert found is not None
+    assert len(found.failures) == 25
 
 
 async def test_the_audit_is_kept_for_ninety_days_however_short_the_retention_is(yard: Yard) -> None:

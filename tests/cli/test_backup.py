@@ -225,9 +225,9 @@ async def test_a_restore_gives_back_every_row_and_log_on_either_database(
             await store.write(outcomes.create, factories.make_new_build(), now=clock.now())
             assert [one.seq for one in await store.read(deliveries.list_newest, limit=9)] == [3, 2, 1]
             newest = (await store.read(builds.list_newest, limit=1))[0]
-            (one, *_) = await store.read(jobs.list_of_builds, [newest.id])
-            await store.write(results.insert_cases, one, [factories.make_case()], repository_id=1)
-            await store.write(results.insert_findings, one, [factories.make_finding()])
+            (new, *_) = await store.read(jobs.list_of_builds, [newest.id])
+            await store.write(results.insert_cases, new, [factories.make_case()], repository_id=1)
+            await store.write(results.insert_findings, new, [factories.make_finding()])
             await store.write(audit.add, factories.make_audit_entry(), now=clock.now())
             assert [one.id for one in await store.read(audit.list_newest, limit=9)] == [3, 2, 1]
             # What was restored is held as what was written there.
