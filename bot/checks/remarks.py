@@ -67,6 +67,12 @@ def find(
     return marks.Found(annotations=tuple(one.made() for one in found[:MAX_TOTAL]), total=len(found) + more)
 
 
+def first_error(log_tail: str, *, places: marks.Places) -> int | None:
+    """The line of an output that says first what failed, from its end: -1 is the last; None where none does."""
+    found = usual.FINDER.find(log_tail, places=places, most=_MAX_LOG_FINDINGS, most_lines=_MAX_LOG_LINES)
+    return found.first_error
+
+
 def _of_failures(failures: Iterable[report.Failure]) -> Iterator[_Remark]:
     for failure in failures:
         case = failure.case

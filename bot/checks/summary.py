@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.checks import cleaning, markdown, titles
+from bot.checks import cleaning, markdown, remarks, titles
 from bot.model import approval, build, job
+from bot.reports import paths
 
 LOG_LINES = 20
 _COMMAND_LINES = 10
+#: Of the lines around an error, those before it.
+_LINES_BEFORE = 5
 #: UTF-8 bytes, which are never fewer than the 65,535 characters that GitHub counts.
 _LINE_BYTES = 500
 _MAX_TABLE_BYTES = 20_000
@@ -193,10 +196,23 @@ def _failure(one: job.Job, log_tail: str | None) -> str:
     if step is not None:
         script = cleaning.first_lines(step[0].run, lines=_COMMAND_LINES, line_bytes=_LINE_BYTES)
         parts += ["The command:", markdown.fenced(script, language="sh")]
-    tail = cleaning.last_lines(log_tail or "", lines=LOG_LINES, line_bytes=_LINE_BYTES)
-    if tail.strip():
-        parts += ["The end of its output:", markdown.fenced(tail)]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_excerpt(log_tail or "")])
+
+
+def _excerpt(log_tail: str) -> list[str]:
+    """The lines of an output that say what failed: around the first error that is known as one, else its end."""
+    log_tail = log_tail.rstrip()
+    at = remarks.first_error(log_tail, places=paths.Places())
+    if at is not None and at < -LOG_LINES:
+        lines = log_tail.split("\n")
+        begin = max(0, len(lines) + at - _LINES_BEFORE)
+        around = cleaning.first_lines(
+            "\n".join(lines[begin : begin + LOG_LINES]), lines=LOG_LINES, line_bytes=_LINE_BYTES
+        )
+        if around.strip():
+            return ["Around the first error in its output:", markdown.fenced(around)]
+    tail = cleaning.last_lines(log_tail, lines=LOG_LINES, line_bytes=_LINE_BYTES)
+    return ["The end of its output:", markdown.fenced(tail)] if tail.strip() else []
 
 
 def _commands(subject: Subject, failure: job.Job | None) -> str:

@@ -203,6 +203,8 @@ class Found:
     #: Each place and text once, in the order of the log.
     findings: tuple[report.Finding, ...]
     total: int
+    #: Where the first of them that is an error was complete, in lines from the end of the log: -1 is the last.
+    first_error: int | None = None
 
 
 class Finder:
@@ -234,7 +236,9 @@ class Finder:
         found: dict[tuple[str, int, str], report.Finding] = {}
         #: Those that came when there was no room any more; some may be there twice.
         more = 0
-        for line in lines(log, most=most_lines):
+        looked_at = list(lines(log, most=most_lines))
+        first_error: int | None = None
+        for at, line in enumerate(looked_at, start=-len(looked_at)):
             finding = active.take(line) if active is not None and active.goes_on(line) else None
             if active is None or not active.has_taken:
                 active = None
@@ -245,12 +249,14 @@ class Finder:
             if active is not None and not active.is_open:
                 active = None
             if finding is not None:
+                if first_error is None and finding.level is check.Level.FAILURE:
+                    first_error = at
                 key = (finding.path, finding.line, finding.text)
                 if len(found) < most:
                     found.setdefault(key, finding)
                 else:
                     more += key not in found
-        return Found(findings=tuple(found.values()), total=len(found) + more)
+        return Found(findings=tuple(found.values()), total=len(found) + more, first_error=first_error)
 
 
 def lines(log: str, *, most: int = MAX_LINES) -> Iterable[str]:

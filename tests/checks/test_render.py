@@ -141,6 +141,18 @@ The whole log: `buildhook logs 01JOB`. Run it again: `buildhook builds retry 01B
     )
 
 
+def test_of_a_long_output_the_lines_around_the_first_error_are_shown() -> None:
+    before = "".join(f"building {number}\n" for number in range(50))
+    after_it = "".join(f"cleaning up {number}\n" for number in range(50))
+    warning, error = "src/a.c:1:1: warning: odd\n", "src/a.c:12:5: error: expected ';'\n"
+    summary = of_job(failed(), f"{warning}{before}{error}{after_it}{error}").summary
+    excerpt = summary.partition("Around the first error in its output:\n\n```text\n")[2].partition("\n```")[0]
+    lines = excerpt.splitlines()
+    assert (len(lines), lines[0], lines[5], lines[-1]) == (20, "building 45", error.strip(), "cleaning up 13")
+    # One that the end shows anyway is shown there, with how it all ended.
+    assert "The end of its output:" in of_job(failed(), f"{before}{error}the end\n").summary
+
+
 def test_the_check_links_to_how_it_was_decided_only_where_that_can_be_opened() -> None:
     made, target = factories.make_build(), factories.make_check()
     given = {"build": made, "jobs": (), "job": None, "log_tail": None, "details_url": URL}
