@@ -25,8 +25,8 @@ def test_secrets_are_named_in_a_list_or_behind_variables(written: str, secrets: 
     assert read.problems == ()
     assert read.pipeline is not None
     (one,) = read.pipeline.jobs
-    assert one.secrets == secrets
-    assert one.secret_names == tuple(sorted(set(secrets.values())))
+    assert one.plan.secrets == secrets
+    assert one.plan.secret_names == tuple(sorted(set(secrets.values())))
 
 
 @pytest.mark.parametrize("written", ["environment: Production", "environment: {name: Production}"])
