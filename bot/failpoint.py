@@ -50,6 +50,7 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "cancel.after_mark": "A job's cancellation is noted, the engine not told.",
         "answer.before_http": "What a comment of ours should tell is rendered, GitHub not called.",
         "answer.after_http_before_mark": "GitHub has a comment of ours, its answer is not noted.",
+        "results.before_end": "What a job left behind is written, how it ended is not.",
     }
 )
 

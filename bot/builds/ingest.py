@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot import errors, telemetry
+from bot import errors, failpoint, telemetry
 from bot.engines import contract
 from bot.logs import ArtifactStore, LogStore
 from bot.model import artifact, job, report
@@ -117,3 +117,4 @@ async def write(store: Store, made: report.Results, *, of: job.Job, repository_i
         await store.write(results.insert_cases, of, part, repository_id=repository_id)
     for start in range(0, len(made.findings), results.PART_ROWS):
         await store.write(results.insert_findings, of, made.findings[start : start + results.PART_ROWS])
+    await failpoint.pause("results.before_end")

@@ -14,7 +14,10 @@ from tests.crash.judge import Expected, State
 #: What each passed job's log has to show.
 LINES = tuple(f"line {number}" for number in range(1, 41))
 #: In two pieces, the second of which comes after the first was noted.
-_QUICK = "for i in $(seq 20); do echo line $i; done; sleep 0.3; for i in $(seq 21 40); do echo line $i; done"
+_QUICK = (
+    "for i in $(seq 20); do echo line $i; done; sleep 0.3; for i in $(seq 21 40); do echo line $i; done;"
+    " echo well > $BUILDHOOK_RESULTS/summary.md"
+)
 _ENDLESS = "echo begins; sleep 600"
 
 
