@@ -151,6 +151,27 @@ def test_digests_are_equal_exactly_where_plans_run_the_same(left: plan.Plan, rig
         {"steps": (factories.make_step(env={"A": "1"}),)},
         {"steps": (factories.make_step(working_directory="other"),)},
         {"steps": (factories.make_step(), factories.make_step())},
+        {"steps": (factories.make_step(id="a"),)},
+        {"steps": (factories.make_step(condition="always()"),)},
+        {"steps": (factories.make_step(shell="sh"),)},
+        {"steps": (factories.make_step(timeout_minutes=1.0),)},
+        {"steps": (factories.make_step(continue_on_error=True),)},
+        {"group": "other"},
+        {"condition": "always()"},
+        {"matrix": {"a": 1.0}},
+        {"fail_fast": False},
+        {"max_parallel": 1},
+        {"continue_on_error": True},
+        {"outputs": {"a": "b"}},
+        {"secrets": {"A": "B"}},
+        {"secret_names": ("A",)},
+        {"environment": "production"},
+        {"engine": "other"},
+        {"container": job.Container(image="a")},
+        {"services": {"a": job.Container(image="a")}},
+        {"reports": job.Reports(junit=("a",))},
+        {"artifacts": (job.Artifact(name="a", paths=("b",)),)},
+        {"caches": (job.Cache(key="a"),)},
     ],
 )
 def test_all_that_influences_a_run_is_in_the_digest(change: dict[str, object]) -> None:
@@ -233,3 +254,38 @@ def test_the_group_is_the_refs_own_and_no_part_of_what_is_tested() -> None:
     assert made.cancel_in_progress
     assert made.concurrency_group != other.concurrency_group
     assert plan.digest(made) == plan.digest(other)
+
+
+def test_an_if_of_a_job_that_needs_no_other_is_decided_at_once() -> None:
+    text = (
+        "on: push\njobs:\n  a: {if: github.ref == 'refs/heads/dev', steps: [run: a]}\n"
+        "  b: {needs: a, if: always(), steps: [run: b]}\n"
+    )
+    parsed = parse(text)
+    assert parsed.pipeline is not None
+    made = plan.make(parsed.pipeline, push("refs/heads/main"), {"github": {"ref": "refs/heads/main"}})
+    assert [(one.plan.key, one.reason) for one in made.left_out] == [
+        ("a", "Its `if` is not true: `github.ref == 'refs/heads/dev'`.")
+    ]
+    assert [one.key for one in made.jobs] == ["b"]
+    assert plan.check_names(made) == {"a": "buildhook / a", "b": "buildhook / b"}
+
+
+def test_where_no_if_is_true_nothing_runs_and_the_checks_are_there() -> None:
+    parsed = parse("on: push\njobs: {a: {if: false, steps: [run: a]}}\n")
+    assert parsed.pipeline is not None
+    made = plan.make(parsed.pipeline, push("refs/heads/main"), {})
+    assert (made.verdict, made.reason) == (
+        plan.Verdict.SKIPPED,
+        "No job runs: the `if` of none of them is true.",
+    )
+    assert plan.check_names(made) == {"a": "buildhook"}
+
+
+def test_a_group_whose_name_is_empty_is_a_problem_of_the_event() -> None:
+    parsed = parse("on: push\nconcurrency: ${{ github.head_ref }}\njobs: {a: {steps: [run: a]}}\n")
+    assert parsed.pipeline is not None
+    made = plan.make(parsed.pipeline, push("refs/heads/main"), {"github": {"head_ref": ""}})
+    assert made.problem is not None
+    assert made.problem.text == "`concurrency`: `concurrency.group` gives empty text."
+    assert made.jobs == ()
