@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.expressions import names, templates
-from bot.pipelines import fields, nodes, scalars, vocabulary
+from bot.pipelines import fields, matrix, nodes, scalars, vocabulary
 from bot.pipelines import templates as reading
 from bot.pipelines.document import Matrix
 from bot.pipelines.problems import Problems, quoted
@@ -34,8 +34,29 @@ def read(node: nodes.Node, *, problems: Problems) -> tuple[Matrix | None, Mappin
             known[key] = fields.boolean(value, what="`fail-fast`", problems=problems)
         else:
             known[key] = _places(value, problems)
-    matrix = _matrix(given["matrix"], problems) if "matrix" in given else None
-    return matrix, known, late
+    found = _matrix(given["matrix"], problems) if "matrix" in given else None
+    if found is not None and not problems.has_any and not _has_expression(found):
+        _check(found, given["matrix"], problems)
+    return found, known, late
+
+
+def _has_expression(found: Matrix) -> bool:
+    return found.whole is not None or _is_late([found.axes, found.include, found.exclude])
+
+
+def _is_late(value: Any) -> bool:
+    if isinstance(value, str):
+        return templates.has_expression(value)
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return any(map(_is_late, inner))
+
+
+def _check(found: Matrix, node: nodes.Node, problems: Problems) -> None:
+    """What the file says alone can be told before any event."""
+    try:
+        matrix.expand(found, {})
+    except matrix.MatrixProblem as wrong:
+        problems.add(node.place, str(wrong))
 
 
 def _places(node: nodes.Node, problems: Problems) -> int | None:

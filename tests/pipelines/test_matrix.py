@@ -23,9 +23,14 @@ from bot.pipelines.parse import parse
 _PUSH = plan.Facts(event="push", ref="refs/heads/main")
 
 
+def file(strategy: str, *, extra: str = "") -> str:
+    """A file with one job `test` of this strategy."""
+    return f"on: push\njobs:\n  test:\n{extra}    strategy:\n{strategy}\n    steps: [run: make]\n"
+
+
 def made(strategy: str, *, payload: Any = None, extra: str = "") -> plan.Plan:
-    """The plan of a push, of a file with one job `test` of this strategy."""
-    parsed = parse(f"on: push\njobs:\n  test:\n{extra}    strategy:\n{strategy}\n    steps: [run: make]\n")
+    """The plan of a push of that file."""
+    parsed = parse(file(strategy, extra=extra))
     assert parsed.pipeline is not None, parsed.problems
     return plan.make(parsed.pipeline, _PUSH, {"github": {"event": payload or {}}, "inputs": {}})
 
@@ -41,6 +46,11 @@ def values(strategy: str, **given_more: Any) -> list[dict[str, Any]]:
 
 
 def problem(strategy: str, **given_more: Any) -> str:
+    """Why there are no jobs: told by the file alone, or else once the event is known."""
+    parsed = parse(file(strategy, extra=given_more.get("extra", "")))
+    if parsed.pipeline is None:
+        (one,) = parsed.problems
+        return one.text
     found = made(strategy, **given_more)
     assert found.problem is not None
     assert found.jobs == ()
@@ -260,6 +270,11 @@ def _measured(strategy: str, **given_more: Any) -> str:
 def test_t107_a_million_combinations_are_refused_before_one_is_made() -> None:
     axes = "".join(f"        a{number}: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n" for number in range(6))
     assert _measured(f"      matrix:\n{axes}") == "The matrix has 1000000 combinations: at most 256 jobs."
+
+
+def test_t107_a_matrix_that_is_too_large_is_told_at_its_place_before_any_event() -> None:
+    (one,) = parse(file(f"      matrix: {{a: {list(range(20))}, b: {list(range(20))}}}")).problems
+    assert (one.line, one.column, one.text) == (5, 15, "The matrix has 400 combinations: at most 256 jobs.")
 
 
 def test_t107_a_million_combinations_from_an_event_are_refused_too() -> None:
