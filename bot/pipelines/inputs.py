@@ -52,11 +52,13 @@ def _input(node: nodes.Node, problems: Problems) -> Input:
         options = tuple(text for _, text in fields.texts(given["options"], what="`options`", problems=problems))
     if kind == "choice" and not options:
         problems.add(node.place, "A `choice` needs `options`: a list of what can be chosen.")
-    described = given.get("description")
+    described = (
+        fields.text(given["description"], what="`description`", problems=problems) if "description" in given else ""
+    )
     default = _default(given["default"], problems) if "default" in given else None
     made = Input(
         type=kind or "string",
-        description=described.text[:1000] if isinstance(described, nodes.Scalar) else "",
+        description=(described or "")[:1000],
         is_required="required" in given and fields.boolean(given["required"], what="`required`", problems=problems),
         default=default,
         options=options,

@@ -26,7 +26,7 @@ def around(kind: vocabulary.Kind, key: str, value: Any) -> dict[str, Any]:
     file: dict[str, Any] = {"on": "push", "jobs": {"lint": {"steps": [{"run": "a"}]}, "test": job}}
     event = next((name for name, one in vocabulary.EVENTS.items() if one is kind), None)
     if event is not None:
-        file["on"] = {event: {key: value}}
+        file["on"] = {event: [{key: value}] if event == "schedule" else {key: value}}
         return file
     match next(name for name, one in KINDS.items() if one is kind):
         case "PIPELINE":
@@ -47,6 +47,11 @@ def around(kind: vocabulary.Kind, key: str, value: Any) -> dict[str, Any]:
             job["steps"].insert(0, {"uses": "actions/checkout@v4", "with": {key: value}})
         case "CONTAINER":
             job["container"] = {"image": "a", key: value}
+        case "REPORTS":
+            job["reports"] = {key: value}
+        case "INPUT":
+            given = {"type": "choice", "options": ["info", "debug"], "default": "debug", key: value}
+            file["on"] = {"workflow_dispatch": {"inputs": {"level": given}}}
         case "ARTIFACT":
             job["artifacts"] = {"name": "a", "path": "a", key: value}
         case "CACHE":
