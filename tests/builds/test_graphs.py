@@ -124,7 +124,7 @@ def test_outputs_of_what_is_needed_decide() -> None:
     assert become(*jobs)["e"] == "skipped"
 
 
-def test_of_a_matrix_the_last_output_that_says_something_counts() -> None:
+def test_of_a_matrix_the_last_output_in_order_that_says_something_counts() -> None:
     jobs = [
         replace(
             make(f"a ({n})", S.PASSED, group="a", outputs={"one": one, "other": other}),
@@ -133,9 +133,9 @@ def test_of_a_matrix_the_last_output_that_says_something_counts() -> None:
         )
         for n, one, other, at in ((0, "late", "", 9), (1, "early", "", 1), (2, "", "", 99))
     ]
-    assert lifecycle.outputs(jobs) == {"one": "late", "other": ""}
+    assert lifecycle.outputs(jobs) == {"one": "early", "other": ""}
     needs = lifecycle.needs_of(make("b", needs=("a",)), jobs, of=OF)
-    assert needs == {"a": {"result": "success", "outputs": {"one": "late", "other": ""}}}
+    assert needs == {"a": {"result": "success", "outputs": {"one": "early", "other": ""}}}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from bot.pipelines import problems
 from bot.pipelines.document import Concurrency, Filter, Job, Pipeline
 from bot.pipelines.parse import parse
 
+#: As sentences list them.
+EVENTS = "`push`, `pull_request`, `merge_group`, `hook`, `schedule` or `workflow_dispatch`"
 FULL = """\
 # yaml-language-server: $schema=https://example.com/schema.json
 name: hello
@@ -202,7 +204,7 @@ def test_values_of_the_environment_are_printed_as_actions_prints_them(written: s
         (one_job(top="on: push\nname:"), "2:1 `name` is empty: write something, or delete the key."),
         (one_job(top="on: psh"), "1:5 `psh` is not an event. Did you mean `push`?"),
         (one_job(top="on: []"), "1:5 `on` is an empty list: name something, or delete the key."),
-        (one_job(top="on: {}"), "1:5 `on` names no event: write `push`, `pull_request`, `merge_group` or `hook`."),
+        (one_job(top="on: {}"), f"1:5 `on` names no event: write {EVENTS}."),
         (one_job(top="on: {push: {brnches: a}}"), "1:13 `brnches` is not a key of `on.push`. Did you mean `branches`?"),
         (
             one_job(top="on: {push: {branches: ['!a']}}"),
@@ -384,11 +386,30 @@ def test_keys_of_actions_at_the_top_are_told(key: str) -> None:
     assert only(one_job(top=f"on: push\n{key}: a")).startswith(f"2:1 `{key}` is not supported in the pipeline: ")
 
 
-@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "pull_request_target", "release"])
+@pytest.mark.parametrize("event", ["workflow_call", "pull_request_target", "release"])
 def test_events_of_actions_are_told(event: str) -> None:
-    assert only(one_job(top=f"on: [push, {event}]")) == (
-        f"1:12 The event `{event}` is not supported: use `push`, `pull_request`, `merge_group` or `hook`."
-    )
+    assert only(one_job(top=f"on: [push, {event}]")) == f"1:12 The event `{event}` is not supported: use {EVENTS}."
+
+
+@pytest.mark.parametrize(
+    ("on", "problem"),
+    [
+        ("schedule", "1:5 `schedule` needs times: write `schedule:` with a list, e.g. `- cron: '30 5 * * 1-5'`."),
+        ("{schedule: []}", "1:6 `schedule` needs times: write `schedule:` with a list, e.g. `- cron: '30 5 * * 1-5'`."),
+        ("{schedule: [{cron: '* * * * *'}]}", "1:24 It comes more often than every 5 minutes"),
+        ("{schedule: [{cron: '0 0 * * * *'}]}", "1:24 A `cron` has five fields"),
+        ("{schedule: [{at: noon}]}", "1:17 `schedule` needs times"),
+        ("{workflow_dispatch: {inputs: {a: {type: choice}}}}", "1:38 A `choice` needs `options`"),
+        ("{workflow_dispatch: {inputs: {a: {type: text}}}}", "1:45 `text` is not a type of an input."),
+        (
+            "{workflow_dispatch: {inputs: {a: {type: boolean, default: 1}}}}",
+            "1:63 The input `default` has to be `true`",
+        ),
+        ("{workflow_dispatch: {inputs: {a b: {}}}}", "1:35 `a b` cannot name an input"),
+    ],
+)
+def test_times_and_inputs_that_are_none_are_told(on: str, problem: str) -> None:
+    assert told(one_job(top=f"on: {on}"))[0].startswith(problem)
 
 
 @pytest.mark.parametrize(

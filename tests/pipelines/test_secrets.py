@@ -49,7 +49,7 @@ def test_an_environment_is_named_directly_or_as_actions_does(written: str) -> No
         ("secrets: [BUILDHOOK_X]", "4:15", "taken by the service"),
         ("secrets: [{a: b}]", "4:15", "not a mapping"),
         ("secrets: {GITHUB_SHA: TOKEN}", "4:15", "reserved"),
-        ("secrets: {A: '${{ secrets.A }}'}", "4:18", "cannot name a secret"),
+        ("secrets: {A: '${{ secrets.A }}'}", "4:19", "cannot hold an expression"),
         ("secrets: {A: [B]}", "4:18", "not a list"),
         ("environment: [a]", "4:18", "not a list"),
     ],
