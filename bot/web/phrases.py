@@ -13,6 +13,7 @@ _DEEDS = {
     audit.Action.CANCEL: "Cancelled",
     audit.Action.RETRY: "Run again",
     audit.Action.RUN_ANYWAY: "Run anyway",
+    audit.Action.START: "Started",
     audit.Action.REPLAY: "Delivery handled again",
     audit.Action.RECOVER: "GitHub asked for what is missing",
     audit.Action.SET_SECRET: "Secret set",

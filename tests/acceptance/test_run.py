@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,8 +77,7 @@ FILES = {".buildhook.yml": PIPELINE, "version.txt": "7\n", ".gitignore": "ignore
 
 async def git(folder: Path, *arguments: str) -> None:
     identity = ("-c", "user.name=mona", "-c", "user.email=mona@example.com")
-    done = await asyncio.create_subprocess_exec("git", *identity, *arguments, cwd=folder)
-    assert await done.wait() == 0
+    await asyncio.to_thread(subprocess.run, ["git", *identity, *arguments], cwd=folder, check=True)
 
 
 @pytest.fixture
@@ -99,19 +99,11 @@ async def tree(tmp_path: Path) -> Path:
 async def run(tree: Path, *arguments: str) -> tuple[int, str, str]:
     env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     env |= {"HOME": str(tree.parent), "XDG_CACHE_HOME": str(tree.parent / "cache"), "PYTHONPATH": str(Path.cwd())}
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *process.PROGRAM,
-        "run",
-        *arguments,
-        cwd=tree,
-        env=env,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    command = [sys.executable, *process.PROGRAM, "run", *arguments]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=tree, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
-    out, err = await started.communicate()
-    return started.returncode or 0, out.decode(), err.decode()
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def told(log: str) -> list[str]:

@@ -313,11 +313,11 @@ def test_init_does_not_follow_a_link_out_of_the_repository(here: Here) -> None:
 
 
 def test_init_converts_a_workflow_and_says_what_is_left(here: Here) -> None:
-    write("on: [push, schedule]\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: make\n", "ci.yml")
+    write("on: [push, release]\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: make\n", "ci.yml")
     status, out, _ = here.run("init", "--from", "ci.yml")
     assert (status, out.splitlines()) == (
         0,
-        ["ci.yml:1: The event `schedule` was left out: it builds nothing here.", ".buildhook.yml is written."],
+        ["ci.yml:1: The event `release` was left out: it builds nothing here.", ".buildhook.yml is written."],
     )
     write("on: push\njobs: {a: {steps: [{run: make, shell: cmd}]}}\n", "ci.yml")
     told = here.json("init", "--from", "ci.yml", "--force", status=1)

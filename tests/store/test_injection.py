@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from bot import errors
 from bot import store as store_room
-from bot.model import approval, build, delivery, handler_run, job, outcome, report
+from bot.model import approval, artifact, build, delivery, handler_run, job, outcome, report
 from bot.store import (
     about,
     answers,
     approvals,
+    artifacts,
     audit,
     bookmarks,
     budgets,
@@ -42,6 +43,7 @@ from bot.store import (
     replicas,
     restored,
     results,
+    schedules,
     schema,
     secrets,
     subscribers,
@@ -64,6 +66,7 @@ from tests.factories import (
     make_secret,
     make_verified_delivery,
     make_wanted,
+    new_id,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -101,6 +104,7 @@ ROOMS = (
     approvals,
     answers,
     about,
+    artifacts,
     audit,
     bookmarks,
     budgets,
@@ -122,6 +126,7 @@ ROOMS = (
     replicas,
     restored,
     results,
+    schedules,
     secrets,
     subscribers,
 )
@@ -147,6 +152,10 @@ FINDS_NOTHING: dict[str, _Call] = {
     "about.list_of_head": lambda connection, text: about.list_of_head(connection, text, limit=9),
     "about.list_builds_of_head": lambda connection, text: about.list_builds_of_head(connection, text, limit=9),
     "about.find_repository": lambda connection, text: about.find_repository(connection, text),
+    "artifacts.list_of_jobs": lambda connection, text: artifacts.list_of_jobs(connection, [text]),
+    "artifacts.list_without": lambda connection, text: [
+        one for one in artifacts.list_without(connection, [text]) if one != text
+    ],
     "audit.list_newest": lambda connection, text: (
         audit.list_newest(connection, limit=9, actor=text) + audit.list_newest(connection, limit=9, repository=text)
     ),
@@ -215,6 +224,7 @@ FINDS_NOTHING: dict[str, _Call] = {
 }
 #: Names a thing that is not there: changes nothing, or says that it is not there.
 CHANGES_NOTHING: dict[str, _Call] = {
+    "artifacts.get": lambda connection, text: artifacts.get(connection, text),
     "builds.save_proposal": lambda connection, text: builds.save_proposal(
         connection,
         text,
@@ -259,6 +269,7 @@ CHANGES_NOTHING: dict[str, _Call] = {
 }
 #: Writes a text: it is there afterwards, as it was. Each test below does some of these.
 WRITES = {
+    "artifacts.replace_of_job",
     "answers.claim_stale",
     "answers.fail",
     "answers.give_up",
@@ -522,6 +533,23 @@ def test_t115_hostile_names_of_secrets_are_stored_as_they_are(connection: sa.Con
     found = secrets.list_of_job(connection, repository_id=REPOSITORY_ID, environment=text, names=[text])
     assert found == [given]
     assert [one.name for one in secrets.list_all(connection)] == [text]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_t115_hostile_names_of_artifacts_and_times_are_stored_as_they_are(connection: sa.Connection, text: str) -> None:
+    of = outcomes.create(connection, make_new_build(), now=NOW)
+    (one,) = jobs.list_of_builds(connection, [of.id])
+    made = artifact.Artifact(
+        id=new_id(), job_id=one.id, name=text, size_bytes=1, sha256="0" * 64, files=1, created_at=NOW
+    )
+    artifacts.replace_of_job(connection, one.id, [made])
+    assert artifacts.list_of_jobs(connection, [one.id]) == [artifacts.get(connection, made.id)] == [made]
+    wanted = outcome.Timetable(
+        repository_id=REPOSITORY_ID, installation_id=1, repository=text, ref=text, crons=("0 5 * * *",)
+    )
+    schedules.save(connection, wanted, now=NOW)
+    (known,) = schedules.list_of_repository(connection, REPOSITORY_ID)
+    assert (known.repository, known.ref) == (text, text)
 
 
 def _trees() -> Iterator[tuple[str, ast.AST]]:
