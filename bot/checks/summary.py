@@ -222,7 +222,11 @@ def _commands(subject: Subject, failure: job.Job | None) -> str:
     one = subject.one or failure or subject.jobs[0]
     if one.started_at is None:
         return again
-    return f"The whole log: {markdown.code(f'buildhook logs {one.id}')}. {again}"
+    here = ""
+    if one.state in (job.State.FAILED, job.State.TIMED_OUT):
+        event = "" if subject.made.event in ("push", "hook") else f" --event {subject.made.event}"
+        here = f" On your machine: {markdown.code(f'buildhook run {one.plan.id}{event}')}."
+    return f"The whole log: {markdown.code(f'buildhook logs {one.id}')}. {again}{here}"
 
 
 def _first_fitting(lines: Sequence[str], *, limit_bytes: int) -> list[str]:

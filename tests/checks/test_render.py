@@ -137,7 +137,8 @@ tests/test_hello.py:12: AssertionError
 | `test` | ❌ failed | 14 s |
 | `docs` | ⏭️ skipped |  |
 
-The whole log: `buildhook logs 01JOB`. Run it again: `buildhook builds retry 01BUILD`."""
+The whole log: `buildhook logs 01JOB`. Run it again: `buildhook builds retry 01BUILD`. \
+On your machine: `buildhook run test --event pull_request`."""
     )
 
 
