@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bot
 from bot.engines import contract
 from bot.engines.local import engine as local
+from bot.engines.local import launch
 from bot.model import job
 from tests.engines import jobs
 
@@ -251,3 +256,28 @@ async def test_a_wrong_expression_fails_its_step_alone(engine: local.Local, code
     assert told.result == "failed"
     assert "`fromJSON` was given text that is not JSON" in told.reason
     assert "cleaned" in told.log
+
+
+async def test_the_code_is_found_also_where_a_mount_covers_its_path(
+    engine: local.Local, code: jobs.Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        top = Path(folder, "bot")
+        shutil.copytree(Path(bot.__file__).parent, top, ignore=shutil.ignore_patterns("simulator", "web"))
+        monkeypatch.setattr(launch, "_ROOM", str(top / "engines" / "local"))
+        monkeypatch.setattr(bot, "__file__", str(top / "__init__.py"))
+        told = await jobs.run(
+            engine,
+            request(
+                code,
+                step("mkdir out; echo x > out/a.txt; echo a=1 >> $GITHUB_OUTPUT", id="a"),
+                step("echo '<${{ hashFiles('out/*') }}>'"),
+                outputs={"a": "${{ steps.a.outputs.a }}"},
+                artifacts=(job.Artifact(name="out", paths=("out/**",)),),
+            ),
+        )
+    assert told.result == "passed", told.reason
+    assert told.end.outputs == {"a": "1"}
+    assert len(told.log.strip()) == 66
+    (kept,) = (one for one in told.events if isinstance(one, contract.ResultFile))
+    assert (kept.kind, kept.path, kept.problem) == (contract.ARTIFACT, "out", None)

@@ -84,6 +84,7 @@ class Supervisor:
             from . import caches  # only jobs that have some pay for it
 
             self._caches = caches.Caches(launch.caches, self)
+        self._library = launch.library
         #: What is known late, from the first moment that somebody needs it.
         self._late: late.Late | None = None
         #: What the job gives to those that need it.
@@ -112,6 +113,13 @@ class Supervisor:
         if self._is_prepared and end.result != "cancelled":
             collect.collect(self._stream, self._launch.results)
         return end
+
+    def _keep_code(self) -> None:
+        """Let what is imported later be found where the mounts cover the path of our own code."""
+        own = spaces.high(os.open(os.path.dirname(__file__), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        sys.modules[__name__.rpartition(".")[0]].__path__ = [f"/proc/self/fd/{own}"]
+        library = spaces.high(os.open(self._launch.library, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._library = f"/proc/self/fd/{library}"
 
     def beside(self, program: dict[str, Any] | None, *, given: int = -1) -> End:
         """Run something of our own in the job's sandbox, which is no step; None runs nothing.
@@ -195,7 +203,7 @@ class Supervisor:
     def _become_late(self) -> None:
         if self._late is None and self._launch.late is not None:
             # Behind all else, so that nothing in there can stand for the standard library.
-            sys.path.append(self._launch.library)
+            sys.path.append(self._library)
             from . import late  # it costs more than all of this, and few jobs need it
 
             self._late = late.Late(self._launch.late, secrets=self._secrets)
@@ -214,6 +222,7 @@ class Supervisor:
             uid = os.getuid()
             spaces.connect(slirp=network["slirp"][0], ip=network["ip"][0], forbidden=forbidden, uid=uid)
         if self._launch.places:
+            self._keep_code()
             spaces.show(self._launch.places)
         if not self._launch.is_sandboxed:
             spaces.adopt_orphans()
