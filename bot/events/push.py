@@ -107,17 +107,10 @@ async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
     return await decide(moved, context)
 
 
-async def decide(moved: Moved, context: Context) -> outcome.Outcome:
-    """What follows from a branch or tag that stands at another commit now."""
-    decided = await _decide(moved, context)
-    is_default = moved.branch is not None and moved.branch == moved.repository.default_branch
-    if not is_default or decided.look_again_at is not None:
-        return decided
-    return replace(decided, timetables=await _timetables(moved, context))
-
-
 async def _timetables(moved: Moved, context: Context) -> tuple[outcome.Timetable, ...]:
     """The times that the default branch's file names, where they are others than those that are known."""
+    if moved.branch is None or moved.branch != moved.repository.default_branch:
+        return ()
     repository = _repository(moved, context)
     content = await repository.get_file(planning.PIPELINE_PATH, ref=moved.head_sha)
     crons: tuple[str, ...] = ()
@@ -152,7 +145,8 @@ def _repository(moved: Moved, context: Context) -> Repository:
     )
 
 
-async def _decide(moved: Moved, context: Context) -> outcome.Outcome:
+async def decide(moved: Moved, context: Context) -> outcome.Outcome:
+    """What follows from a branch or tag that stands at another commit now."""
     verdict = trust.decide(trust.push(moved.ref))
     if verdict.action == trust.Action.REFUSE:
         return outcome.ignored(verdict.reason)
@@ -160,7 +154,8 @@ async def _decide(moved: Moved, context: Context) -> outcome.Outcome:
     context.note(_told_known(known, moved))
     if known.covering is not None:
         covering = known.covering
-        return outcome.Outcome(trail=(f"Build {covering.id} ({covering.event}) already covers {moved.head_sha}.",))
+        text = f"Build {covering.id} ({covering.event}) already covers {moved.head_sha}."
+        return outcome.Outcome(trail=(text,), timetables=await _timetables(moved, context))
     due_at = context.delivery.received_at + PULL_PATIENCE
     pull = known.pull
     if pull is not None and pull.state == "open" and not _is_before(moved, pull) and context.now() < due_at:
@@ -168,7 +163,10 @@ async def _decide(moved: Moved, context: Context) -> outcome.Outcome:
         return outcome.Outcome(trail=(reason,), look_again_at=due_at)
     repository = _repository(moved, context)
     late = await _why_late(moved, context, repository)
-    return outcome.Outcome(trail=(late,)) if late is not None else await _build(moved, context, repository, known)
+    if late is not None:
+        return outcome.Outcome(trail=(late,))
+    decided = await _build(moved, context, repository, known)
+    return replace(decided, timetables=await _timetables(moved, context))
 
 
 def _known(connection: Connection, moved: Moved) -> _Known:
