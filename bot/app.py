@@ -248,7 +248,6 @@ class Service:
 
     async def _supervise_work(self) -> None:
         while True:
-            self._settings_changed.clear()
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(self._work.run(), name="work") if self._work is not None else None
                 await self._settings_changed.wait()
@@ -258,6 +257,8 @@ class Service:
 
     async def _restart_work(self) -> None:
         await self._close_work()
+        # Where the newest is taken and nowhere else: what is asked for earlier or later is not lost.
+        self._settings_changed.clear()
         await self._open_work(self._next_work)
         _log.info("The settings were read again.", action="reload_settings")
 
