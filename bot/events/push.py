@@ -155,7 +155,9 @@ async def decide(moved: Moved, context: Context) -> outcome.Outcome:
     if known.covering is not None:
         covering = known.covering
         text = f"Build {covering.id} ({covering.event}) already covers {moved.head_sha}."
-        return outcome.Outcome(trail=(text,), timetables=await _timetables(moved, context))
+        # What this very push wanted came with the build that it made; a pull request's build says nothing of it.
+        timetables = () if covering.cause == moved.cause else await _timetables(moved, context)
+        return outcome.Outcome(trail=(text,), timetables=timetables)
     due_at = context.delivery.received_at + PULL_PATIENCE
     pull = known.pull
     if pull is not None and pull.state == "open" and not _is_before(moved, pull) and context.now() < due_at:
