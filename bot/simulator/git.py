@@ -216,12 +216,19 @@ class Git:
     async def object(self, name: str) -> tuple[str, str, bytes] | None:
         """SHA, type and content of `SHA` or `SHA:path`, or None. `name` must begin with a full SHA."""
         path = name.partition(":")[2]
-        if "\n" in name or "\0" in name or path.startswith(("./", "../")) or path in (".", ".."):
-            return None  # git would take it for several names, or for a place outside
+        if "\0" in name or path.startswith(("./", "../")) or path in (".", ".."):
+            return None  # git would take it for a place outside
         if name in self._blobs:
             return self._blobs[name]
+        asked = name
+        if "\n" in name or name.endswith("\r"):
+            # The reader takes a line for each name, and gives the end of a line no meaning.
+            try:
+                asked = (await self.git("rev-parse", "--verify", "--quiet", "--end-of-options", name)).decode().strip()
+            except GitError:
+                return None
         async with self._reading:
-            found = await self._read(name)
+            found = await self._read(asked)
         # What is there stays as it is; what is missing may still come.
         if found is not None and len(found[2]) < _LARGEST_KEPT_BYTES:
             if len(self._blobs) >= _MOST_KEPT:

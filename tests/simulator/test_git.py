@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.simulator import GitError, Simulator, git, git_text, values
@@ -28,10 +28,9 @@ async def round_trip(files: dict[str, str | bytes], message: str, name: str) -> 
         new = values.NewCommit(ref="refs/heads/main", parent=None, files=files, message=message, author=author)
         (sha,) = await repository.write([new])
         for path, content in files.items():
-            if "\n" not in path:
-                found = await repository.object(f"{sha}:{path}")
-                assert found is not None
-                assert found[2] == (content.encode() if isinstance(content, str) else content)
+            found = await repository.object(f"{sha}:{path}")
+            assert found is not None
+            assert found[2] == (content.encode() if isinstance(content, str) else content)
         (commit,) = git_text.parse_log(await repository.git("log", *git_text.LOG_ARGUMENTS, sha))
         assert sorted(change.path for change in commit.changes) == sorted(files)
         assert {change.status for change in commit.changes} <= {"added"}
@@ -42,6 +41,7 @@ async def round_trip(files: dict[str, str | bytes], message: str, name: str) -> 
 
 
 @settings(max_examples=25, deadline=None)
+@example({"\r": "the end of a line", "a\r": "b", "a": "c", "a\nb": "d"}, "", "")
 @given(st.dictionaries(NAMES, CONTENTS, max_size=4), MESSAGES, st.text(max_size=20))
 def test_any_file_and_message_survive(files: dict[str, str | bytes], message: str, name: str) -> None:
     asyncio.run(round_trip(files, message, name))
