@@ -5,6 +5,7 @@ https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-githu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -129,6 +130,8 @@ class AppCalls:
         )
 
 
+# The last one is kept: to check a key holds the loop up for a twentieth of a second, at each reload of the settings.
+@functools.lru_cache(maxsize=1)
 def _parsed(private_key: str) -> rsa.RSAPrivateKey:
     reason = None
     try:

@@ -6,6 +6,7 @@ See https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-g
 from __future__ import annotations
 
 import base64
+import functools
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,13 @@ class Token:
     expires_at: datetime | None
 
 
+@functools.lru_cache(maxsize=8)
+def _public_key(private_key: str) -> bytes:
+    # Kept, because to check a key takes longer than to start a simulator.
+    key = serialization.load_pem_private_key(private_key.encode(), password=None)
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 class Tokens:
     """Every token that was given out."""
 
@@ -66,10 +74,7 @@ class Tokens:
         self._world = its_world
         self._lifetime = lifetime
         self._tokens: dict[str, Token] = {}
-        key = serialization.load_pem_private_key(its_world.private_key.encode(), password=None)
-        self._public_key = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        self._public_key = _public_key(its_world.private_key)
 
     # Making
 
