@@ -98,6 +98,17 @@ class House:
         return newest
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on.
+
+    What is decided is decided alike, over queries that `tests/store` runs on both in `make test`: here PostgreSQL has
+    its turn in `make test-all`.
+    """
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
     """A simulator that delivers nothing by itself."""

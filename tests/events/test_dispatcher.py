@@ -33,6 +33,13 @@ SHAPES: dict[str, type[Any]] = {
 }
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, also in `make test`: each has its own way to claim and to wake."""
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
 def make(store: Store, metrics: telemetry.Metrics) -> Callable[[Router], dispatcher.Dispatcher]:
     """A dispatcher with these handlers, which need no GitHub."""
