@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bot import engines, events, keyring, ledger, policy, telemetry
-from bot.builds import follower, overdue, request, restored, scheduler, secrecy, source, sweeper, timetable
+from bot.builds import follower, overdue, request, restored, scheduler, secrecy, source, sweeper, timer
 from bot.checks import answering, reporter, restoring
 from bot.engines import contract
 from bot.events import context, dispatcher, reconciling
@@ -135,7 +135,7 @@ class Work:
             hand_on=handlers.candidates,
         )
         self._overdue = overdue.Overdue(store, owner=replica.id, on_change=self._wake_reporting, now=replica.now)
-        self._timetable = timetable.Timetable(store, on_due=lambda: self.dispatcher.wake(), now=replica.now)
+        self._timer = timer.Timer(store, on_due=lambda: self.dispatcher.wake(), now=replica.now)
         retention = timedelta(days=settings.retention_days)
         self._sweeper = sweeper.Sweeper(
             store,
@@ -191,7 +191,7 @@ class Work:
             group.create_task(self._answering.run(), name="answering")
             group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
-            group.create_task(self._timetable.run(), name="timetable")
+            group.create_task(self._timer.run(), name="timer")
             group.create_task(self._sweeper.run(), name="sweeper")
             group.create_task(self._recovery.run(), name="recovery")
             group.create_task(self._reconciler.run(), name="reconciler")

@@ -107,7 +107,7 @@ async def ref_moved(event: sansio.Event, context: Context) -> outcome.Outcome:
     return await decide(moved, context)
 
 
-async def _timetables(moved: Moved, context: Context) -> tuple[outcome.Timetable, ...]:
+async def _schedules(moved: Moved, context: Context) -> tuple[outcome.Schedules, ...]:
     """The times that the default branch's file names, where they are others than those that are known."""
     if moved.branch is None or moved.branch != moved.repository.default_branch:
         return ()
@@ -127,7 +127,7 @@ async def _timetables(moved: Moved, context: Context) -> tuple[outcome.Timetable
         # A later push tells.
         return ()
     return (
-        outcome.Timetable(
+        outcome.Schedules(
             repository_id=moved.repository.id,
             installation_id=moved.installation_id,
             repository=await repository.get_name(),
@@ -156,8 +156,8 @@ async def decide(moved: Moved, context: Context) -> outcome.Outcome:
         covering = known.covering
         text = f"Build {covering.id} ({covering.event}) already covers {moved.head_sha}."
         # What this very push wanted came with the build that it made; a pull request's build says nothing of it.
-        timetables = () if covering.cause == moved.cause else await _timetables(moved, context)
-        return outcome.Outcome(trail=(text,), timetables=timetables)
+        wanted = () if covering.cause == moved.cause else await _schedules(moved, context)
+        return outcome.Outcome(trail=(text,), schedules=wanted)
     due_at = context.delivery.received_at + PULL_PATIENCE
     pull = known.pull
     if pull is not None and pull.state == "open" and not _is_before(moved, pull) and context.now() < due_at:
@@ -168,7 +168,7 @@ async def decide(moved: Moved, context: Context) -> outcome.Outcome:
     if late is not None:
         return outcome.Outcome(trail=(late,))
     decided = await _build(moved, context, repository, known)
-    return replace(decided, timetables=await _timetables(moved, context))
+    return replace(decided, schedules=await _schedules(moved, context))
 
 
 def _known(connection: Connection, moved: Moved) -> _Known:

@@ -30,7 +30,7 @@ _NOT_OURS = "It is not of our making, so nobody here asked for it."
 
 
 class _Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """What the timetable wrote."""
+    """What the timer wrote."""
 
     schedule: str
     slot: str

@@ -80,7 +80,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timetable:
+class Schedules:
     """The times at which a repository wants to be built, in place of those that were known."""
 
     repository_id: int
@@ -121,7 +121,7 @@ class Outcome:
     revivals: tuple[Revival, ...] = ()
     remarks: tuple[Remark, ...] = ()
     answers: tuple[Answer, ...] = ()
-    timetables: tuple[Timetable, ...] = ()
+    schedules: tuple[Schedules, ...] = ()
     audit: tuple[Entry, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
@@ -149,7 +149,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         revivals=tuple(revival for one in outcomes for revival in one.revivals),
         remarks=tuple(remark for one in outcomes for remark in one.remarks),
         answers=tuple(told for one in outcomes for told in one.answers),
-        timetables=tuple(times for one in outcomes for times in one.timetables),
+        schedules=tuple(times for one in outcomes for times in one.schedules),
         audit=tuple(entry for one in outcomes for entry in one.audit),
         look_again_at=min(again, default=None),
     )

@@ -62,7 +62,7 @@ def apply(
     for cancellation in decided.cancellations:
         cancel(connection, cancellation, now=now)
     made = [create(connection, new, now=now) for new in decided.builds]
-    for times in decided.timetables:
+    for times in decided.schedules:
         schedules.save(connection, times, now=now)
     for told in decided.answers:
         answers.add(connection, told, now=now)

@@ -29,7 +29,7 @@ class Schedule:
     next_at: datetime | None
 
 
-def save(connection: Connection, wanted: outcome.Timetable, *, now: datetime) -> None:
+def save(connection: Connection, wanted: outcome.Schedules, *, now: datetime) -> None:
     """Put these times in place of those of the repository that were known; one that stays keeps its next slot."""
     is_own = table.c.repository_id == wanted.repository_id
     known = set(connection.execute(sa.select(table.c.cron).where(is_own)).scalars())

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.builds import commands, timetable
+from bot.builds import commands, timer
 from bot.model import audit, build, delivery
 from bot.store import deliveries, schedules
 from tests.databases import long_on_postgresql
@@ -36,8 +36,8 @@ async def pushed(house: House, file: str | None, **files: str) -> Any:
 
 
 async def due(house: House, at: datetime) -> list[delivery.Delivery]:
-    """The deliveries that the timetable makes at this time, handled."""
-    looking = timetable.Timetable(house.store, on_due=lambda: None, now=lambda: at)
+    """The deliveries that the timer makes at this time, handled."""
+    looking = timer.Timer(house.store, on_due=lambda: None, now=lambda: at)
     await looking.look()
     await house.dispatch()
     found = await house.store.read(deliveries.list_newest, limit=100, event="schedule")
@@ -84,8 +84,8 @@ async def test_two_replicas_make_one_delivery_of_a_slot(house: House) -> None:
     await pushed(house, NIGHTLY)
     at = await next_slot(house)
     (seen,) = await house.store.read(schedules.list_due, now=at, limit=10)
-    assert await house.store.write(timetable.fire, seen, now=at)
-    assert not await house.store.write(timetable.fire, seen, now=at)
+    assert await house.store.write(timer.fire, seen, now=at)
+    assert not await house.store.write(timer.fire, seen, now=at)
     assert len(await due(house, at)) == 1
 
 

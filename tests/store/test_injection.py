@@ -544,7 +544,7 @@ def test_t115_hostile_names_of_artifacts_and_times_are_stored_as_they_are(connec
     )
     artifacts.replace_of_job(connection, one.id, [made])
     assert artifacts.list_of_jobs(connection, [one.id]) == [artifacts.get(connection, made.id)] == [made]
-    wanted = outcome.Timetable(
+    wanted = outcome.Schedules(
         repository_id=REPOSITORY_ID, installation_id=1, repository=text, ref=text, crons=("0 5 * * *",)
     )
     schedules.save(connection, wanted, now=NOW)

@@ -315,7 +315,7 @@ def callers(name: str) -> set[str]:
 def test_t8_only_parse_makes_a_verified_delivery_of_what_comes_from_outside() -> None:
     assert callers("VerifiedDelivery") == {"webhooks/parse.py", "model/delivery.py"}
     # What we want ourselves: a time that came, and a build that somebody starts.
-    assert callers("delivery.own") == {"builds/commands.py", "builds/timetable.py"}
+    assert callers("delivery.own") == {"builds/commands.py", "builds/timer.py"}
 
 
 def test_t8_the_inbox_and_the_store_take_verified_deliveries_only() -> None:

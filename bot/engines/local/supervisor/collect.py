@@ -231,7 +231,7 @@ class Collector:
         self._walk(inner, f"{path}{name}/", below, depth=depth + 1)
 
     def _archive(self, folder: int, name: str, path: str, selection: Selection) -> None:
-        """Put one file into the archive of its artifact; links, pipes and devices are left out, and told of."""
+        """Put one file into the archive of its artifact; links, pipes and devices are left out."""
         if selection.name in self._broken:
             return
         try:

@@ -1,4 +1,4 @@
-"""The timetable: a schedule whose time has come becomes a delivery, once a slot over all replicas.
+"""The timer: a schedule whose time has come becomes a delivery, once a slot over all replicas.
 
 The slot is taken and the delivery stored by one transaction; from there it goes the way of every delivery.
 """
@@ -26,7 +26,7 @@ _BATCH = 100
 _log = telemetry.log("builds")
 
 
-class Timetable:
+class Timer:
     """Looks for schedules that are due."""
 
     def __init__(self, store: Store, *, on_due: Callable[[], None], now: Callable[[], datetime]) -> None:
