@@ -80,7 +80,7 @@ def check_run(
         conclusion=conclusion(subject.state),
         started_at=_started_at(subject),
         completed_at=_completed_at(subject) if is_completed else None,
-        title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES),
+        title=cleaning.one_line(title, limit_bytes=MAX_TITLE_BYTES) or titles.least(subject.state.value),
         summary=summary.make(
             subject,
             failure=failure,
@@ -99,7 +99,7 @@ def minimal(wanted: check.CheckRun) -> check.CheckRun:
     """The least of a check run that still says how it ended, for when GitHub refuses the whole."""
     return replace(
         wanted,
-        title=(wanted.conclusion or wanted.status).replace("_", " ").capitalize(),
+        title=titles.least(wanted.conclusion or wanted.status),
         summary="GitHub did not take the details. The page behind this check has them.",
         text=None,
         annotations=(),

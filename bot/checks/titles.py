@@ -114,6 +114,11 @@ def capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def least(word: str) -> str:
+    """The title that says no more than a state or a conclusion, for when nothing else can be shown."""
+    return capital(word.replace("_", " "))
+
+
 def _of_problems(made: build.Build) -> str:
     first = made.problems[0]
     if len(made.problems) == 1:

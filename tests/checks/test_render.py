@@ -444,6 +444,12 @@ def test_more_annotations_than_fit_are_counted() -> None:
     assert "50 of 63 annotations are shown." in found.summary
 
 
+@pytest.mark.parametrize("blank", ["\r", " \n ", "\x1b[0m"])
+def test_a_reason_that_shows_nothing_leaves_a_title(blank: str) -> None:
+    assert of_job(ended(job.State.QUEUED, reason=blank)).title == "Queued"
+    assert rendered(factories.make_build(state=build.State.ERRORED, reason=blank)).title == "Errored"
+
+
 # Whatever a build holds, GitHub takes it: a validator stricter than GitHub's documented limits.
 
 
