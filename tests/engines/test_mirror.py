@@ -366,6 +366,7 @@ async def test_f72_a_damaged_mirror_is_made_anew(
     second = code.repository.commit({"README.md": "second\n"}, parent=code.sha)
     told = await jobs.run(engine, jobs.make(code.source(second), "cat README.md"))
     assert (told.result, told.log) == ("passed", "second\n")
+    assert all(path.stat().st_size for path in mirror(data_dir).rglob("*") if path.is_file())
 
 
 async def test_f72_a_mirror_whose_files_are_damaged_is_found_out_by_the_job_that_needs_them(

@@ -57,6 +57,9 @@ class Mirror:
         answer = self._git.run(
             f"--git-dir={self.folder}", *arguments, *map(git.check_oid, oids), "--", timeout_seconds=_LOOK_SECONDS
         )
+        # A commit that is not here is one line, `fatal: bad object`; of files that it cannot read git says `error:`.
+        if any(line.startswith("error:") for line in answer.stderr.splitlines()) and not self._is_sound():
+            return None
         if answer.code != 0:
             return None
         found: dict[str, Commit] = {}
