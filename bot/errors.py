@@ -129,5 +129,9 @@ class CommitUnknown(Invalid):
     """GitHub does not know the commit: it was pushed a moment ago, or a force-push took it away."""
 
 
+class EngineMissing(BuildhookError):
+    """No engine runs the job: its file asks for one that the operator has not."""
+
+
 class EngineError(BuildhookError):
     """The engine could not do it; the text says how to mend it."""

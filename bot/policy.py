@@ -1,4 +1,4 @@
-"""The operator's policy: whose code runs, which signed webhooks start builds, and who hears of them.
+"""The operator's policy: whose code runs and where, which signed webhooks start builds, and who hears of them.
 
 Pure: text in, policy out. A section of the file is one field of `Policy` and one reader in `_SECTIONS`.
 
@@ -30,6 +30,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCI
 #: something to be put in their place.
 _REF = re.compile(r"refs/(?:heads|tags)/(?!/)[^\x00-\x20\x7f~^:?*\[\\{}$]{1,1000}")
 _REF_WRONG = re.compile(r"\.\.|//|/\.|\.lock(?:/|$)|[./]$")
+_LABEL = re.compile(r"[^\s,]{1,100}")
 _TYPE = re.compile(r"[A-Za-z0-9_.-]{1,255}", re.ASCII)
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')\s*=")
@@ -105,6 +106,15 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """`[engines.NAME]`: an engine that jobs can come to besides the one of the settings, or more about that one."""
+
+    name: str
+    #: Those of `runs-on` that it takes, lower-case.
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All that the file says, one field for each section. Without a file nobody may do anything."""
 
@@ -114,6 +124,8 @@ class Policy:
     sources: Mapping[str, Source] = field(default_factory=dict)
     #: By name.
     subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
+    #: By name, in the order of the file.
+    engines: Mapping[str, Engine] = field(default_factory=dict)
 
 
 def parse(text: str) -> Policy | tuple[Problem, ...]:
@@ -301,6 +313,14 @@ def _subscriber(name: str, table: _Table) -> Subscriber:
     )
 
 
+def _engine(name: str, table: _Table) -> Engine:
+    labels = table.texts("labels", wanted='labels such as `["linux", "x64"]`')
+    for one in labels:
+        if not _LABEL.fullmatch(one):
+            table.wrong("labels", f"`{_shown(one)}` is no label: it has at most 100 characters, no comma and no blank.")
+    return Engine(name=name, labels=frozenset(one.lower() for one in labels))
+
+
 def _trust(given: Mapping[str, Any], problems: _Problems) -> trust.Policy:
     table = _Table(("trust",), given, problems)
     words = [one.value for one in trust.Approval]
@@ -328,6 +348,7 @@ _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], _Problems], Any]] = {
     "trust": _trust,
     "sources": _named("sources", _source),
     "subscribers": _named("subscribers", _subscriber),
+    "engines": _named("engines", _engine),
 }
 assert set(_SECTIONS) == {one.name for one in fields(Policy)}
 

@@ -123,7 +123,9 @@ class Settings(BaseSettings):
     )
     policy_file: Annotated[
         Path | None,
-        Field(description="The operator's policy, TOML: whose signed webhooks start builds, and who hears of builds."),
+        Field(
+            description="The operator's policy, TOML: whose code runs where, which webhooks start builds, who hears."
+        ),
     ] = None
     handlers: Annotated[
         str | None,

@@ -11,7 +11,7 @@ from typing import Any
 from bot import engines, events, keyring, ledger, policy, telemetry
 from bot.builds import follower, overdue, request, restored, scheduler, secrecy, source, sweeper, timer
 from bot.checks import answering, reporter, restoring
-from bot.engines import contract
+from bot.engines import choice, contract
 from bot.events import context, dispatcher, reconciling
 from bot.github import GitHub
 from bot.logs import ArtifactStore, LogStore
@@ -57,8 +57,11 @@ class Work:
             metrics=metrics,
             ledger=self._ledger,
         )
-        self._engine: contract.Engine = engines.load(
-            settings.engine, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
+        choose = choice.Choice(
+            default=settings.engine, labels={name: one.labels for name, one in rules.engines.items()}
+        )
+        self._engine: contract.Engine = engines.load_all(
+            choose.names, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
         )
         #: Hints that are kept at the moment.
         self._told: set[str] = set()
@@ -105,6 +108,7 @@ class Work:
             store,
             engine=self._engine,
             following=following,
+            choose=choose.of,
             request=self._request,
             max_jobs=settings.max_jobs,
             metrics=metrics,

@@ -36,6 +36,12 @@ url = "http://127.0.0.1:9000/hook"
 secret_env = ["A", "B"]
 allow_http = true
 allow_private = true
+
+[engines.local]
+labels = ["Ubuntu-latest", "x64"]
+
+[engines.cluster]
+labels = "gpu"
 """
 SOURCE = 'secret_env = "X"\nrepository = "octo/hello"\nref = "refs/heads/main"\n'
 SUBSCRIBER = 'secret_env = "X"\nurl = "https://example.org/"\n'
@@ -72,6 +78,24 @@ def test_a_whole_file_is_read() -> None:
     assert (chat.events, chat.allow_http, chat.allow_private) == (frozenset({"build.finished"}), False, False)
     assert (local.events, local.allow_http, local.allow_private) == (frozenset(policy.NOTICES), True, True)
     assert [one.name for one in local.secrets] == ["A", "B"]
+    assert list(found.engines.items()) == [
+        ("local", policy.Engine(name="local", labels=frozenset({"ubuntu-latest", "x64"}))),
+        ("cluster", policy.Engine(name="cluster", labels=frozenset({"gpu"}))),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        ('""', 'write labels such as `["linux", "x64"]`.'),
+        ('"a,b"', "`a,b` is no label: it has at most 100 characters, no comma and no blank."),
+        ('"a b"', "`a b` is no label"),
+        ("7", 'write labels such as `["linux", "x64"]`.'),
+    ],
+)
+def test_a_label_that_runs_on_could_not_name_is_told_with_its_line(label: str, says: str) -> None:
+    (found,) = problems(f"[engines.local]\nlabels = [{label}]\n")
+    assert found.startswith(f"line 2: `engines.local.labels`: {says}"), found
 
 
 def test_t26_trust_is_told_by_ids_and_words() -> None:

@@ -29,6 +29,7 @@ def make(
     github = {**known["github"], "api_url": api_url, "job": one.plan.id, "server_url": server_url}
     return contract.JobRequest(
         job_id=one.id,
+        engine=one.engine,
         source=source,
         plan=one.plan,
         env=environment(one, of, server_url=server_url, api_url=api_url),

@@ -47,6 +47,7 @@ class Scheduler:
         *,
         engine: contract.Engine,
         following: follower.Follower,
+        choose: Callable[[job.Plan], str],
         request: Callable[[job.Job, build.Build, Mapping[str, Any]], contract.JobRequest],
         max_jobs: int,
         metrics: telemetry.Metrics,
@@ -57,6 +58,7 @@ class Scheduler:
         self._store = store
         self._engine = engine
         self._follower = following
+        self._choose = choose
         self._request = request
         self._max_jobs = max_jobs
         self._metrics = metrics
@@ -101,7 +103,7 @@ class Scheduler:
         free = self._max_jobs - len(self._running)
         if free <= 0:
             return 0
-        claimed = await self._store.write(_claim, now=self._now(), owner=self._owner, limit=free)
+        claimed = await self._store.write(_claim, choose=self._choose, now=self._now(), owner=self._owner, limit=free)
         for one in claimed:
             self._metrics.queue_seconds.observe(max(0.0, (self._now() - one.job.created_at).total_seconds()))
             self._spawn(group, one)
@@ -197,11 +199,23 @@ class Scheduler:
         return stored if stored.epoch == current.epoch else current
 
 
-def _claim(connection: Connection, *, now: datetime, owner: str, limit: int) -> list[_Started]:
+def _claim(
+    connection: Connection, *, choose: Callable[[job.Plan], str], now: datetime, owner: str, limit: int
+) -> list[_Started]:
     started = []
     for one in jobs.claim_ready(connection, now=now, owner=owner, lease=LEASE, limit=limit):
+        try:
+            engine = choose(one.plan)
+        except errors.EngineMissing as error:
+            state = lifecycle.transition(one.state, lifecycle.Signal.ERRORED)
+            transitions.save(connection, replace(one, state=state, reason=str(error), finished_at=now), now=now)
+            continue
         moved = replace(
-            one, state=lifecycle.transition(one.state, lifecycle.Signal.CLAIMED), started_at=now, reason=None
+            one,
+            state=lifecycle.transition(one.state, lifecycle.Signal.CLAIMED),
+            engine=engine,
+            started_at=now,
+            reason=None,
         )
         of_build = transitions.save(connection, moved, now=now).of_build
         started.append(_Started(moved, of_build, _needs(connection, moved, of_build)))

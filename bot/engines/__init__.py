@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 from bot import errors
-from bot.engines import contract
+from bot.engines import contract, fleet
 
 #: Name -> class that is made with `(data_dir, *, sandbox, network)`. A stranger's engine comes by the entry point group
 #: `buildhook.engines`.
@@ -26,7 +27,9 @@ def load(name: str, *, data_dir: Path, sandbox: str, network: str) -> contract.E
     path = {**strangers, **ENGINES}.get(name)
     if path is None:
         known = ", ".join(sorted({**strangers, **ENGINES}))
-        raise errors.SettingsError(f"There is no engine {name!r}; there are: {known}.")
+        raise errors.SettingsError(
+            f"There is no engine {name!r}, as `BUILDHOOK_ENGINE` or the policy's `engines` name it; there are: {known}."
+        )
     module, _, attribute = path.partition(":")
     try:
         made: contract.Engine = getattr(importlib.import_module(module), attribute)(
@@ -35,3 +38,12 @@ def load(name: str, *, data_dir: Path, sandbox: str, network: str) -> contract.E
     except ImportError as error:
         raise errors.SettingsError(f"The engine {name!r} cannot be loaded: {error}.") from error
     return made
+
+
+def load_all(names: Sequence[str], *, data_dir: Path, sandbox: str, network: str) -> contract.Engine:
+    """Make these engines, still to be opened, and give them as one.
+
+    :raises errors.SettingsError: as `load`.
+    """
+    made = {name: load(name, data_dir=data_dir, sandbox=sandbox, network=network) for name in names}
+    return fleet.Fleet(made) if len(made) > 1 else made[names[0]]

@@ -77,6 +77,8 @@ class JobRequest:
 
     #: ULID: starting the same id again changes nothing.
     job_id: str
+    #: The engine that was chosen for it, by the operator's name.
+    engine: str = "local"
     source: Source
     plan: job.Plan
     #: The environment of every step, e.g. `CI`, `GITHUB_SHA`; a step's own `env` wins over it.

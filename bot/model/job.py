@@ -137,7 +137,7 @@ class Plan:
     needs: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_minutes: float = 360.0
-    #: The pipeline's `runs-on`, or None.
+    #: The pipeline's `runs-on`, its labels with commas between them, or None.
     runs_on: str | None = None
     #: The id under `jobs:`, by which other jobs need it; empty where it is `key`.
     group: str = ""
@@ -176,6 +176,11 @@ class Plan:
     def id(self) -> str:
         """The id under `jobs:`, which all jobs of a matrix share."""
         return self.group or self.key
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What `runs-on` asks for, one by one."""
+        return tuple(label for part in (self.runs_on or "").split(",") if (label := part.strip()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

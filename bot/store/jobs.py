@@ -23,6 +23,7 @@ _COLUMNS = [column for column in table.c if column.name not in _INTERNAL]
 _SAVED = (
     "state",
     "reason",
+    "engine",
     "started_at",
     "finished_at",
     "exit_code",

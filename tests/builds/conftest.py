@@ -13,7 +13,7 @@ import pytest
 
 from bot import clock, telemetry
 from bot.builds import follower, request, scheduler
-from bot.engines import contract, scripted
+from bot.engines import choice, contract, scripted
 from bot.identity import Ids
 from bot.logs import ArtifactStore, LogStore
 from bot.model import build, check, job, outcome
@@ -31,6 +31,8 @@ class Yard:
     artifacts: ArtifactStore
     new_id: Ids = field(default_factory=Ids)
     max_jobs: int = 2
+    #: Which engine a job comes to.
+    choose: Callable[[job.Plan], str] = choice.Choice(default="local", labels={}).of
     #: How often the reporter was woken.
     changes: list[None] = field(default_factory=list)
 
@@ -62,6 +64,7 @@ class Yard:
             self.store,
             engine=self.engine,
             following=following,
+            choose=self.choose,
             request=make_request,
             max_jobs=self.max_jobs,
             metrics=self.metrics,

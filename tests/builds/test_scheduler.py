@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from bot import clock, errors, telemetry
 from bot.builds import commands, scheduler
-from bot.engines import contract, scripted
+from bot.engines import choice, contract, scripted
 from bot.logs import ArtifactStore, LogStore
 from bot.model import build, job
 from bot.store import Store, jobs, patience, sqlite
@@ -60,6 +61,43 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(yard: Yard) -> Non
         assert (await yard.get_job(third.id)).state == job.State.QUEUED
         yard.engine.tell(first.id, scripted.finished(contract.Result.PASSED))
         await yard.until_job(third.id, job.State.STARTING)
+
+
+async def test_a_job_goes_to_the_engine_that_is_chosen_and_a_retry_chooses_again(yard: Yard) -> None:
+    yard.choose = lambda plan: f"engine-of-{plan.key}"
+    new = factories.make_new_build(factories.make_build(plan_digest="d" * 64), factories.make_job(plan=step_plan("a")))
+    made = await yard.create(new)
+    (one,) = new.jobs
+    yard.engine.tell(one.id, scripted.prepared(), scripted.finished(contract.Result.FAILED, exit_code=1))
+    async with yard.running():
+        assert (await yard.until_job(one.id, job.State.FAILED)).engine == "engine-of-a"
+        assert [request.engine for request in yard.engine.started] == ["engine-of-a"]
+        yard.choose = lambda _: "another"
+    again = await yard.store.write(commands.retry, made.id, now=clock.now(), new_id=yard.new_id, by=factories.ACTOR)
+    (second,) = await yard.store.read(jobs.list_of_builds, [again.id])
+    async with yard.running():
+        assert (await yard.until_job(second.id, job.State.STARTING)).engine == "another"
+
+
+async def test_a_job_that_no_engine_takes_is_errored_with_the_reason_and_the_others_run(yard: Yard) -> None:
+    yard.choose = choice.Choice(default="local", labels={"local": frozenset({"linux"})}).of
+    wanted = replace(step_plan("a"), runs_on="windows-latest")
+    waits = factories.make_job(plan=step_plan("c", "a"), state=job.State.WAITING)
+    new = factories.make_new_build(
+        None, factories.make_job(plan=wanted), factories.make_job(plan=step_plan("b")), waits
+    )
+    made = await yard.create(new)
+    nobodys, other, behind = new.jobs
+    yard.engine.tell(other.id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
+    async with yard.running():
+        ended = await yard.until_job(nobodys.id, job.State.ERRORED)
+        assert (await yard.until_job(behind.id, job.State.SKIPPED)).started_at is None
+        await yard.until_job(other.id, job.State.PASSED)
+    assert ended.reason is not None
+    assert "No engine takes `runs-on: windows-latest`. There is `linux` on `local`" in ended.reason
+    assert (ended.started_at, ended.finished_at is not None) == (None, True)
+    assert [request.job_id for request in yard.engine.started] == [other.id]
+    assert (await yard.get_build(made.id)).state == build.State.ERRORED
 
 
 async def test_jobs_wait_for_what_they_need_and_are_skipped_when_it_fails(yard: Yard) -> None:

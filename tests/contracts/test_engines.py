@@ -16,7 +16,7 @@ from typing import Protocol
 import pytest
 
 from bot import engines, errors
-from bot.engines import contract, scripted
+from bot.engines import contract, fleet, scripted
 from bot.engines.local import engine as local
 from tests.engines import gitserver, jobs
 
@@ -81,7 +81,7 @@ class LocalBench:
     def engine(self) -> contract.Engine:
         return self._engine
 
-    def _make(self) -> local.Local:
+    def _make(self) -> contract.Engine:
         return local.Local(self._data_dir, limits=local.Limits(grace_seconds=0.5))
 
     def request(self, way: Way) -> contract.JobRequest:
@@ -161,7 +161,14 @@ class ScriptedBench:
         await self.engine.close()
 
 
-BENCHES = ("local", "scripted")
+class FleetBench(LocalBench):
+    """Two engines as one; every job comes to the second."""
+
+    def _make(self) -> contract.Engine:
+        return fleet.Fleet({"spare": scripted.Scripted(), "local": super()._make()})
+
+
+BENCHES = ("local", "fleet", "scripted")
 
 
 @pytest.fixture(params=BENCHES)
@@ -176,14 +183,15 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     async with gitserver.serve(tmp_path / "git") as server:
         repository = server.repository()
         code = jobs.Code(server, repository, repository.commit({"a.txt": "a"}))
-        made = LocalBench(tmp_path / "data", code)
+        kind = FleetBench if request.param == "fleet" else LocalBench
+        made = kind(tmp_path / "data", code)
         await made.engine.open()
         yield made
         await made.close()
 
 
 def test_every_engine_is_on_a_bench_and_can_be_loaded_by_name(tmp_path: Path) -> None:
-    assert set(engines.ENGINES) | {"scripted"} == set(BENCHES)
+    assert set(engines.ENGINES) | {"scripted", "fleet"} == set(BENCHES)
     for name in engines.ENGINES:
         assert engines.load(name, data_dir=tmp_path, sandbox="auto", network="none").name == name
     with pytest.raises(errors.SettingsError, match="there are: local"):

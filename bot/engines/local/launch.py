@@ -79,8 +79,6 @@ def steps(request: contract.JobRequest) -> list[Step]:
         raise trouble.Ended(
             f"The engine `local` has no containers: delete {what}, and install in a step what is needed."
         )
-    if plan.engine not in (None, "local"):
-        raise trouble.Ended(f"There is no engine {plan.engine[:80]!r} here: delete `engine`, or write `local`.")
     found = []
     for step in plan.steps:
         # What expressions make comes when the step's turn comes.
