@@ -13,19 +13,19 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from bot import errors
-from bot.builds import rerun
+from bot.builds import lifecycle, rerun
 from bot.model import audit, build, delivery, job, outcome
 from bot.store import approvals, builds, deliveries, jobs, outcomes
 from bot.store import audit as entries
 
 
 def cancel(connection: Connection, build_id: str, *, now: datetime, reason: str, by: audit.Actor) -> None:
-    """Ask a build to end; the scheduler finds the wish.
+    """Ask a build to end; the scheduler finds the wish. Jobs that `lifecycle.outliving` names go on.
 
     :raises errors.NotFound: if there is no such build.
     :raises errors.Conflict: if it has ended.
     """
-    if not outcomes.cancel_build(connection, build_id, now=now, reason=reason):
+    if not outcomes.cancel_build(connection, build_id, now=now, reason=reason, spares=lifecycle.outliving):
         raise errors.Conflict(f"Build {build_id} has ended.")
     found = builds.get(connection, build_id)
     entries.add(connection, about_build(found, audit.Action.CANCEL, by=by), now=now)
@@ -83,7 +83,7 @@ def retry(
     made = again(asked, its_jobs, latest=latest, which=which, wish=wish)
     if isinstance(made, str):
         raise errors.Conflict(made)
-    stored = outcomes.create(connection, made, now=now)
+    stored = outcomes.create(connection, made, now=now, spares=lifecycle.outliving)
     detail = f"Of build {asked.id}: {which}."
     entries.add(connection, about_build(stored, audit.Action.RETRY, by=by, detail=detail), now=now)
     return stored

@@ -14,6 +14,9 @@ from typing import Any
 from bot.model import build, job
 from bot.pipelines import conditions, contexts
 
+#: Why a job was cancelled, where whoever asked for it did not say.
+CANCELLED = "It was cancelled."
+
 
 class Signal(enum.StrEnum):
     """What happened to a job. The last five bear the words of an engine's results."""
@@ -145,6 +148,9 @@ class _Graph:
 
     def decide(self, one: job.Job) -> Resolved | None:
         """What becomes of a waiting job; None while it goes on waiting."""
+        if one.cancel_requested_at is not None:
+            # Whoever ends such jobs may come to it later than the end of what it needs: it was cancelled, not skipped.
+            return Resolved(transition(_S.WAITING, Signal.CANCELLED), one.cancel_reason or CANCELLED)
         needs = {key: self._state_of(key) for key in one.plan.needs}
         if one.plan.condition is None:
             verdict = needs_verdict(needs.values())
@@ -161,6 +167,13 @@ class _Graph:
         if verdict is None or (verdict == _S.QUEUED and not self._has_place(one)):
             return None
         return Resolved(verdict, reason)
+
+    def outlives(self, one: job.Job) -> bool:
+        """Whether the `if` of a job holds when somebody cancels the build now."""
+        if one.plan.condition is None:
+            return False
+        status = replace(self._status(one), is_success=False, is_cancelled=True)
+        return conditions.against(one.plan.condition, self._contexts(one), status) is None
 
     def _has_place(self, one: job.Job) -> bool:
         most = one.plan.max_parallel
@@ -179,7 +192,11 @@ class _Graph:
 
     def _contexts(self, one: job.Job) -> Mapping[str, Any]:
         needs = {
-            key: {"result": _RESULTS[self._state_of(key)], "outputs": outputs(self._groups.get(key, ()))}
+            # What is open is about to be cancelled: nobody else asks for it.
+            key: {
+                "result": _RESULTS.get(self._state_of(key), "cancelled"),
+                "outputs": outputs(self._groups.get(key, ())),
+            }
             for key in one.plan.needs
         }
         return {**contexts.of_build(self._of), "needs": needs}
@@ -305,6 +322,22 @@ def build_state(states: Sequence[job.State]) -> build.State:
         return min((_VERDICTS[state] for state in states), key=_SEVERITY.index, default=build.State.SKIPPED)
     has_begun = any(state in job.ON_ENGINE or state in job.FINAL for state in states)
     return build.State.RUNNING if has_begun else build.State.QUEUED
+
+
+def outliving(of: build.Build, jobs: Sequence[job.Job]) -> frozenset[str]:
+    """The ids of the jobs that run all the same when somebody cancels their build: those whose `if` holds then.
+
+    Of a build that has not begun there are none, and none where nothing else is left to cancel: asked again, everything
+    ends.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
+    """
+    if of.state != build.State.RUNNING:
+        return frozenset()
+    graph = _Graph(jobs, of)
+    live = [one for one in jobs if one.state not in job.FINAL]
+    spared = frozenset(one.id for one in live if graph.outlives(one))
+    return spared if len(spared) < len(live) else frozenset()
 
 
 class CancelEffect(enum.StrEnum):

@@ -112,7 +112,7 @@ class Scheduler:
     async def settle_cancellations(self) -> None:
         """End what somebody wants cancelled: at once where nothing runs, else through the engine."""
         for one in await self._store.read(jobs.list_cancel_requested, owner=self._owner):
-            reason = one.cancel_reason or "It was cancelled."
+            reason = one.cancel_reason or lifecycle.CANCELLED
             match lifecycle.cancel_effect(one.state):
                 case lifecycle.CancelEffect.AT_ONCE:
                     await self._cancel_at_once(one, reason)

@@ -176,6 +176,7 @@ def _cancellation(sender: Sender, known: Known, repository_id: int) -> outcome.C
         pull_number=known.number,
         # Nothing of it runs, and without it nobody could approve it.
         spares_waiting=True,
+        heeds_conditions=True,
     )
 
 

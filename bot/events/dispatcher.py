@@ -17,6 +17,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, ramp, telemetry
+from bot.builds import lifecycle
 from bot.events import retrying, trail
 from bot.events.context import Context
 from bot.events.router import Router
@@ -207,7 +208,15 @@ class Dispatcher:
         return self._hand_on(claimed.event, claimed.action)
 
     async def _apply(self, claimed: delivery.Delivery, decided: outcome.Outcome, *, hand_on: Sequence[str]) -> str:
-        made = await patience.write(self._store, outcomes.apply, claimed, decided, now=self._now(), hand_on=hand_on)
+        made = await patience.write(
+            self._store,
+            outcomes.apply,
+            claimed,
+            decided,
+            now=self._now(),
+            hand_on=hand_on,
+            spares=lifecycle.outliving,
+        )
         if decided.look_again_at is not None:
             return "retrying"
         _log.info(

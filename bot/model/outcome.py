@@ -44,6 +44,8 @@ class Cancellation:
     installation_id: int | None = None
     #: Leave builds alone that wait for approval: nothing of them runs.
     spares_waiting: bool = False
+    #: Leave jobs alone whose `if` holds for a build that is cancelled.
+    heeds_conditions: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -276,12 +276,15 @@ def put_off(connection: Connection, job_id: str, *, not_before_at: datetime) -> 
     connection.execute(sa.update(table).where(table.c.id == job_id).values(not_before_at=not_before_at))
 
 
-def request_cancel(connection: Connection, build_ids: Sequence[str], *, now: datetime, reason: str) -> int:
-    """Write down the wish to cancel every unfinished job of these builds. Returns how many."""
+def request_cancel(
+    connection: Connection, build_ids: Sequence[str], *, now: datetime, reason: str, except_ids: Collection[str] = ()
+) -> int:
+    """Write down the wish to cancel every unfinished job of these builds but some. Returns how many."""
     asked = connection.execute(
         sa.update(table)
         .where(
             table.c.build_id.in_(build_ids),
+            table.c.id.not_in(except_ids),
             _IS_ACTIVE,
             table.c.cancel_requested_at.is_(None),
         )

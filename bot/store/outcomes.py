@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint
-from bot.model import approval, build, delivery, outcome
+from bot.model import approval, build, delivery, job, outcome
 from bot.store import (
     answers,
     approvals,
@@ -28,6 +28,9 @@ from bot.store import (
     schedules,
 )
 
+#: Of the jobs of a build that is cancelled, the ids of those that run all the same.
+Spares = Callable[[build.Build, Sequence[job.Job]], Collection[str]]
+
 
 def apply(
     connection: Connection,
@@ -36,10 +39,12 @@ def apply(
     *,
     now: datetime,
     hand_on: Sequence[str] = (),
+    spares: Spares | None = None,
 ) -> list[build.Build]:
     """Write an outcome; gives the builds as stored, with their generations.
 
     :param hand_on: the users' own handlers that take the delivery now.
+    :param spares: asked where a cancellation heeds what the jobs' conditions say.
     :raises bot.errors.LeaseLost: if another process claimed the delivery since; then nothing is written.
     :raises bot.errors.Conflict: if a build follows another one than it would now; then nothing is written.
     """
@@ -60,8 +65,8 @@ def apply(
             checks.resume(connection, installation_id=installation.id)
             answers.resume(connection, installation_id=installation.id)
     for cancellation in decided.cancellations:
-        cancel(connection, cancellation, now=now)
-    made = [create(connection, new, now=now) for new in decided.builds]
+        cancel(connection, cancellation, now=now, spares=spares)
+    made = [create(connection, new, now=now, spares=spares) for new in decided.builds]
     for times in decided.schedules:
         schedules.save(connection, times, now=now)
     for told in decided.answers:
@@ -106,9 +111,12 @@ def _repository_ids(decided: outcome.Outcome) -> set[int]:
     return of_builds | of_cancellations | of_moves | of_answers | {pull.repository_id for pull in decided.pulls}
 
 
-def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> build.Build:
+def create(
+    connection: Connection, new: outcome.NewBuild, *, now: datetime, spares: Spares | None = None
+) -> build.Build:
     """Insert a build with its jobs and checks, and ask older builds of its head and of its group to end.
 
+    :param spares: asked about those of its group.
     :raises bot.errors.Conflict: if another build of its head was made since it was decided, and that matters.
     """
     locks.repositories(connection, [new.build.repository_id])
@@ -119,9 +127,8 @@ def create(connection: Connection, new: outcome.NewBuild, *, now: datetime) -> b
     older = builds.list_unfinished(connection, repository_id=new.build.repository_id, head_sha=new.build.head_sha)
     _request_cancel(connection, older, now=now, reason=new.supersedes_reason)
     place = groups.find_place(connection, new.build)
-    _request_cancel(
-        connection, builds.list_by_ids(connection, place.replaced_ids), now=now, reason=place.replaced_reason
-    )
+    replaced = builds.list_by_ids(connection, place.replaced_ids)
+    _request_cancel(connection, replaced, now=now, reason=place.replaced_reason, spares=spares)
     stored = builds.insert(connection, place.build)
     failpoint.reach("build.after_row")
     jobs.insert_many(connection, new.jobs)
@@ -145,7 +152,9 @@ def _note(connection: Connection, remark: outcome.Remark, *, now: datetime) -> N
     checks.mark_stale(connection, build_id=found.id, job_id=None, is_conclusion=True, now=now)
 
 
-def cancel(connection: Connection, wish: outcome.Cancellation, *, now: datetime) -> list[build.Build]:
+def cancel(
+    connection: Connection, wish: outcome.Cancellation, *, now: datetime, spares: Spares | None = None
+) -> list[build.Build]:
     """Ask the matching builds to end; gives them as they were."""
     found = builds.list_unfinished(
         connection,
@@ -158,11 +167,13 @@ def cancel(connection: Connection, wish: outcome.Cancellation, *, now: datetime)
     )
     if wish.spares_waiting:
         found = [one for one in found if one.state != build.State.WAITING]
-    _request_cancel(connection, found, now=now, reason=wish.reason)
+    _request_cancel(connection, found, now=now, reason=wish.reason, spares=spares if wish.heeds_conditions else None)
     return found
 
 
-def cancel_build(connection: Connection, build_id: str, *, now: datetime, reason: str) -> bool:
+def cancel_build(
+    connection: Connection, build_id: str, *, now: datetime, reason: str, spares: Spares | None = None
+) -> bool:
     """Ask one build to end; False if it had ended before.
 
     :raises bot.errors.NotFound: if there is no such build.
@@ -170,12 +181,18 @@ def cancel_build(connection: Connection, build_id: str, *, now: datetime, reason
     found = builds.get(connection, build_id)
     if found.state in build.FINAL:
         return False
-    _request_cancel(connection, [found], now=now, reason=reason)
+    _request_cancel(connection, [found], now=now, reason=reason, spares=spares)
     return True
 
 
-def _request_cancel(connection: Connection, found: list[build.Build], *, now: datetime, reason: str) -> None:
-    jobs.request_cancel(connection, [one.id for one in found], now=now, reason=reason)
+def _request_cancel(
+    connection: Connection, found: list[build.Build], *, now: datetime, reason: str, spares: Spares | None = None
+) -> None:
+    spared: set[str] = set()
+    if spares is not None:
+        for one in found:
+            spared.update(spares(one, jobs.list_of_builds(connection, [one.id])))
+    jobs.request_cancel(connection, [one.id for one in found], now=now, reason=reason, except_ids=spared)
     for one in found:
         # A build that waits for a person has no jobs that could end, so it ends here.
         if one.state == build.State.WAITING:

@@ -259,6 +259,66 @@ def test_whatever_the_conditions_every_build_ends_and_no_decision_is_taken_back(
             assert all(lifecycle.counted(by_key[key].plan, by_key[key].state) == S.PASSED for key in one.plan.needs)
 
 
+def test_a_waiting_job_that_somebody_wants_cancelled_is_cancelled_whatever_its_needs_become() -> None:
+    wanted = replace(make("b", needs=("a",)), cancel_requested_at=factories.NOW, cancel_reason="Enough.")
+    for state in S:
+        found = lifecycle.resolve([make("a", state), wanted], of=OF)["b"]
+        assert (found.state, found.reason) == (S.CANCELLED, "Enough.")
+
+
+RUNNING = factories.make_build(state=build.State.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_spared"),
+    [
+        (None, False),
+        ("success()", False),
+        ("true", False),
+        ("!cancelled()", False),
+        ("failure()", False),
+        ("always()", True),
+        ("cancelled()", True),
+        ("failure() || cancelled()", True),
+        ("always() && needs.a.result == 'cancelled'", True),
+        ("always() && needs.a.result == 'success'", False),
+        ("always() && github.ref == 'refs/heads/dev'", False),
+        ("always() && fromJSON('{')", False),
+    ],
+)
+def test_a_job_whose_if_holds_for_a_cancelled_build_outlives_it(condition: str | None, is_spared: bool) -> None:
+    """https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation"""
+    a, b = make("a", S.RUNNING), make("b", needs=("a",), condition=condition)
+    assert lifecycle.outliving(RUNNING, [a, b]) == ({"b"} if is_spared else set())
+    if is_spared:
+        assert become(replace(a, state=S.CANCELLED), b) == {"b": "queued"}
+
+
+def test_what_runs_is_judged_by_what_became_of_its_needs() -> None:
+    a, b = make("a", S.PASSED), make("b", S.RUNNING, needs=("a",), condition="always() && needs.a.result == 'success'")
+    assert lifecycle.outliving(RUNNING, [a, b, make("c", S.RUNNING)]) == {"b"}
+
+
+@pytest.mark.parametrize("left", [S.WAITING, S.QUEUED, S.STARTING, S.RUNNING])
+def test_where_nothing_else_is_left_and_before_a_build_begins_everything_ends(left: job.State) -> None:
+    clean = make("clean", left, needs=("a",), condition="always()")
+    assert lifecycle.outliving(RUNNING, [make("a", S.CANCELLED), clean]) == set()
+    assert lifecycle.outliving(RUNNING, [make("a", S.RUNNING), clean]) == {"clean"}
+    queued = factories.make_build(state=build.State.QUEUED)
+    assert lifecycle.outliving(queued, [make("a", S.QUEUED), clean]) == set()
+
+
+@given(_builds(), st.data())
+def test_a_cancelled_build_ends_and_a_second_wish_leaves_nothing(jobs: list[job.Job], data: st.DataObject) -> None:
+    states = st.sampled_from([S.WAITING, S.QUEUED, S.RUNNING, S.PASSED, S.FAILED])
+    jobs = [replace(one, state=data.draw(states)) for one in jobs]
+    spared = lifecycle.outliving(RUNNING, jobs)
+    live = {one.id for one in jobs if one.state not in job.FINAL}
+    assert spared < live or not live
+    jobs = [replace(one, state=S.CANCELLED) if one.id in live - spared else one for one in jobs]
+    assert lifecycle.outliving(RUNNING, jobs) == set()
+
+
 @given(st.booleans(), st.booleans(), st.booleans())
 def test_always_always_runs(is_success: bool, is_failure: bool, is_cancelled: bool) -> None:
     status = conditions.Status(is_success=is_success, is_failure=is_failure, is_cancelled=is_cancelled)

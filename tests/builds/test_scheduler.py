@@ -154,6 +154,32 @@ async def test_f69_cancelling_ends_what_waits_at_once_and_asks_the_engine_for_th
         await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Again.", by=factories.ACTOR)
 
 
+async def test_a_job_that_runs_whatever_happens_runs_when_its_build_is_cancelled_until_somebody_insists(
+    yard: Yard,
+) -> None:
+    clean = replace(step_plan("clean", "a"), condition="always()")
+    new = factories.make_new_build(
+        None,
+        factories.make_job(plan=step_plan("a")),
+        factories.make_job(plan=clean, state=job.State.WAITING),
+        factories.make_job(plan=step_plan("z", "clean"), state=job.State.WAITING),
+    )
+    made = await yard.create(new)
+    a, behind, last = new.jobs
+    async with yard.running() as running:
+        yard.engine.tell(a.id, scripted.prepared())
+        await yard.until_job(a.id, job.State.RUNNING)
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Enough.", by=factories.ACTOR)
+        running.wake()
+        await yard.until_job(last.id, job.State.CANCELLED)
+        assert (await yard.until_job(behind.id, job.State.STARTING)).cancel_requested_at is None
+        assert yard.engine.cancelled == [(a.id, "Enough.")]
+        await yard.store.write(commands.cancel, made.id, now=clock.now(), reason="Now.", by=factories.ACTOR)
+        running.wake()
+        assert (await yard.until_job(behind.id, job.State.CANCELLED)).reason == "Now."
+    assert (await yard.get_build(made.id)).state == build.State.CANCELLED
+
+
 @pytest.mark.parametrize(
     ("result", "expected"),
     [

@@ -96,6 +96,19 @@ def test_a_build_that_cancels_what_is_in_progress_begins_when_that_has_ended(con
     assert _claim(connection) == {newest.id}
 
 
+def test_what_its_group_ends_keeps_the_jobs_that_outlive_it(
+    connection: sa.Connection,
+) -> None:
+    first = _create(connection)
+    new = make_new_build(_new(cancels=True))
+    kept = outcomes.create(
+        connection, new, now=NOW, spares=lambda of, its: [one.id for one in its if of.id == first.id]
+    )
+    assert _asked(connection) == {}
+    outcomes.cancel_build(connection, kept.id, now=NOW, reason="Enough.")
+    assert _asked(connection) == {kept.id: "Enough."}
+
+
 def test_other_groups_other_repositories_and_builds_without_a_group_do_not_wait(connection: sa.Connection) -> None:
     held = _create(connection)
     assert _claim(connection) == {held.id}

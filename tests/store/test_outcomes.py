@@ -164,6 +164,19 @@ def test_a_cancellation_reaches_the_builds_that_match_every_field(
     assert builds.get(connection, ended.id) == ended
 
 
+@pytest.mark.parametrize("heeds", [True, False])
+def test_only_a_cancellation_that_heeds_conditions_leaves_jobs_alone(connection: sa.Connection, heeds: bool) -> None:
+    plans = [make_plan(key=key, name=key) for key in "ab"]
+    made = _create(connection, make_build(), *(make_job(plan=plan) for plan in plans))
+    last = jobs.list_of_builds(connection, [made.id])[-1]
+    decided = make_outcome(
+        cancellations=(outcome.Cancellation(reason="Enough.", repository_id=REPOSITORY_ID, heeds_conditions=heeds),)
+    )
+    outcomes.apply(connection, _claimed(connection), decided, now=NOW, spares=lambda _, its: [its[-1].id])
+    asked = [one.id for one in jobs.list_cancel_requested(connection)]
+    assert (len(asked), last.id in asked) == ((1, False) if heeds else (2, True))
+
+
 def test_an_older_event_about_a_pull_request_changes_nothing(connection: sa.Connection) -> None:
     outcomes.apply(connection, _claimed(connection), make_outcome(pulls=(make_pull(),)), now=NOW)
     late = make_pull(updated_at=NOW - MINUTE, state="closed")
