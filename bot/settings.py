@@ -121,6 +121,23 @@ class Settings(BaseSettings):
     max_jobs: Annotated[int, Field(description="How many jobs run at once.", ge=1, le=10_000)] = max(
         2, os.cpu_count() or 2
     )
+    job_memory: Annotated[
+        pydantic.ByteSize | None,
+        Field(
+            description="How much memory a job may use, e.g. `4GiB`; three quarters of this machine's when not given.",
+            ge=16 << 20,
+        ),
+    ] = None
+    job_processes: Annotated[int, Field(description="How many processes and threads a job may have.", ge=16)] = 4096
+    job_disk: Annotated[
+        pydantic.ByteSize | None,
+        Field(
+            description="How much a job may write, e.g. `20GiB`; half of what is free then when not given.", ge=1 << 20
+        ),
+    ] = None
+    job_cpus: Annotated[
+        float | None, Field(description="How many processors' time a job may use; all when not given.", ge=0.1)
+    ] = None
     policy_file: Annotated[
         Path | None,
         Field(
@@ -246,6 +263,13 @@ class Settings(BaseSettings):
         """The keys that the settings give: the current one, then the previous one."""
         given = (self.encryption_key, self.encryption_key_previous)
         return tuple(sealing.parse(key.get_secret_value()) for key in given if key is not None)
+
+    @property
+    def effective_job_memory_bytes(self) -> int:
+        """How much memory a job may use, with its default worked out."""
+        if self.job_memory is not None:
+            return int(self.job_memory)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
     @property
     def effective_database_url(self) -> str:

@@ -61,7 +61,16 @@ class Work:
             default=settings.engine, labels={name: one.labels for name, one in rules.engines.items()}
         )
         self._engine: contract.Engine = engines.load_all(
-            choose.names, data_dir=settings.data_dir, sandbox=settings.sandbox, network=settings.network
+            choose.names,
+            data_dir=settings.data_dir,
+            sandbox=settings.sandbox,
+            network=settings.network,
+            job_limits=contract.JobLimits(
+                memory_bytes=settings.effective_job_memory_bytes,
+                processes=settings.job_processes,
+                cpus=settings.job_cpus,
+                disk_bytes=settings.job_disk,
+            ),
         )
         #: Hints that are kept at the moment.
         self._told: set[str] = set()

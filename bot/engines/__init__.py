@@ -10,15 +10,17 @@ from pathlib import Path
 from bot import errors
 from bot.engines import contract, fleet
 
-#: Name -> class that is made with `(data_dir, *, sandbox, network)`. A stranger's engine comes by the entry point group
-#: `buildhook.engines`.
+#: Name -> class that is made with `(data_dir, *, sandbox, network, job_limits)`. A stranger's engine comes by the entry
+#: point group `buildhook.engines`.
 ENGINES = {
     "local": "bot.engines.local.engine:Local",
 }
 _GROUP = "buildhook.engines"
 
 
-def load(name: str, *, data_dir: Path, sandbox: str, network: str) -> contract.Engine:
+def load(
+    name: str, *, data_dir: Path, sandbox: str, network: str, job_limits: contract.JobLimits | None = None
+) -> contract.Engine:
     """Make the engine of that name, still to be opened.
 
     :raises errors.SettingsError: if there is no such engine, or a part that it needs is not installed.
@@ -33,17 +35,21 @@ def load(name: str, *, data_dir: Path, sandbox: str, network: str) -> contract.E
     module, _, attribute = path.partition(":")
     try:
         made: contract.Engine = getattr(importlib.import_module(module), attribute)(
-            data_dir, sandbox=sandbox, network=network
+            data_dir, sandbox=sandbox, network=network, job_limits=job_limits or contract.JobLimits()
         )
     except ImportError as error:
         raise errors.SettingsError(f"The engine {name!r} cannot be loaded: {error}.") from error
     return made
 
 
-def load_all(names: Sequence[str], *, data_dir: Path, sandbox: str, network: str) -> contract.Engine:
+def load_all(
+    names: Sequence[str], *, data_dir: Path, sandbox: str, network: str, job_limits: contract.JobLimits | None = None
+) -> contract.Engine:
     """Make these engines, still to be opened, and give them as one.
 
     :raises errors.SettingsError: as `load`.
     """
-    made = {name: load(name, data_dir=data_dir, sandbox=sandbox, network=network) for name in names}
+    made = {
+        name: load(name, data_dir=data_dir, sandbox=sandbox, network=network, job_limits=job_limits) for name in names
+    }
     return fleet.Fleet(made) if len(made) > 1 else made[names[0]]

@@ -72,6 +72,22 @@ class CacheScopes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobLimits:
+    """How much of its machine a job may use; None for as much as there is."""
+
+    #: Of memory, with no swap beside it.
+    memory_bytes: int | None = None
+    #: How many processes and threads it may have at once.
+    processes: int | None = None
+    #: How much of the time of one processor; may be more than 1.
+    cpus: float | None = None
+    #: Of the disk; where it is not given, an engine bounds it so that no job fills the disk.
+    disk_bytes: int | None = None
+    #: How many files, folders and links it may have there; as with the bytes.
+    disk_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """One job to run."""
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bot.engines import contract
+from bot.engines.local import cgroups, folder, orphans
 from bot.engines.local import engine as local
-from bot.engines.local import folder, orphans
 from bot.model import job
 from tests.engines import jobs
 from tests.engines.conftest import Open
@@ -72,9 +72,9 @@ async def test_f69_a_job_that_is_removed_while_it_is_cancelled_needs_no_cancelli
     await jobs.run(engine, request)
     look_after = orphans.look_after
 
-    def removed_before(place: folder.Folder, *, is_late: bool) -> object:
+    def removed_before(place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups) -> object:
         shutil.rmtree(place.path)
-        return look_after(place, is_late=is_late)
+        return look_after(place, is_late=is_late, held=held)
 
     monkeypatch.setattr(orphans, "look_after", removed_before)
     await engine.cancel(request.job_id, reason="late")

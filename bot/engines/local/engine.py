@@ -15,7 +15,20 @@ from typing import Any
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.engines.local import caches, disk, folder, git, launch, mirrors, orphans, prepare, stream, threads, watch
+from bot.engines.local import (
+    caches,
+    cgroups,
+    disk,
+    folder,
+    git,
+    launch,
+    mirrors,
+    orphans,
+    prepare,
+    stream,
+    threads,
+    watch,
+)
 from bot.engines.local import sandbox as sandboxes
 
 _log = telemetry.log("engines")
@@ -61,6 +74,7 @@ class Local:
     :param data_dir: a folder that the service alone may read.
     :param sandbox: `auto`, `bubblewrap` or `none`.
     :param network: what trusted jobs reach: `none` or `full`.
+    :param job_limits: what each job may use of this machine.
     :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`.
     """
 
@@ -70,6 +84,7 @@ class Local:
         *,
         sandbox: str = "auto",
         network: str = "none",
+        job_limits: contract.JobLimits | None = None,
         limits: Limits | None = None,
         git_env: Mapping[str, str] | None = None,
     ) -> None:
@@ -78,6 +93,7 @@ class Local:
         self._disk = disk.Disk(data_dir)
         self._is_sandboxed = sandbox != "none"
         self._has_network = network == "full"
+        self._job_limits = job_limits or contract.JobLimits()
         self._limits = limits or Limits()
         self._git_env = dict(git_env or {})
         self._watch = watch.Watch()
@@ -115,12 +131,17 @@ class Local:
             pool=self._workers,
             fetch_seconds=self._limits.fetch_seconds,
         )
+        self._held = await self._files.run(lambda: cgroups.find(self._disk.data_dir, self._job_limits))
+        if self._held.problem is not None:
+            _log.warning(self._held.problem, action="limits_missing")
         manner = launch.Manner(
             tools=tools,
             etc=self._disk.etc,
             is_sandboxed=self._is_sandboxed,
             has_network=self._has_network,
             can_nest=False,
+            job_limits=self._job_limits,
+            held=self._held,
             grace_seconds=self._limits.grace_seconds,
             log_limit_bytes=self._limits.log_bytes,
             caches=self._disk.caches,
@@ -135,6 +156,7 @@ class Local:
         )
         self._watch.open()
         self._begin(self._files.run(self._disk.empty))
+        await self._files.run(lambda: self._held.sweep(lambda job_id: self._disk.job(job_id).exists()))
         for has_network in {False, self._has_network} if self._is_sandboxed else ():
             if problem := (await self._preparer.look(has_network=has_network)).problem:
                 _log.warning(problem, action="sandbox_missing", has_network=has_network)
@@ -155,6 +177,7 @@ class Local:
             os.close(pid_fd)
         self._supervisors.clear()
         await self._workers.close()
+        await asyncio.to_thread(self._held.close)
         await self._files.close()
 
     async def start(self, request: contract.JobRequest) -> None:
@@ -272,6 +295,7 @@ class Local:
         if claim is None:
             raise errors.EngineError(f"The job {place.job_id} still runs: cancel it first.")
         with claim:
+            self._held.clear(place.job_id)
             self._disk.throw(place.path)
 
     def _note(self, place: folder.Folder, reason: str) -> None:
@@ -293,7 +317,7 @@ class Local:
         if place.job_id in self._preparing:
             return False
         async with self._claiming:
-            request = await self._files.run(lambda: orphans.look_after(place, is_late=is_late))
+            request = await self._files.run(lambda: orphans.look_after(place, is_late=is_late, held=self._held))
         if isinstance(request, contract.JobRequest):
             self._prepare(place, request)
             return False

@@ -13,7 +13,7 @@ from typing import Any
 
 import bot
 from bot.engines import contract
-from bot.engines.local import caches, folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
+from bot.engines.local import caches, cgroups, folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
 from bot.engines.local.supervisor import files, main, orders, spaces
 from bot.model import job
 from bot.pipelines import globs
@@ -36,6 +36,9 @@ class Manner:
     has_network: bool
     #: Whether bubblewrap is too old to forbid user namespaces inside.
     can_nest: bool
+    #: What a job may use, and where that can be held.
+    job_limits: contract.JobLimits
+    held: cgroups.Cgroups
     grace_seconds: float
     log_limit_bytes: int
     #: Where caches lie.
@@ -169,6 +172,8 @@ def write(
         "uid": uid,
         "places": places if uid is not None else {},
         "network": network if manner.is_sandboxed and manner.has_network else None,
+        "group": cgroups.given(manner.held, place.job_id, manner.job_limits),
+        **_room(place.path, manner.job_limits),
         "timeout_seconds": float(timeout_seconds),
         "grace_seconds": float(manner.grace_seconds),
         "log_limit_bytes": manner.log_limit_bytes,
@@ -319,6 +324,19 @@ def _results(plan: job.Plan | None) -> dict[str, object]:
         return results.wanted(plan.reports, plan.artifacts)
     except globs.PatternError as error:
         raise trouble.Ended(f"A glob of `reports` or `artifacts` is none: {error}") from error
+
+
+def _room(folder: Path, limits: contract.JobLimits) -> dict[str, int]:
+    """How much of the disk a job may have: half of what is free, where nobody said."""
+    free = os.statvfs(folder)
+    size_bytes = limits.disk_bytes or free.f_bavail * free.f_frsize // 2
+    # A file system such as btrfs counts no files.
+    return {
+        "disk_bytes": size_bytes,
+        "disk_files": limits.disk_files or free.f_favail // 2,
+        # What is not written of a file with holes takes no room; whoever set a limit wants to know at once.
+        "file_bytes": limits.disk_bytes or 0,
+    }
 
 
 def _config(source: contract.Source) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.engines import contract
-from bot.engines.local import folder
+from bot.engines.local import cgroups, folder
 
 _LOST = "The job's supervisor was lost: it was killed, or this machine was restarted. Run the job again."
 _FORGOTTEN = "The service was restarted while it prepared this job, and nobody started it again. Run the job again."
@@ -17,7 +17,7 @@ def claim(place: folder.Folder, claims: list[folder.Claim]) -> bool:
     return place.was_launched()
 
 
-def look_after(place: folder.Folder, *, is_late: bool) -> contract.JobRequest | bool:
+def look_after(place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups) -> contract.JobRequest | bool:
     """End what is lost or cancelled; gives a request back that can be gone on with, or whether the job was over."""
     claim = place.claim()
     if claim is None:
@@ -26,6 +26,7 @@ def look_after(place: folder.Folder, *, is_late: bool) -> contract.JobRequest | 
         if claim.is_finished:
             return True
         if not claim.is_fresh:
+            held.clear(place.job_id)
             claim.finish(contract.Result.ERRORED, _LOST, log=place.last_words())
             return False
         if (reason := place.cancel_reason()) is not None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from . import caching, files
 
 if TYPE_CHECKING:
-    from .main import End, Supervisor
+    from .ends import End
+    from .main import Supervisor
 
 _PACKED = ".buildhook-cache"
 

@@ -10,11 +10,21 @@ from . import spaces
 _STOP = 19
 
 
-def start(program: str, arguments: list[str], env: dict[str, str], fds: dict[int, int], uid: int | None) -> int:
+def start(
+    program: str,
+    arguments: list[str],
+    env: dict[str, str],
+    fds: dict[int, int],
+    uid: int | None,
+    doors: list[int],
+    file_bytes: int,
+) -> int:
     """Start a program with these descriptors and no others; returns its process id.
 
     :param fds: number in the program -> descriptor here, none of which is below 20.
     :param uid: user and group to become, or None to stay who we are.
+    :param doors: of the control groups that it comes into, see `groups.Group`.
+    :param file_bytes: how large a file may become; 0 for no limit.
     """
     parent = os.getpid()
     child = os.fork()
@@ -24,9 +34,11 @@ def start(program: str, arguments: list[str], env: dict[str, str], fds: dict[int
         os.setsid()
         for target, source in fds.items():
             os.dup2(source, target)
+        for door in doors:
+            os.write(door, b"0")
         spaces.heed_signals()
         os.umask(0o022)
-        _limit()
+        _limit(file_bytes)
         if uid is not None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
@@ -45,9 +57,11 @@ def leave_no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _limit() -> None:
+def _limit(file_bytes: int) -> None:
     leave_no_core()
-    for kind, most in ((resource.RLIMIT_NOFILE, 16384), (resource.RLIMIT_NPROC, 8192)):
+    kinds = [(resource.RLIMIT_NOFILE, 16384), (resource.RLIMIT_NPROC, 8192)]
+    kinds += [(resource.RLIMIT_FSIZE, file_bytes)] if file_bytes else []
+    for kind, most in kinds:
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (most, most))

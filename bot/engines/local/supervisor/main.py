@@ -7,7 +7,8 @@ import sys
 import time
 from marshal import loads
 
-from . import cage, collect, files, frames, mask, orders, output, process, spaces
+from . import cage, collect, ends, files, frames, groups, mask, orders, output, process, room, spaces
+from .ends import End
 from .files import Refused
 
 TYPE_CHECKING = False
@@ -30,15 +31,6 @@ _STATUS = {"passed": "success", "failed": "failure", "cancelled": "cancelled", "
 SUSPECT = "suspect"
 
 
-class End:
-    """How a step, or the job, ended."""
-
-    def __init__(self, result: str, reason: str | None = None, exit_code: int | None = None) -> None:
-        self.result = result
-        self.reason = reason
-        self.exit_code = exit_code
-
-
 def run() -> None:
     """Run the job of the folder named by the last argument."""
     os.chdir(sys.argv[-1])
@@ -58,6 +50,7 @@ def run() -> None:
         end = supervisor.run()
     except Exception as error:
         end = End("errored", f"The job's supervisor failed: {error}")
+    supervisor.end()
     ended: dict[str, object] = {f"{frames.OUTPUT_PREFIX}{name}": text for name, text in supervisor.outputs.items()}
     ended |= {"at": time.time(), "result": end.result, "reason": end.reason, "exit_code": end.exit_code}
     stream.event(frames.FINISHED, ended, is_durable=True)
@@ -87,6 +80,8 @@ class Supervisor:
         self._library = launch.library
         #: What is known late, from the first moment that somebody needs it.
         self._late: late.Late | None = None
+        self._group: groups.Group | None = None
+        self._space = room.Room("box", size_bytes=launch.disk_bytes, files=launch.disk_files)
         #: What the job gives to those that need it.
         self.outputs: dict[str, str] = {}
 
@@ -114,6 +109,14 @@ class Supervisor:
             collect.collect(self._stream, self._launch.results)
         return end
 
+    def end(self) -> None:
+        """Have nothing left that runs."""
+        if self._group is not None:
+            self._group.end()
+
+    def _doors(self) -> list[int]:
+        return self._group.doors if self._group is not None else []
+
     def _keep_code(self) -> None:
         """Let what is imported later be found where the mounts cover the path of our own code."""
         own = spaces.high(os.open(os.path.dirname(__file__), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -140,6 +143,8 @@ class Supervisor:
             uid=launch.uid,
             is_sandboxed=launch.is_sandboxed,
             calls=launch.calls,
+            doors=self._doors(),
+            file_bytes=launch.file_bytes,
             given=given,
         )
         running.follow(
@@ -150,6 +155,7 @@ class Supervisor:
             control=self._control,
             deadline=min(self._deadline, time.monotonic() + BESIDE_SECONDS),
             grace_seconds=launch.grace_seconds,
+            space=self._space,
         )
         self._stream.end_step()
         return self._judge(running, limit_seconds=BESIDE_SECONDS)
@@ -177,7 +183,7 @@ class Supervisor:
     def _turn(self, index: int, end: End) -> End:
         """A step's turn: it runs or is skipped; returns how the job stands behind it."""
         if end.result == "passed" and os.path.exists("cancel"):
-            end = End("cancelled", _cancel_reason())
+            end = End("cancelled", ends.cancel_reason())
         if end.result == "errored":
             runs = False
         elif self._late is None:
@@ -216,6 +222,8 @@ class Supervisor:
             self._stream.event(frames.PREPARED, prepared)
 
     def _settle(self) -> None:
+        if self._launch.group is not None:
+            self._group = groups.Group(**self._launch.group)
         network = self._launch.network
         if network is not None:
             forbidden = [*network["forbidden"], *spaces.own_addresses()]
@@ -246,6 +254,8 @@ class Supervisor:
             uid=launch.uid,
             is_sandboxed=launch.is_sandboxed,
             calls=launch.calls,
+            doors=self._doors(),
+            file_bytes=launch.file_bytes,
         )
 
         def begin() -> None:
@@ -265,6 +275,7 @@ class Supervisor:
             control=self._control,
             deadline=own_deadline,
             grace_seconds=launch.grace_seconds,
+            space=self._space,
         )
         self._stream.end_step()
         end = self._judge(running, limit_seconds=step["timeout_seconds"] if own_deadline < self._deadline else None)
@@ -321,12 +332,19 @@ class Supervisor:
 
     def _judge(self, running: process.Process, *, limit_seconds: float | None) -> End:
         code = running.exit_code
+        lacking = self._group.ran_out() if self._group is not None else set()
         if running.ended_by == "cancelled":
-            return End("cancelled", _cancel_reason())
+            return End("cancelled", ends.cancel_reason())
         if running.ended_by == "timed_out" and limit_seconds is not None:
-            return End("failed", f"The step ran longer than {_duration(limit_seconds)}, its time limit.", code)
+            return End("failed", f"The step ran longer than {ends.duration(limit_seconds)}, its time limit.", code)
         if running.ended_by == "timed_out":
-            return End("timed_out", f"It ran longer than {_duration(self._launch.timeout_seconds)}, its time limit.")
+            return End(
+                "timed_out", f"It ran longer than {ends.duration(self._launch.timeout_seconds)}, its time limit."
+            )
+        if running.ended_by == "full":
+            return End("failed", f"killed: {ends.by_disk(self._launch)}", code)
+        if code != 0 and (reason := ends.by_limit(self._launch, lacking, code)) is not None:
+            return End("failed", reason, code)
         if code is None:
             # Never green, and never the repository's fault, without the sandbox's own word on how the command ended.
             return End("errored", "The sandbox was not made or was killed; the end of the log may say why.")
@@ -337,26 +355,4 @@ class Supervisor:
             return End("failed", "The step could not begin; the log says why.", code)
         if code == 0:
             return End("passed", None, 0)
-        return End("failed", _exit_reason(code), code)
-
-
-def _cancel_reason() -> str:
-    try:
-        with open("cancel", encoding="utf-8") as file:
-            return file.read()
-    except OSError:
-        return "It was cancelled."
-
-
-def _exit_reason(code: int) -> str:
-    if code == 137:
-        return "exit status 137: killed by signal 9, often because memory ran out"
-    if 128 < code < 193:
-        return f"exit status {code}: killed by signal {code - 128}"
-    return f"exit status {code}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 120:
-        return f"{seconds / 60:g} minutes"
-    return f"{seconds:g} seconds"
+        return End("failed", ends.by_code(code), code)

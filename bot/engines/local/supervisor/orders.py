@@ -30,6 +30,13 @@ class Launch:
     places: dict[str, str]
     #: For a network that reaches the outside: programs and the addresses that it must not reach; else None.
     network: dict[str, list[str]] | None
+    #: The job's control groups as `groups.Group` takes them; None where there are none.
+    group: dict[str, Any] | None
+    #: How many bytes and how many files the job may have on the disk; 0 for no limit.
+    disk_bytes: int
+    disk_files: int
+    #: How large one file may become; 0 for no limit.
+    file_bytes: int
     timeout_seconds: float
     grace_seconds: float
     log_limit_bytes: int

@@ -8,7 +8,7 @@ import select
 import time
 from _collections_abc import Callable  # `collections.abc` alone would cost 3 ms of each job
 
-from . import cage, spaces
+from . import cage, room, spaces
 
 _CHUNK_BYTES = 256 * 1024
 #: Output that trickles is gathered this long, so that the stream is not made of tiny frames.
@@ -38,9 +38,14 @@ class Process:
         uid: int | None,
         is_sandboxed: bool,
         calls: bytes,
+        doors: list[int],
+        file_bytes: int,
         given: int = -1,
     ) -> None:
-        """:param given: a descriptor that becomes its input; it has none else."""
+        """:param doors: of the control groups that it comes into.
+        :param file_bytes: how large a file may become; 0 for no limit.
+        :param given: a descriptor that becomes its input; it has none else.
+        """
         self._is_sandboxed = is_sandboxed
         self._output, output = _pipe()
         if uid is not None:
@@ -58,7 +63,7 @@ class Process:
                 fds[_CALLS] = _file(calls)
                 outer += ["--seccomp", str(_CALLS)]
             command = [*outer, "--", *command]
-        self._pid = cage.start(program, command, dict(pair.split("=", 1) for pair in env), fds, uid)
+        self._pid = cage.start(program, command, dict(pair.split("=", 1) for pair in env), fds, uid, doors, file_bytes)
         for fd in {*fds.values(), status}:
             os.close(fd)
         self._pid_fd = os.pidfd_open(self._pid)
@@ -68,7 +73,7 @@ class Process:
         self._inner = 0
         #: Whether the command was reached: the sandbox stands, the code is checked out, the folder is there.
         self.has_begun = False
-        #: `cancelled` or `timed_out` where it was ended early.
+        #: `cancelled`, `timed_out` or `full` where it was ended early.
         self.ended_by: str | None = None
 
     @property
@@ -91,10 +96,12 @@ class Process:
         control: int,
         deadline: float,
         grace_seconds: float,
+        space: room.Room,
     ) -> None:
         """Wait until the step and all that it started have ended.
 
         :param control: readable once somebody wants the job cancelled; -1 where that counts no more.
+        :param space: on the disk, that it may not pass.
         :param deadline: on the monotonic clock; then the step is asked to end, and after the grace it is made to.
         """
         self._everything, self._but_output = select.poll(), select.poll()
@@ -107,6 +114,7 @@ class Process:
         self._gather_until = 0.0
         self._quiet_at = _NEVER
         self._next_at, self._grace_seconds = deadline, grace_seconds
+        self._space = space
         self._is_killed = False
         while self._open:
             for fd in self._ready():
@@ -129,6 +137,8 @@ class Process:
             if now >= self._quiet_at:
                 self._quiet_at = _NEVER
                 on_quiet()
+            if now >= space.next_at and space.is_over():
+                self._end_at_once("full")
             if now >= self._next_at and not self._escalate():
                 break
         for fd in (self._output, self._begin, self._status, self._pid_fd):
@@ -148,7 +158,7 @@ class Process:
 
     def _ready(self) -> list[int]:
         now = time.monotonic()
-        until, poll = min(self._next_at, self._quiet_at), self._everything
+        until, poll = min(self._next_at, self._quiet_at, self._space.next_at), self._everything
         if now < self._gather_until and self._wait_status is None:
             until, poll = min(until, self._gather_until), self._but_output
         # A wait longer than poll can express is only cut into parts.
@@ -227,6 +237,14 @@ class Process:
             cage.send(pid, _TERMINATE)
         if not asked:
             self._kill()
+
+    def _end_at_once(self, how: str) -> None:
+        if self._wait_status is not None or self._is_killed:
+            return
+        self.ended_by = self.ended_by or how
+        self._is_killed = True
+        self._next_at = time.monotonic() + _DRAIN_SECONDS
+        self._kill()
 
     def _kill(self) -> None:
         if self._inner:
