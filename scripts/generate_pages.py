@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from bot import failpoint
 from bot.cli import make
+from bot.engines.local import escapes
 from bot.settings import PREFIX, SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +72,7 @@ def main() -> None:
         ROOT / "docs/settings.md": settings(),
         ROOT / "docs/architecture.md": architecture(),
         ROOT / "docs/reliability.md": reliability(),
+        ROOT / "docs/engines.md": sandbox(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if is_check:
@@ -162,6 +164,15 @@ def architecture() -> str:
 def reliability() -> str:
     """The reliability page, with the list of tested faults made anew from the names of the tests."""
     return _replaced((ROOT / "docs/reliability.md").read_text(), "faults", _tested_faults())
+
+
+def sandbox() -> str:
+    """The page of the engines, with the table of the probes made anew."""
+    lines = ["| what is tried to reach | by |", "|---|---|"]
+    for one in escapes.probes():
+        script = _cell(one.script).replace("`", "'")
+        lines.append(f"| {_cell(one.name)} | `{script}` |")
+    return _replaced((ROOT / "docs/engines.md").read_text(), "probes", "\n".join(lines))
 
 
 def _tested_faults() -> str:

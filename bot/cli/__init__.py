@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": "bot.cli.explain:explain",
     "logs": "bot.cli.logs:logs",
     "subscribers": "bot.cli.subscribers:app",
+    "engines": "bot.cli.engines:app",
     "secrets": "bot.cli.secrets:app",
     "backup": "bot.cli.backup:backup",
     "restore": "bot.cli.restore:restore",

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from bot.model import build, job
 
@@ -198,6 +198,29 @@ class Finished:
 
 
 Event = Prepared | Output | StepChanged | ResultFile | Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What came of one attempt to get out of an engine's sandbox."""
+
+    #: What it tried to reach.
+    name: str
+    #: Whether it was held; None where it could not be tried here.
+    is_held: bool | None
+    #: What it found, or why it could not be tried; as hostile as what a build prints.
+    said: str = ""
+
+
+@runtime_checkable
+class SelfTesting(Protocol):
+    """An engine that can show what its sandbox holds."""
+
+    async def test(self) -> tuple[Probed, ...]:
+        """Try to get out of it in many ways.
+
+        :raises bot.errors.EngineError: if that cannot be tried here; the text says how to mend it.
+        """
 
 
 class Engine(Protocol):

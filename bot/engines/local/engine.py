@@ -271,6 +271,13 @@ class Local:
             await self._files.run(lambda: self._throw(place))
         await self._files.run(self._disk.empty)
 
+    async def test(self) -> tuple[contract.Probed, ...]:
+        """Try to get out of the sandbox of a stranger's job.
+
+        :raises bot.errors.EngineError: if no sandbox can be made here.
+        """
+        return await self._preparer.try_to_escape()
+
     async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
         """Delete the mirrors of other repositories than these that no job used since an instant.
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.engines.local import disk, folder, git, launch, mirrors, probe, sandbox, threads, trouble
+from bot.engines.local import disk, escapes, folder, git, launch, mirrors, probe, sandbox, threads, trouble
 from bot.model import build
 
 T = TypeVar("T")
@@ -51,6 +51,20 @@ class Preparer:
     def doubt(self) -> None:
         """A job's sandbox broke: look anew before the next one."""
         self._findings.clear()
+
+    async def try_to_escape(self) -> tuple[contract.Probed, ...]:
+        """Try to get out of the sandbox of untrusted code.
+
+        :raises errors.EngineError: if none can be made.
+        """
+        if not self._manner.is_sandboxed:
+            raise errors.EngineError("SANDBOX=none: there is no sandbox to try, and untrusted code does not run.")
+        finding = await self.look(has_network=False)
+        if finding.problem is not None:
+            raise errors.EngineError(finding.problem)
+        manner = replace(self._manner, has_network=False, can_nest=finding.can_nest)
+        place = self._disk
+        return await self._workers.run(lambda: escapes.run(place.probes, manner, data_dir=place.data_dir))
 
     async def prepare(
         self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event

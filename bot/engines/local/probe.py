@@ -6,7 +6,8 @@ import os
 import secrets
 import select
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bot import telemetry
@@ -44,8 +45,24 @@ def probe(probes: Path, manner: launch.Manner) -> Finding:
     return Finding(problem=f"This machine does not let us make a sandbox ({words}). To mend it: {sandbox.advice()}.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of some steps."""
+
+    #: Why they did not all come to a good end; empty where they did.
+    problem: str
+    #: By the number of the step: what it printed, and the state that it ended in.
+    said: Mapping[int, str] = field(default_factory=dict)
+    states: Mapping[int, str] = field(default_factory=dict)
+
+
 def _try(probes: Path, manner: launch.Manner) -> str:
     """Why it did not work, or nothing where it did."""
+    return run(probes, manner, [launch.Step(script="true", env={}, folder=".")]).problem
+
+
+def run(probes: Path, manner: launch.Manner, steps: list[launch.Step]) -> Tried:
+    """Run steps without a repository, in a folder below `probes`. To be called from a thread."""
     place = folder.Folder(probes, f"probe-{secrets.token_hex(8)}")
     source = contract.Source(
         repository_id=0, url="", head_sha="", base_sha=None, trust=build.Trust.UNTRUSTED, token=None
@@ -56,18 +73,17 @@ def _try(probes: Path, manner: launch.Manner) -> str:
         place.accept(request)
         claim = place.claim()
         if claim is None:
-            return "the probe's folder is in use"
+            return Tried(problem="the probe's folder is in use")
         with claim:
             launch.clean(place)
-            step = launch.Step(script="true", env={}, folder=".")
-            launch.write(place, [step], manner=manner, code=None, timeout_seconds=_SECONDS)
+            launch.write(place, steps, manner=manner, code=None, timeout_seconds=_SECONDS)
             supervisor = launch.Supervisor(place, claim)
             supervisor.go()
             supervisor.close()
         _wait(supervisor.pid)
-        return _verdict(place)
+        return _told(place)
     except OSError as error:
-        return str(error)
+        return Tried(problem=str(error))
     finally:
         shutil.rmtree(place.path, ignore_errors=True)
 
@@ -82,12 +98,21 @@ def _wait(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _verdict(place: folder.Folder) -> str:
+def _told(place: folder.Folder) -> Tried:
     found = stream.events((place.path / "stream").read_bytes(), at=0)
-    words = b"".join(event.data for event in found if isinstance(event, contract.Output)).decode("utf-8", "replace")
+    log = b"".join(event.data for event in found if isinstance(event, contract.Output))
+    said: dict[int, str] = {}
+    states: dict[int, str] = {}
+    for event in found:
+        if isinstance(event, contract.StepChanged):
+            states[event.step.index] = event.step.state
+            part = log[event.step.log_start_bytes : event.step.log_end_bytes]
+            said[event.step.index] = part.decode("utf-8", "replace")
     last = found[-1] if found else None
     if not isinstance(last, contract.Finished):
-        return place.last_words() or "the supervisor ended without a word"
-    if last.result is contract.Result.PASSED:
-        return ""
-    return words or last.reason or "it did not end well"
+        problem = place.last_words() or "the supervisor ended without a word"
+    elif last.result is contract.Result.PASSED:
+        problem = ""
+    else:
+        problem = log.decode("utf-8", "replace") or last.reason or "it did not end well"
+    return Tried(problem=problem, said=said, states=states)
