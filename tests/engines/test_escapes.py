@@ -77,6 +77,12 @@ def writable(options: Options) -> Options:
     return [*options[:at], *options[at + 2 :]]
 
 
+def only(monkeypatch: pytest.MonkeyPatch, names: set[str]) -> None:
+    """Make these attempts alone, behind what leaves a process."""
+    wanted = tuple(one for one in escapes.probes() if one.name in {*names, "a process that outlives its step"})
+    monkeypatch.setattr(escapes, "probes", lambda: wanted)
+
+
 POWERS = {
     *("capabilities", "system calls without a filter", "the user that the service runs as"),
     *("user namespaces of its own", "mount namespaces of its own", "mounts of its own", "another root"),
@@ -116,10 +122,11 @@ async def test_each_finds_the_hole_that_it_is_for(
     monkeypatch.setattr(sandbox, "options", lambda **given: change(made(**given)))
     if hole == "powers":
         monkeypatch.setattr(seccomp, "program", lambda machine: b"")
+    only(monkeypatch, finding)
     engine = await open_engine()
     found = {one.name for one in await engine.test() if one.is_held is not True}
     _end_what_got_out()
-    assert finding <= found, found
+    assert found == finding
 
 
 async def test_a_folder_of_the_service_that_is_mounted_is_found(
