@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -114,3 +115,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 def metrics() -> telemetry.Metrics:
     """Metrics of this test alone."""
     return telemetry.Metrics()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: looking through it again and again for garbage costs time."""
+    gc.collect()
+    gc.freeze()

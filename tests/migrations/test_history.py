@@ -212,7 +212,7 @@ async def test_replicas_that_start_together_upgrade_once() -> None:
         made.dispose()
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.long, id="each"), pytest.param(16, id="some")])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.long, id="each"), pytest.param(48, id="some")])
 @pytest.mark.parametrize("version", [None, *history.VERSIONS])
 async def test_f83_an_upgrade_that_is_killed_behind_any_statement_is_done_by_the_next_start(
     empty_url: str, tmp_path: Path, version: str | None, every: int
