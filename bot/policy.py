@@ -7,16 +7,16 @@ https://toml.io/en/v1.0.0
 
 from __future__ import annotations
 
-import difflib
 import enum
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from bot import signing, trust
+from bot.policy_table import Problem, Problems, Table, either, lines, meant, shown
 
 T = TypeVar("T")
 
@@ -32,24 +32,7 @@ _REF = re.compile(r"refs/(?:heads|tags)/(?!/)[^\x00-\x20\x7f~^:?*\[\\{}$]{1,1000
 _REF_WRONG = re.compile(r"\.\.|//|/\.|\.lock(?:/|$)|[./]$")
 _LABEL = re.compile(r"[^\s,]{1,100}")
 _TYPE = re.compile(r"[A-Za-z0-9_.-]{1,255}", re.ASCII)
-_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')\s*=")
 _TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)")
-#: More do not help a reader.
-_MOST_PROBLEMS = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One mistake in the file."""
-
-    #: From 1; None where no line says it.
-    line: int | None
-    #: What is wrong, and what to write instead. No value of a secret is in it.
-    text: str
-
-    def __str__(self) -> str:
-        return self.text if self.line is None else f"line {self.line}: {self.text}"
 
 
 class Where(enum.StrEnum):
@@ -136,12 +119,15 @@ def parse(text: str) -> Policy | tuple[Problem, ...]:
         at = _TOML_LINE.search(str(error))
         said = _TOML_LINE.sub("", str(error))
         return (Problem(line=int(at[1]) if at else None, text=f"This is not TOML: {said}."),)
-    problems = _Problems(_lines(text))
+    problems = Problems(lines(text))
     found: dict[str, Any] = {}
     for name, value in given.items():
         reader = _SECTIONS.get(name)
         if reader is None:
-            problems.add((name,), f"`{_shown(name)}` is no section of the policy. {_meant(name, _SECTIONS)}")
+            problems.add(
+                (name,),
+                f"`{shown(name)}` is no section of the policy. {meant(name, _SECTIONS)}",
+            )
         elif not isinstance(value, dict):
             problems.add((name,), f"`{name}` is a section: write `[{name}.NAME]` with its keys below.")
         else:
@@ -162,7 +148,7 @@ def with_keys(policy: Policy, read: Callable[[SecretFrom], str]) -> Policy | tup
             try:
                 keys.append(signing.key(read(secret)))
             except ValueError as error:
-                told = f"`{section}.{one.name}.{secret.where}`: {_shown(secret.name)}: {error}."
+                told = f"`{section}.{one.name}.{secret.where}`: {shown(secret.name)}: {error}."
                 problems.append(Problem(line=None, text=told))
         return replace(one, keys=tuple(keys))
 
@@ -174,94 +160,20 @@ def with_keys(policy: Policy, read: Callable[[SecretFrom], str]) -> Policy | tup
     return tuple(problems) or made
 
 
-class _Problems:
-    """Collects what is wrong, each at the line of its key where that can be told."""
-
-    def __init__(self, lines: Mapping[tuple[str, ...], int]) -> None:
-        self._lines = lines
-        self._found: dict[tuple[str, ...], Problem] = {}
-
-    def add(self, path: tuple[str, ...], text: str) -> None:
-        """Note a mistake in what stands at this path, the first of each. Its line is that of the path, or around it."""
-        line = next((self._lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._lines), None)
-        if len(self._found) < _MOST_PROBLEMS:
-            self._found.setdefault(path, Problem(line=line, text=text))
-
-    def in_order(self) -> tuple[Problem, ...]:
-        """What was found, by lines."""
-        return tuple(sorted(self._found.values(), key=lambda one: one.line or 0))
-
-
-class _Table:
-    """One table of the file: its keys are asked for by type, those that nobody asks for are mistakes."""
-
-    def __init__(self, path: tuple[str, ...], given: Mapping[str, Any], problems: _Problems) -> None:
-        self.path = path
-        self._given = given
-        self._problems = problems
-        self._known: list[str] = []
-
-    def wrong(self, key: str, text: str) -> None:
-        """Note that a key's value cannot be taken."""
-        self._problems.add((*self.path, key), f"`{'.'.join((*self.path, key))}`: {text}")
-
-    def get(self, key: str, kind: type[T], default: T, *, wanted: str) -> T:
-        """A value of this type. `wanted` says what to write, for the sentence where it is another."""
-        self._known.append(key)
-        value = self._given.get(key, default)
-        # A boolean is a number in Python, and none in the file.
-        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-            return value
-        self.wrong(key, f"write {wanted}.")
-        return default
-
-    def texts(self, key: str, *, wanted: str) -> tuple[str, ...]:
-        """One text or a list of texts; none where the key is absent."""
-        self._known.append(key)
-        value = self._given.get(key, [])
-        listed = [value] if isinstance(value, str) else value
-        if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
-            self.wrong(key, f"write {wanted}.")
-            return ()
-        if key in self._given and not listed:
-            self.wrong(key, f"an empty list names nothing; write {wanted}, or leave the key out.")
-        return tuple(listed)
-
-    def secrets(self) -> tuple[SecretFrom, ...]:
-        """Where the secrets are, of which there has to be one."""
-        wanted = {Where.FILE: "the path of a file", Where.ENVIRONMENT: "the name of an environment variable"}
-        found = tuple(
-            SecretFrom(where=where, name=name)
-            for where, what in wanted.items()
-            for name in self.texts(where, wanted=f"{what}, or a list of them")
-        )
-        if not found and not any(where in self._given for where in Where):
-            self.wrong(Where.FILE, "a secret is needed: name a file here, or a variable in `secret_env`.")
-        return found
-
-    def end(self) -> None:
-        """Note the keys that mean nothing."""
-        for key in self._given:
-            if key not in self._known:
-                hint = "the secret itself does not belong here: write `secret_file` or `secret_env`"
-                told = f"{hint}." if key in {"secret", "secrets"} else f"it means nothing. {_meant(key, self._known)}"
-                self._problems.add((*self.path, key), f"`{'.'.join((*self.path, _shown(key)))}`: {told}")
-
-
-def _named(section: str, read: Callable[[str, _Table], T]) -> Callable[[Mapping[str, Any], _Problems], dict[str, T]]:
+def _named(section: str, read: Callable[[str, Table], T]) -> Callable[[Mapping[str, Any], Problems], dict[str, T]]:
     """The reader of a section that has one table for each name."""
 
-    def read_all(given: Mapping[str, Any], problems: _Problems) -> dict[str, T]:
+    def read_all(given: Mapping[str, Any], problems: Problems) -> dict[str, T]:
         found = {}
         for name, value in given.items():
             path = (section, name)
             if not isinstance(value, dict):
-                problems.add(path, f"`{section}.{_shown(name)}`: write `[{section}.NAME]` with its keys below.")
+                problems.add(path, f"`{section}.{shown(name)}`: write `[{section}.NAME]` with its keys below.")
             elif not _NAME.fullmatch(name):
                 wanted = "letters, digits, `-` and `_`, at most 63 of them"
-                problems.add(path, f"`{section}.{_shown(name)}`: a name has {wanted}.")
+                problems.add(path, f"`{section}.{shown(name)}`: a name has {wanted}.")
             else:
-                table = _Table(path, value, problems)
+                table = Table(path, value, problems)
                 found[name] = read(name, table)
                 table.end()
         return found
@@ -269,7 +181,20 @@ def _named(section: str, read: Callable[[str, _Table], T]) -> Callable[[Mapping[
     return read_all
 
 
-def _source(name: str, table: _Table) -> Source:
+def _secrets(table: Table) -> tuple[SecretFrom, ...]:
+    """Where the secrets are, of which there has to be one."""
+    wanted = {Where.FILE: "the path of a file", Where.ENVIRONMENT: "the name of an environment variable"}
+    found = tuple(
+        SecretFrom(where=where, name=name)
+        for where, what in wanted.items()
+        for name in table.texts(where, wanted=f"{what}, or a list of them")
+    )
+    if not found and not any(table.has(where) for where in Where):
+        table.wrong(Where.FILE, "a secret is needed: name a file here, or a variable in `secret_env`.")
+    return found
+
+
+def _source(name: str, table: Table) -> Source:
     repository = table.get("repository", str, "", wanted='a repository such as `"octo/hello"`')
     if not _REPOSITORY.fullmatch(repository):
         table.wrong("repository", 'write the repository as `"owner/name"`.')
@@ -279,7 +204,7 @@ def _source(name: str, table: _Table) -> Source:
     events = table.texts("events", wanted='types such as `["order.paid"]`')
     for one in events:
         if not _TYPE.fullmatch(one):
-            table.wrong("events", f"`{_shown(one)}` is no type: it has letters, digits, `.`, `_` and `-`.")
+            table.wrong("events", f"`{shown(one)}` is no type: it has letters, digits, `.`, `_` and `-`.")
     per_minute = table.get("per_minute", int, PER_MINUTE, wanted="a number")
     if not 1 <= per_minute <= 6000:
         table.wrong("per_minute", "write a number from 1 to 6000.")
@@ -287,13 +212,13 @@ def _source(name: str, table: _Table) -> Source:
         name=name,
         repository=repository,
         ref=ref,
-        secrets=table.secrets(),
+        secrets=_secrets(table),
         events=frozenset(events),
         per_minute=per_minute,
     )
 
 
-def _subscriber(name: str, table: _Table) -> Subscriber:
+def _subscriber(name: str, table: Table) -> Subscriber:
     allow_http = table.get("allow_http", bool, False, wanted="true or false")
     url = table.get("url", str, "", wanted='an address such as `"https://example.org/hook"`')
     wrong = _why_no_url(url, allow_http=allow_http)
@@ -302,31 +227,34 @@ def _subscriber(name: str, table: _Table) -> Subscriber:
     events = table.texts("events", wanted='a list such as `["build.finished"]`')
     for one in events:
         if one not in NOTICES:
-            table.wrong("events", f"nobody is told of `{_shown(one)}`. {_meant(one, NOTICES)}")
+            table.wrong("events", f"nobody is told of `{shown(one)}`. {meant(one, NOTICES)}")
     return Subscriber(
         name=name,
         url=url,
-        secrets=table.secrets(),
+        secrets=_secrets(table),
         events=frozenset(events or NOTICES),
         allow_private=table.get("allow_private", bool, False, wanted="true or false"),
         allow_http=allow_http,
     )
 
 
-def _engine(name: str, table: _Table) -> Engine:
+def _engine(name: str, table: Table) -> Engine:
     labels = table.texts("labels", wanted='labels such as `["linux", "x64"]`')
     for one in labels:
         if not _LABEL.fullmatch(one):
-            table.wrong("labels", f"`{_shown(one)}` is no label: it has at most 100 characters, no comma and no blank.")
+            table.wrong(
+                "labels",
+                f"`{shown(one)}` is no label: it has at most 100 characters, no comma and no blank.",
+            )
     return Engine(name=name, labels=frozenset(one.lower() for one in labels))
 
 
-def _trust(given: Mapping[str, Any], problems: _Problems) -> trust.Policy:
-    table = _Table(("trust",), given, problems)
+def _trust(given: Mapping[str, Any], problems: Problems) -> trust.Policy:
+    table = Table(("trust",), given, problems)
     words = [one.value for one in trust.Approval]
-    approval = table.get("approval", str, trust.Approval.OUTSIDERS.value, wanted=_either(words))
+    approval = table.get("approval", str, trust.Approval.OUTSIDERS.value, wanted=either(words))
     if approval not in words:
-        table.wrong("approval", f"write {_either(words)}.")
+        table.wrong("approval", f"write {either(words)}.")
         approval = trust.Approval.OUTSIDERS.value
     bots = table.get("bots", list, [], wanted="a list of ids such as `[49699333]`")
     if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in bots):
@@ -339,12 +267,8 @@ def _trust(given: Mapping[str, Any], problems: _Problems) -> trust.Policy:
     return trust.Policy(approval=trust.Approval(approval), bots=frozenset(bots), label=label or None)
 
 
-def _either(words: Sequence[str]) -> str:
-    return " or ".join(f'`"{one}"`' for one in words)
-
-
 #: The reader of each section; its value is the field of `Policy` with the same name.
-_SECTIONS: Mapping[str, Callable[[Mapping[str, Any], _Problems], Any]] = {
+_SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "trust": _trust,
     "sources": _named("sources", _source),
     "subscribers": _named("subscribers", _subscriber),
@@ -366,30 +290,3 @@ def _why_no_url(url: str, *, allow_http: bool) -> str | None:
     if parts.scheme == "http" and not allow_http:
         return "write https. For a receiver on this machine, `allow_http = true` lets http be used, to loopback only."
     return None
-
-
-def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of each section and key, as far as one can be told without reading TOML again."""
-    found: dict[tuple[str, ...], int] = {}
-    section: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        header, key = _HEADER.fullmatch(line), _KEY.match(line)
-        if header is not None:
-            section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            for end in range(1, len(section) + 1):
-                found.setdefault(section[:end], number)
-        elif key is not None:
-            found.setdefault((*section, key[1].strip("\"'")), number)
-    return found
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    words = [str(one) for one in known]
-    close = difflib.get_close_matches(word.lower()[:64], words, n=1)
-    return f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(f'`{one}`' for one in words)}."
-
-
-def _shown(text: str) -> str:
-    """Text of the file as a line can show it."""
-    short = text if len(text) <= 60 else f"{text[:59]}…"
-    return "".join(one if one.isprintable() and one != "`" else "?" for one in short)

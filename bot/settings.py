@@ -6,7 +6,6 @@ secret can also be given as a file, by the same name with `_FILE` behind it.
 
 from __future__ import annotations
 
-import enum
 import os
 import stat
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot import errors, failpoint, policy, sealing
+from bot.choices import Access, LogLevel, Network, Sandbox
 
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
@@ -31,40 +31,6 @@ SECRETS = (
     "WEBHOOK_SECRET_PREVIOUS",
 )
 _MAX_POLICY_BYTES = 1024 * 1024
-
-
-class Access(enum.StrEnum):
-    """Who may see the pages."""
-
-    #: This machine only: everybody else gets 404.
-    LOCAL = "local"
-
-
-class Sandbox(enum.StrEnum):
-    """What keeps a build's commands in."""
-
-    #: Bubblewrap; where it cannot run the job errors and says how to mend it. Never becomes `none` by itself.
-    AUTO = "auto"
-    BUBBLEWRAP = "bubblewrap"
-    #: A plain process: for trusted code only.
-    NONE = "none"
-
-
-class Network(enum.StrEnum):
-    """What a trusted build may reach; untrusted code has no network."""
-
-    NONE = "none"
-    #: The outside, never this host's own services or the cloud's metadata address.
-    FULL = "full"
-
-
-class LogLevel(enum.StrEnum):
-    """The least important log lines that are written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 class Settings(BaseSettings):

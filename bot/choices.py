@@ -1,0 +1,39 @@
+"""The words that settings with a choice may have."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Access(enum.StrEnum):
+    """Who may see the pages."""
+
+    #: This machine only: everybody else gets 404.
+    LOCAL = "local"
+
+
+class Sandbox(enum.StrEnum):
+    """What keeps a build's commands in."""
+
+    #: Bubblewrap; where it cannot run the job errors and says how to mend it. Never becomes `none` by itself.
+    AUTO = "auto"
+    BUBBLEWRAP = "bubblewrap"
+    #: A plain process: for trusted code only.
+    NONE = "none"
+
+
+class Network(enum.StrEnum):
+    """What a trusted build may reach; untrusted code has no network."""
+
+    NONE = "none"
+    #: The outside, never this host's own services or the cloud's metadata address.
+    FULL = "full"
+
+
+class LogLevel(enum.StrEnum):
+    """The least important log lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
