@@ -2,7 +2,7 @@
 
 An engine knows no database and no GitHub API. It is told what to run and where the code comes from, and it tells what
 happened as a stream of events that can be read again from any point: after a restart of the service the same stream
-goes on. The conformance tests in `tests/contracts/test_engines.py` run against every engine.
+goes on. `bot.conformance` holds the promises that every engine keeps.
 """
 
 from __future__ import annotations

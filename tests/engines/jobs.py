@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.conformance import Told as Told
+from bot.conformance import follow as follow
+from bot.conformance import run as run
+from bot.conformance import until as until
+from bot.conformance import until_output as until_output
 from bot.engines import contract
+from bot.engines.local.supervisor import frames
 from bot.model import build, job
 from tests.engines import gitserver
 
@@ -83,87 +89,6 @@ class Code:
         )
 
 
-@dataclass(frozen=True)
-class Told:
-    """All that an engine told of a job."""
-
-    events: list[contract.Event]
-
-    @property
-    def log(self) -> str:
-        """The whole log."""
-        return self.log_bytes.decode("utf-8", "replace")
-
-    @property
-    def log_bytes(self) -> bytes:
-        """The whole log; each piece has to join on to the one before."""
-        log = b""
-        for event in self.events:
-            if isinstance(event, contract.Output):
-                assert event.log_offset_bytes == len(log)
-                log += event.data
-        return log
-
-    @property
-    def end(self) -> contract.Finished:
-        """How it ended."""
-        assert isinstance(self.events[-1], contract.Finished)
-        return self.events[-1]
-
-    @property
-    def result(self) -> str:
-        """How it ended, in a word."""
-        return self.end.result.value
-
-    @property
-    def reason(self) -> str:
-        """Why, in words."""
-        return self.end.reason or ""
-
-    @property
-    def prepared(self) -> contract.Prepared:
-        """What was tested."""
-        (found,) = (event for event in self.events if isinstance(event, contract.Prepared))
-        return found
-
-    @property
-    def steps(self) -> list[tuple[int, str]]:
-        """Which step came into which state, in order."""
-        return [
-            (event.step.index, event.step.state) for event in self.events if isinstance(event, contract.StepChanged)
-        ]
-
-
-async def follow(engine: contract.Engine, job_id: str, *, offset: int = 0) -> Told:
-    """Everything until the job's end."""
-    return Told([event async for event in engine.events(job_id, offset=offset)])
-
-
-async def run(engine: contract.Engine, request: contract.JobRequest) -> Told:
-    """Start a job and follow it to its end."""
-    await engine.start(request)
-    return await follow(engine, request.job_id)
-
-
-async def until(events: AsyncIterator[contract.Event], is_it: Callable[[contract.Event], bool]) -> contract.Event:
-    """The first event that is it."""
-    async for event in events:
-        if is_it(event):
-            return event
-    raise AssertionError("the job ended before that")
-
-
-async def until_output(engine: contract.Engine, job_id: str, text: bytes) -> None:
-    """Wait until the log holds the text."""
-    log = b""
-    async for event in engine.events(job_id):
-        if isinstance(event, contract.Output):
-            log += event.data
-            if text in log:
-                return
-    raise AssertionError(f"the job ended without saying {text!r}; it said {log!r}")
-
-
 async def until_true(is_true: Callable[[], bool]) -> None:
     """Wait for something that tells nobody when it happens."""
     async with asyncio.timeout(20):
@@ -174,3 +99,10 @@ async def until_true(is_true: Callable[[], bool]) -> None:
 def stream_path(data_dir: Path, job_id: str) -> Path:
     """Where a job's stream lies."""
     return data_dir / "engine" / "jobs" / job_id / "stream"
+
+
+def launched_pid(data_dir: Path, job_id: str) -> int:
+    """The supervisor's process id, as it wrote it down itself."""
+    (first, *_) = frames.decode(stream_path(data_dir, job_id).read_bytes())
+    assert first.kind == frames.LAUNCHED
+    return int(frames.parse(first.payload)["pid"])

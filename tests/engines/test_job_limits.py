@@ -17,7 +17,7 @@ from bot.engines.local import engine as local
 from bot.engines.local.supervisor import groups
 from tests.engines import jobs
 from tests.engines.conftest import Open
-from tests.engines.test_restart import launched_pid
+from tests.engines.jobs import launched_pid
 
 MIB = 1 << 20
 LIMITS = contract.JobLimits(memory_bytes=64 * MIB, processes=40, cpus=0.5)

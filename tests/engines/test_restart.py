@@ -192,13 +192,6 @@ async def test_f69_a_preparation_cut_off_by_a_restart_can_be_cancelled(
     assert (told.result, told.reason, told.log) == ("cancelled", "not wanted any more", "")
 
 
-def launched_pid(data_dir: Path, job_id: str) -> int:
-    """The supervisor's process id, as it wrote it down itself."""
-    (first, *_) = frames.decode(jobs.stream_path(data_dir, job_id).read_bytes())
-    assert first.kind == frames.LAUNCHED
-    return int(frames.parse(first.payload)["pid"])
-
-
 async def test_f8_f13_a_lost_supervisor_ends_the_job_as_errored_for_every_follower(
     data_dir: Path, code: jobs.Code, engine: local.Local, open_engine: Open
 ) -> None:
@@ -207,7 +200,7 @@ async def test_f8_f13_a_lost_supervisor_ends_the_job_as_errored_for_every_follow
     await jobs.until_output(engine, request.job_id, b"alive")
     following = [asyncio.create_task(jobs.follow(engine, request.job_id)) for _ in range(3)]
     await jobs.until_output(engine, request.job_id, b"alive")
-    pid = launched_pid(data_dir, request.job_id)
+    pid = jobs.launched_pid(data_dir, request.job_id)
     inside = _processes_of(pid)
     os.kill(pid, signal.SIGKILL)
     told = [await task for task in following]
@@ -229,7 +222,7 @@ async def test_f8_a_killed_sandbox_is_our_fault_and_a_killed_command_is_the_buil
         request = jobs.make(code.source(), "echo alive; sleep 600; true")
         await engine.start(request)
         await jobs.until_output(engine, request.job_id, b"alive")
-        supervisor = launched_pid(data_dir, request.job_id)
+        supervisor = jobs.launched_pid(data_dir, request.job_id)
         await jobs.until_true(lambda: len(_processes_of(supervisor)) == 4)
         os.kill(_processes_of(supervisor)[which], signal.SIGKILL)
         return await jobs.follow(engine, request.job_id)
