@@ -135,3 +135,7 @@ class EngineMissing(BuildhookError):
 
 class EngineError(BuildhookError):
     """The engine could not do it; the text says how to mend it."""
+
+
+class EngineBroken(BuildhookError):
+    """An engine told what cannot be true of a job; the text says what, as what follows "it told"."""

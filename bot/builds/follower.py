@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry
-from bot.builds import ingest, lifecycle, transitions
+from bot.builds import hearing, ingest, lifecycle, transitions
 from bot.engines import contract
 from bot.logs import ArtifactStore, LogStore, failure
 from bot.model import build, job
@@ -59,12 +59,14 @@ class Follower:
 
         :raises errors.LeaseLost: if another process took it over.
         :raises errors.NotFound: if the engine does not know it.
+        :raises errors.EngineBroken: if the engine told what cannot be true.
         """
         one = saved = started
         saved_at = self._now()
         files: list[contract.ResultFile] = []
         async with contextlib.aclosing(_with_pauses(self._engine.events(one.id, offset=one.engine_offset))) as events:
-            async for event in events:
+            async for told in events:
+                event = None if told is None else hearing.heard(told, of=one, files=len(files))
                 if isinstance(event, contract.ResultFile):
                     files.append(event)
                 one = one if event is None else await self._take(one, event)
@@ -208,11 +210,11 @@ def _with_step(steps: tuple[job.StepResult, ...], changed: job.StepResult) -> tu
     return tuple(sorted([*others, changed], key=lambda one: one.index))
 
 
-def lost(one: job.Job, *, now: datetime, error: errors.BuildhookError) -> job.Job:
-    """The job as it ends when its engine no longer knows it."""
-    return replace(
-        one,
-        state=lifecycle.transition(one.state, lifecycle.Signal.ERRORED),
-        reason=f"The engine lost the job: {error}",
-        finished_at=now,
-    )
+def given_up(one: job.Job, *, now: datetime, error: errors.BuildhookError) -> job.Job:
+    """The job as it ends when its engine no longer knows it, or cannot be believed."""
+    if isinstance(error, errors.EngineBroken):
+        reason = f"The engine `{one.engine}` cannot be believed: it told {error}. Whoever runs it has to mend it."
+    else:
+        reason = f"The engine lost the job: {error}"
+    state = lifecycle.transition(one.state, lifecycle.Signal.ERRORED)
+    return replace(one, state=state, reason=reason, finished_at=now)

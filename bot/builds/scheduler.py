@@ -178,10 +178,19 @@ class Scheduler:
         except errors.EngineError as error:
             return await self._put_back(current, error)
         except errors.NotFound as error:
-            ended = follower.lost(current, now=self._now(), error=error)
-            await self._store.write(transitions.save, ended, now=self._now())
-            self._on_change()
+            return await self._give_up(current, error)
+        except errors.EngineBroken as error:
+            ended = await self._give_up(current, error)
+            with contextlib.suppress(errors.EngineError):
+                await self._engine.cancel(current.id, reason="What was told of it cannot be true.")
             return ended
+
+    async def _give_up(self, current: job.Job, error: errors.BuildhookError) -> job.Job:
+        _log.warning("The job was given up.", action="give_up_job", engine=current.engine, error=str(error))
+        ended = follower.given_up(await self._again(current), now=self._now(), error=error)
+        await self._store.write(transitions.save, ended, now=self._now())
+        self._on_change()
+        return ended
 
     async def _put_back(self, current: job.Job, error: errors.EngineError) -> job.Job:
         _log.warning("The engine did not take the job.", action="refuse_job", error=str(error))

@@ -73,6 +73,11 @@ class Scripted:
             told.events.append(placed)
         told.changed.set()
 
+    def forget(self, job_id: str) -> None:
+        """Lose the job, and let whoever follows it hear of that."""
+        self._requests.pop(job_id, None)
+        self._of(job_id).changed.set()
+
     async def start(self, request: contract.JobRequest) -> None:
         """Note the request; the first one of an id counts.
 

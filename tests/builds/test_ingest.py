@@ -63,7 +63,7 @@ async def test_what_files_say_is_there_with_the_end_of_the_job(yard: Yard) -> No
 
 async def test_a_job_that_leaves_nothing_of_ours_has_no_results(yard: Yard) -> None:
     left = scripted.result_file("results", "something.bin", b"x")
-    one = await started(yard, left, scripted.finished(contract.Result.PASSED))
+    one = await started(yard, scripted.step(0, "passed"), left, scripted.finished(contract.Result.PASSED))
     async with yard.running():
         await yard.until_job(one.id, job.State.PASSED)
     assert await found(yard, one) is None
@@ -77,7 +77,7 @@ async def test_a_restart_between_the_files_and_the_end_reads_them_again(yard: Ya
         await yard.store.write(results.clear, await yard.get_job(one.id))
     stored = await yard.get_job(one.id)
     async with yard.running() as again:
-        yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
+        yard.engine.tell(one.id, scripted.step(0, "passed"), scripted.finished(contract.Result.PASSED))
         await yard.until_job(one.id, job.State.PASSED)
     del again
     made = await found(yard, one)
@@ -96,9 +96,11 @@ async def test_a_file_that_is_gone_or_breaks_the_reader_does_not_hold_the_job_up
         raise KeyError("a mistake of ours")
 
     monkeypatch.setattr(reading.Reader, "take", broken)
-    lost = contract.ResultFile(offset=0, kind="junit", path="a.xml", read=gone)
+    lost = contract.ResultFile(offset=0, kind="junit", path="a.xml", sha256="0" * 64, read=gone)
     large = scripted.result_file("junit", "b.xml", b" " * 20_000)
-    one = await started(yard, lost, large, LEFT[0], scripted.finished(contract.Result.PASSED))
+    one = await started(
+        yard, scripted.step(0, "passed"), lost, large, LEFT[0], scripted.finished(contract.Result.PASSED)
+    )
     async with yard.running():
         await yard.until_job(one.id, job.State.PASSED)
     made = await found(yard, one)
@@ -113,7 +115,7 @@ async def test_a_file_that_is_gone_or_breaks_the_reader_does_not_hold_the_job_up
 async def test_many_test_cases_are_written_a_part_at_a_time(yard: Yard) -> None:
     cases = b"".join(b'<testcase classname="c" name="t%d"/>' % number for number in range(2_500))
     left = scripted.result_file("junit", "a.xml", b"<testsuite>" + cases + b"</testsuite>")
-    one = await started(yard, left, scripted.finished(contract.Result.PASSED))
+    one = await started(yard, scripted.step(0, "passed"), left, scripted.finished(contract.Result.PASSED))
     async with yard.running():
         await yard.until_job(one.id, job.State.PASSED)
     made = await found(yard, one)

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from bot import errors
+from bot import clock, errors
 from bot.builds import overdue, transitions
+from bot.engines import contract, scripted
 from bot.model import build, job
 from bot.store import Store, builds, jobs, outcomes, replicas
+from tests.builds.conftest import Yard
 from tests.factories import NOW, make_job, make_new_build, make_plan
 
 MINUTE = timedelta(minutes=1)
@@ -45,6 +47,35 @@ async def test_f13_a_job_whose_machine_is_gone_ends_with_a_reason_and_its_machin
     with pytest.raises(errors.LeaseLost):
         await store.write(jobs.save, replace(running, state=State.PASSED))
     assert await _overdue(store, after=silent + 2 * MINUTE).settle() == []
+
+
+async def test_f71_what_a_machine_that_was_cut_off_tells_at_last_counts_only_if_its_job_was_not_given_up(
+    yard: Yard,
+) -> None:
+    await yard.store.write(replicas.start, replica_id="test", name="test", now=clock.now(), is_only=False)
+    new = make_new_build(None, make_job(), make_job(plan=make_plan(key="b", name="b")))
+    await yard.create(new)
+    given_up, waited_for = new.jobs
+    async with yard.running():
+        for one in new.jobs:
+            yard.engine.tell(one.id, scripted.prepared(), scripted.step(0, "running"), scripted.output(b"before "))
+            await yard.until_job(one.id, State.RUNNING)
+        # It is silent, and comes back in time for one of its jobs.
+        other = overdue.Overdue(yard.store, owner="b", on_change=lambda: None, now=lambda: at)
+        at = clock.now() + replicas.LEASE + overdue.LOST_AFTER - MINUTE
+        assert await other.settle() == []
+        ended = (scripted.output(b"after"), scripted.step(0, "passed"), scripted.finished(contract.Result.PASSED))
+        yard.engine.tell(waited_for.id, *ended)
+        await yard.until_job(waited_for.id, State.PASSED)
+        at += 2 * MINUTE
+        assert [one.id for one in await other.settle()] == [given_up.id]
+        yard.engine.tell(given_up.id, *ended)
+        # Nobody wants it any more, so that what still runs of it is ended.
+        await yard.until(lambda: [job_id for job_id, _ in yard.engine.cancelled] == [given_up.id])
+    lost = await yard.get_job(given_up.id)
+    assert (lost.state, [one.state for one in lost.steps]) == (State.ERRORED, ["running"])
+    assert (await yard.get_build(lost.build_id)).state == build.State.ERRORED
+    assert await yard.logs.read(waited_for.id) == b"before after"
 
 
 async def test_f29_a_job_whose_time_is_long_over_ends_whoever_follows_it(store: Store) -> None:

@@ -59,7 +59,7 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(yard: Yard) -> Non
         first, second, third = queue[:3]
         await yard.until(lambda: [one.job_id for one in yard.engine.started] == [first.id, second.id])
         assert (await yard.get_job(third.id)).state == job.State.QUEUED
-        yard.engine.tell(first.id, scripted.finished(contract.Result.PASSED))
+        yard.engine.tell(first.id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
         await yard.until_job(third.id, job.State.STARTING)
 
 
@@ -108,7 +108,7 @@ async def test_jobs_wait_for_what_they_need_and_are_skipped_when_it_fails(yard: 
     )
     made = await yard.create(new)
     a, b, c, d = new.jobs
-    yard.engine.tell(a.id, scripted.finished(contract.Result.PASSED))
+    yard.engine.tell(a.id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
     yard.engine.tell(b.id, scripted.finished(contract.Result.FAILED, reason="exit status 1"))
     async with yard.running():
         skipped = await yard.until_job(d.id, job.State.SKIPPED)
@@ -127,7 +127,7 @@ async def test_checks_become_stale_only_where_github_would_show_a_difference(yar
         yard.engine.tell(one.id, scripted.prepared(), scripted.step(0, "running"), scripted.output(b"a" * 100))
         await yard.until_job(one.id, job.State.RUNNING)
         (during,) = await yard.list_checks(made.id)
-        yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
+        yard.engine.tell(one.id, scripted.step(0, "passed"), scripted.finished(contract.Result.PASSED))
         await yard.until_job(one.id, job.State.PASSED)
         (after,) = await yard.list_checks(made.id)
     assert (before.desired_version, during.desired_version, after.desired_version) == (2, 2, 3)
@@ -229,7 +229,7 @@ async def test_f64_a_job_that_the_engine_does_not_take_waits_and_says_so(
             while "The disk is full" not in ((await yard.get_job(one.id)).reason or ""):
                 await asyncio.sleep(0)
         yard.engine.refusal = None
-        yard.engine.tell(one.id, scripted.finished(contract.Result.PASSED))
+        yard.engine.tell(one.id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
         ended = await yard.until_job(one.id, job.State.PASSED)
     assert ended.reason is None
 
@@ -244,7 +244,9 @@ async def test_f4_after_a_restart_the_same_run_is_followed_and_nothing_runs_twic
         async with asyncio.timeout(10):
             while not (await yard.get_job(one.id)).steps:
                 await asyncio.sleep(0)
-    yard.engine.tell(one.id, scripted.output(b"second"), scripted.finished(contract.Result.PASSED))
+    yard.engine.tell(
+        one.id, scripted.output(b"second"), scripted.step(0, "passed"), scripted.finished(contract.Result.PASSED)
+    )
     async with yard.running():
         await yard.until_job(one.id, job.State.PASSED)
     assert await yard.logs.read(one.id) == b"first second"
@@ -323,7 +325,7 @@ async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(
     yard = Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics, artifacts=kept)
     new = factories.make_new_build()
     await yard.create(new)
-    yard.engine.tell(new.jobs[0].id, scripted.finished(contract.Result.PASSED))
+    yard.engine.tell(new.jobs[0].id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other, capture_logs() as logged:
         other.execute("BEGIN IMMEDIATE")
         async with yard.running():

@@ -262,7 +262,7 @@ async def test_a_build_that_still_runs_keeps_its_installation_until_it_has_ended
         await make(yard, now=time).sweep()
         time.now += purge.PURGE_AFTER
     assert await yard.store.read(installations.find, factories.INSTALLATION_ID) is not None
-    yard.engine.tell(new.jobs[0].id, scripted.finished(contract.Result.PASSED))
+    yard.engine.tell(new.jobs[0].id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
     async with yard.running():
         await yard.until_job(new.jobs[0].id, job.State.PASSED)
     await make(yard, now=time).sweep()
