@@ -98,6 +98,16 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """`[quotas]`: how much of the machines each repository may take; None for all that there is."""
+
+    #: Jobs at once, over all replicas.
+    jobs: int | None = None
+    #: Hours of jobs within 24 hours, those side by side counted each.
+    hours_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All that the file says, one field for each section. Without a file nobody may do anything."""
 
@@ -109,6 +119,8 @@ class Policy:
     subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
     #: By name, in the order of the file.
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    #: Of each repository.
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 def parse(text: str) -> Policy | tuple[Problem, ...]:
@@ -267,12 +279,25 @@ def _trust(given: Mapping[str, Any], problems: Problems) -> trust.Policy:
     return trust.Policy(approval=trust.Approval(approval), bots=frozenset(bots), label=label or None)
 
 
+def _quotas(given: Mapping[str, Any], problems: Problems) -> Quotas:
+    table = Table(("quotas",), given, problems)
+    found: dict[str, int | None] = {}
+    for key, most in (("jobs", 10_000), ("hours_per_day", 240_000)):
+        number = table.get(key, int, 0, wanted=f"a number from 1 to {most}")
+        if table.has(key) and not 1 <= number <= most:
+            table.wrong(key, f"write a number from 1 to {most}, or leave the key out.")
+        found[key] = number or None
+    table.end()
+    return Quotas(**found)
+
+
 #: The reader of each section; its value is the field of `Policy` with the same name.
 _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "trust": _trust,
     "sources": _named("sources", _source),
     "subscribers": _named("subscribers", _subscriber),
     "engines": _named("engines", _engine),
+    "quotas": _quotas,
 }
 assert set(_SECTIONS) == {one.name for one in fields(Policy)}
 

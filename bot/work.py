@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bot import engines, events, keyring, ledger, policy, telemetry
-from bot.builds import follower, overdue, request, restored, scheduler, secrecy, source, sweeper, timer
+from bot.builds import follower, overdue, quotas, request, restored, scheduler, secrecy, source, sweeper, timer
 from bot.checks import answering, reporter, restoring
 from bot.engines import choice, contract
 from bot.events import context, dispatcher, reconciling
@@ -120,6 +120,7 @@ class Work:
             choose=choose.of,
             request=self._request,
             max_jobs=settings.max_jobs,
+            quota=quotas.Quotas(store, rules.quotas, now=replica.now),
             metrics=metrics,
             owner=replica.id,
             on_change=self._wake_reporting,

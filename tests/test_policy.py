@@ -277,3 +277,24 @@ def test_f86_a_file_that_cannot_be_used_is_one_line_for_each_mistake(tmp_path: P
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(errors.SettingsError, match=r"cannot read .*nowhere\.toml"):
         load_policy(load(policy_file=tmp_path / "nowhere.toml", data_dir=tmp_path))
+
+
+def test_quotas_bound_each_repository() -> None:
+    assert policy.parse("") == policy.Policy(quotas=policy.Quotas(jobs=None, hours_per_day=None))
+    found = policy.parse("[quotas]\njobs = 4\nhours_per_day = 48\n")
+    assert isinstance(found, policy.Policy)
+    assert found.quotas == policy.Quotas(jobs=4, hours_per_day=48)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("jobs = 0", "line 2: `quotas.jobs`: write a number from 1 to 10000"),
+        ("jobs = 1.5", "line 2: `quotas.jobs`: write a number from 1 to 10000."),
+        ("hours_per_day = -1", "line 2: `quotas.hours_per_day`: write a number from 1 to 240000"),
+        ("hours = 4", "line 2: `quotas.hours`: it means nothing."),
+    ],
+)
+def test_quotas_that_are_none_are_told(line: str, says: str) -> None:
+    (found,) = problems(f"[quotas]\n{line}\n")
+    assert found.startswith(says), found

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, telemetry
-from bot.builds import follower, lifecycle, transitions
+from bot.builds import follower, lifecycle, quotas, transitions
 from bot.engines import contract
 from bot.model import build, job
 from bot.store import Store, builds, jobs, patience
@@ -50,6 +50,7 @@ class Scheduler:
         choose: Callable[[job.Plan], str],
         request: Callable[[job.Job, build.Build, Mapping[str, Any]], contract.JobRequest],
         max_jobs: int,
+        quota: quotas.Quotas,
         metrics: telemetry.Metrics,
         owner: str,
         on_change: Callable[[], None],
@@ -61,6 +62,7 @@ class Scheduler:
         self._choose = choose
         self._request = request
         self._max_jobs = max_jobs
+        self._quota = quota
         self._metrics = metrics
         self._owner = owner
         self._on_change = on_change
@@ -103,7 +105,15 @@ class Scheduler:
         free = self._max_jobs - len(self._running)
         if free <= 0:
             return 0
-        claimed = await self._store.write(_claim, choose=self._choose, now=self._now(), owner=self._owner, limit=free)
+        claimed = await self._store.write(
+            _claim,
+            choose=self._choose,
+            now=self._now(),
+            owner=self._owner,
+            limit=free,
+            most_of_one=self._quota.jobs,
+            without=await self._quota.exhausted(),
+        )
         for one in claimed:
             self._metrics.queue_seconds.observe(max(0.0, (self._now() - one.job.created_at).total_seconds()))
             self._spawn(group, one)
@@ -209,10 +219,19 @@ class Scheduler:
 
 
 def _claim(
-    connection: Connection, *, choose: Callable[[job.Plan], str], now: datetime, owner: str, limit: int
+    connection: Connection,
+    *,
+    choose: Callable[[job.Plan], str],
+    now: datetime,
+    owner: str,
+    limit: int,
+    most_of_one: int | None,
+    without: frozenset[int],
 ) -> list[_Started]:
     started = []
-    for one in jobs.claim_ready(connection, now=now, owner=owner, lease=LEASE, limit=limit):
+    for one in jobs.claim_ready(
+        connection, now=now, owner=owner, lease=LEASE, limit=limit, most_of_one=most_of_one, without=without
+    ):
         try:
             engine = choose(one.plan)
         except errors.EngineMissing as error:

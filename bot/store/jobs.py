@@ -121,12 +121,18 @@ _PLACE_IN_REPOSITORY = sa.func.row_number().over(partition_by=_of_build.c.reposi
 _RANKED = (
     sa.select(table.c.id, (_RUN_OF_REPOSITORY + _PLACE_IN_REPOSITORY).label("turn"))
     .join(_of_build, _of_build.c.id == table.c.build_id)
-    .where(_IS_READY, groups.has_turn(_of_build))
+    .where(
+        _IS_READY,
+        groups.has_turn(_of_build),
+        _of_build.c.repository_id.not_in(sa.bindparam("without", type_=sa.BigInteger(), expanding=True)),
+    )
     .subquery("ranked")
 )
 # The locks of other replicas are passed over, so of what is first in turn somewhat more is looked at.
 _FIRST = (
     sa.select(_RANKED.c.id, _RANKED.c.turn)
+    # Those that run have the turns before.
+    .where(_RANKED.c.turn <= sa.bindparam("most_of_one", type_=sa.Integer()))
     .order_by(_RANKED.c.turn, _RANKED.c.id)
     .limit(sa.bindparam("looked_at", type_=sa.Integer()))
     .subquery("first")
@@ -141,16 +147,32 @@ _READY = (
 )
 
 
-def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int) -> list[job.Job]:
+def claim_ready(
+    connection: Connection,
+    *,
+    now: datetime,
+    owner: str,
+    lease: timedelta,
+    limit: int,
+    most_of_one: int | None = None,
+    without: Collection[int] = (),
+) -> list[job.Job]:
     """Claim queued jobs that nobody wants cancelled; they stay `queued` until saved as `starting`.
 
     The oldest first; where several repositories have some, the one with the fewest running jobs first. Nothing of a
     build whose turn in its concurrency group has not come.
+
+    :param most_of_one: so many jobs of one repository may run at once.
+    :param without: repositories of which none is to start.
     """
-    found = [
-        _from_row(row)
-        for row in connection.execute(_READY, {"now": now, "most": limit, "looked_at": limit + _LOOKED_AT_MORE})
-    ]
+    given = {
+        "now": now,
+        "most": limit,
+        "looked_at": limit + _LOOKED_AT_MORE,
+        "most_of_one": _MANY if most_of_one is None else most_of_one,
+        "without": sorted(without),
+    }
+    found = [_from_row(row) for row in connection.execute(_READY, given)]
     if found:
         connection.execute(
             sa.update(table)
@@ -161,6 +183,7 @@ def claim_ready(connection: Connection, *, now: datetime, owner: str, lease: tim
 
 
 _LOOKED_AT_MORE = 64
+_MANY = 1_000_000
 
 
 def adopt(

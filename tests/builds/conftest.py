@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bot import clock, telemetry
-from bot.builds import follower, request, scheduler
+from bot import clock, policy, telemetry
+from bot.builds import follower, quotas, request, scheduler
 from bot.engines import choice, contract, scripted
 from bot.identity import Ids
 from bot.logs import ArtifactStore, LogStore
@@ -31,6 +31,8 @@ class Yard:
     artifacts: ArtifactStore
     new_id: Ids = field(default_factory=Ids)
     max_jobs: int = 2
+    #: What one repository may use.
+    quotas: policy.Quotas = field(default_factory=policy.Quotas)
     #: Which engine a job comes to.
     choose: Callable[[job.Plan], str] = choice.Choice(default="local", labels={}).of
     #: How often the reporter was woken.
@@ -67,6 +69,7 @@ class Yard:
             choose=self.choose,
             request=make_request,
             max_jobs=self.max_jobs,
+            quota=quotas.Quotas(self.store, self.quotas, now=clock.now),
             metrics=self.metrics,
             owner="test",
             on_change=lambda: self.changes.append(None),

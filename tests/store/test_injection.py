@@ -47,6 +47,7 @@ from bot.store import (
     schema,
     secrets,
     subscribers,
+    usage,
 )
 from tests.factories import (
     NOW,
@@ -129,6 +130,7 @@ ROOMS = (
     schedules,
     secrets,
     subscribers,
+    usage,
 )
 
 _Call = Callable[[sa.Connection, str], Any]
@@ -297,6 +299,7 @@ WRITES = {
     "notifications.fail",
     "outcomes.apply",
     "outcomes.park",
+    "usage.explain",
 }
 
 
@@ -430,7 +433,9 @@ def test_t115_hostile_owners_reasons_and_errors_are_stored_as_they_are(connectio
     (check,) = checks.claim_stale(connection, now=NOW + MINUTE, owner=text, lease=MINUTE, limit=1)
     assert check.reported_status == text[:16]
     checks.give_up(connection, check, error=text)
+    usage.explain(connection, REPOSITORY_ID, text)
     (claimed,) = jobs.claim_ready(connection, now=NOW, owner=text, lease=MINUTE, limit=1)
+    assert (claimed.reason or "") == text
     jobs.save(connection, replace(claimed, state=job.State.RUNNING, reason=text, tested_sha=text))
     (adopted,) = jobs.adopt(connection, now=NOW, owner=text, lease=MINUTE)
     assert (adopted.reason, adopted.tested_sha, adopted.build_id) == (text, text, made.id)
