@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
+import random
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from bot import errors
 from bot.engines import contract
 from bot.engines.local import cgroups, folder, orphans
 from bot.engines.local import engine as local
@@ -107,6 +111,36 @@ async def test_f70_a_time_limit_that_falls_on_the_end_gives_one_conclusion(open_
         assert told.result in {"passed", "timed_out"}
         assert sum(isinstance(event, contract.Finished) for event in told.events) == 1
         assert told.steps in ([], [(0, "running"), (0, told.result)])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_f70_ten_thousand_time_limits_around_the_end_give_one_conclusion_each(
+    open_engine: Open, code: jobs.Code
+) -> None:
+    engine = await open_engine(sandbox="none", limits=local.Limits(grace_seconds=0.2))
+    chance = random.Random(70)
+    results: collections.Counter[str] = collections.Counter()
+    edge_seconds = 0.03
+
+    async def race() -> None:
+        nonlocal edge_seconds
+        limit_seconds = edge_seconds * chance.uniform(0.9, 1.1)
+        request = jobs.make(code.source(trust=jobs.TRUSTED), "sleep 0.01", timeout_seconds=limit_seconds)
+        told = await jobs.run(engine, request)
+        assert sum(isinstance(event, contract.Finished) for event in told.events) == 1
+        assert told.steps in ([], [(0, "running"), (0, told.result)])
+        # Its supervisor may still be about to end.
+        with contextlib.suppress(errors.EngineError):
+            await engine.remove(request.job_id)
+        results[told.result] += 1
+        # The limits stay where about half of the jobs are just in time, however fast the machine is by now.
+        edge_seconds *= 0.99 if told.result == "passed" else 1.01
+
+    for _ in range(10_000 // 20):
+        await asyncio.gather(*(race() for _ in range(20)))
+    assert set(results) == {"passed", "timed_out"}
+    assert min(results.values()) > 1000
 
 
 async def test_a_time_limit_counts_over_all_steps(open_engine: Open, code: jobs.Code) -> None:
