@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bot import engines, errors
-from bot.cli import output
+from bot import conformance, engines, errors, telemetry
+from bot.cli import bench, output
 from bot.engines import contract
 from bot.settings import Settings, load, load_policy
 
 app = typer.Typer(help="Where jobs run here, and whether the sandbox holds.")
-_WORDS = {True: "held", False: "escaped", None: "not tried"}
+#: What an attempt is called that went well, that did not and that was not made; what was tried; what to say of all.
+_ESCAPES = (("held", "escaped", "not tried"), "what was tried to reach", "attempts were held")
+_CONTRACT = (("kept", "broken", "not tried"), "what it promises", "promises were kept")
 
 
 @app.command("list")
@@ -54,32 +58,49 @@ def list_(as_json: output.Json = False) -> None:
 @app.command("test")
 def try_(
     name: Annotated[str, typer.Argument(help="The engine's name.", metavar="NAME")] = "local",
+    contract_too: Annotated[
+        bool,
+        typer.Option("--contract", help="Show with jobs whether it keeps what every engine promises, instead."),
+    ] = False,
     as_json: output.Json = False,
 ) -> None:
     """Try to get out of an engine's sandbox in many ways, as a stranger's job would; status 1 where one succeeds.
 
+    With --contract jobs of this command's own show instead whether the engine keeps the promises of every engine; their
+    code is served on this machine's loopback.
+
     Example: buildhook engines test local
     """
     settings = load()
+    telemetry.configure_logs(level="error")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Of its own, so that a service that runs is not disturbed; in there, because it has to be kept from builds as well.
     with tempfile.TemporaryDirectory(prefix=".engines-test-", dir=settings.data_dir) as folder:
-        found = asyncio.run(_test(_load(settings, name, Path(folder))))
+        make = functools.partial(_load, settings, name, Path(folder))
+        found = asyncio.run(_keep(make) if contract_too else _test(make()))
+    words, what, tried_what = _CONTRACT if contract_too else _ESCAPES
     escaped = sum(one.is_held is False for one in found)
     if as_json:
         output.json([{"name": one.name, "held": one.is_held, "said": one.said} for one in found])
     else:
-        rows = [(_state(one), output.clean(one.name), output.clean(one.said)) for one in found]
-        output.table(("", "what was tried to reach", "what was found"), rows, empty="Nothing was tried.")
+        rows = [(_state(one, words), output.clean(one.name), output.clean(one.said)) for one in found]
+        output.table(("", what, "what was found"), rows, empty="Nothing was tried.")
         tried = sum(one.is_held is not None for one in found)
-        output.console().print(f"{tried - escaped} of {tried} attempts were held.")
+        output.console().print(f"{tried - escaped} of {tried} {tried_what}.")
     if escaped:
         raise typer.Exit(1)
 
 
-async def _test(engine: contract.Engine) -> tuple[contract.Probed, ...]:
+async def _keep(make: Callable[[], contract.Engine]) -> Sequence[contract.Probed]:
+    async with bench.opened(make) as on_bench:
+        return await bench.keep(on_bench, conformance.PROMISES)
+
+
+async def _test(engine: contract.Engine) -> Sequence[contract.Probed]:
     if not isinstance(engine, contract.SelfTesting):
-        raise errors.EngineError(f"The engine {engine.name!r} has no test of its own.")
+        raise errors.EngineError(
+            f"The engine {engine.name!r} has no sandbox of its own to try; --contract tries the rest."
+        )
     await engine.open()
     try:
         return await engine.test()
@@ -99,7 +120,6 @@ def _problem(settings: Settings, name: str) -> str | None:
     return None
 
 
-def _state(one: contract.Probed) -> str:
-    word = _WORDS[one.is_held]
-    style = {True: "green", False: "red", None: "yellow"}[one.is_held]
+def _state(one: contract.Probed, words: tuple[str, str, str]) -> str:
+    word, style = {True: (words[0], "green"), False: (words[1], "red"), None: (words[2], "yellow")}[one.is_held]
     return f"[{style}]{word}[/]"

@@ -12,11 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bot import telemetry
 
 #: The option that every command has.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_NARROWEST = 24
+_WIDE = 10_000
 #: How each state looks; the word is always there beside the colour.
 _STYLES = {
     "passed": "green",
@@ -73,18 +76,27 @@ def json(value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Print a table whose cells are markup already; a sentence where there are no rows."""
+    """Print a table whose cells are markup already; a sentence where there are no rows.
+
+    In a pipe nothing is cut: whoever reads it there has no narrow window.
+    """
     if not rows:
         console().print(empty)
         return
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        shown.add_column(
-            column, overflow="fold" if column == columns[-1] else "ellipsis", no_wrap=column != columns[-1]
-        )
+    printed = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+    longest = [max(Text.from_markup(row[number]).cell_len for row in rows) for number in range(len(columns))]
+    # What comes last is folded before it is gone, and what a row is known by is never cut.
+    left = printed.width - longest[0] - min(longest[-1], _NARROWEST) - 2 * len(columns)
+    share = max(_NARROWEST // 2, left // max(1, len(columns) - 2))
+    for number, column in enumerate(columns):
+        if number == len(columns) - 1:
+            shown.add_column(column, overflow="fold")
+        else:
+            shown.add_column(column, overflow="ellipsis", no_wrap=True, max_width=None if number == 0 else share)
     for row in rows:
         shown.add_row(*row)
-    console().print(shown)
+    printed.print(shown)
 
 
 def facts(pairs: Mapping[str, str | None]) -> None:

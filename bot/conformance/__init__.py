@@ -10,7 +10,7 @@ The kit needs no test framework: a promise that is not kept raises `Broken`, whi
 """
 
 from bot.conformance.bench import BABBLED, COUNTED, SCRIPTS, Bench, Way
-from bot.conformance.following import Broken, Told, follow, run, until, until_output
+from bot.conformance.following import Broken, Told, Untried, follow, run, until, until_output
 from bot.conformance.promises import CANCELLING, ENDING, PROMISES, RUNNING, STARTING, Promise, name
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Broken",
     "Promise",
     "Told",
+    "Untried",
     "Way",
     "follow",
     "name",

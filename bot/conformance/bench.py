@@ -64,4 +64,7 @@ class Bench(Protocol):
         """Let the service end and start again: `close` the engine, and `open` one that knows what that one knew."""
 
     async def lose(self, job_id: str) -> None:
-        """Take away whatever runs the job, as a crash of its machine would, so that no result of it ever comes."""
+        """Take away whatever runs the job, as a crash of its machine would, so that no result of it ever comes.
+
+        :raises bot.conformance.Untried: if this bench has no way to do so.
+        """

@@ -12,6 +12,10 @@ class Broken(AssertionError):
     """A promise that an engine did not keep; the text says what was seen instead."""
 
 
+class Untried(Exception):
+    """A promise that cannot be tried on this bench; the text says why."""
+
+
 @dataclass(frozen=True)
 class Told:
     """All that an engine told of a job."""

@@ -39,3 +39,11 @@ async def test_what_cannot_be_tried_is_a_sentence(tmp_path: Path) -> None:
         assert (status, out) == (1, "")
         assert says in err
         assert "Traceback" not in err
+
+
+async def test_the_promises_of_the_contract_are_tried_on_this_machine(shell: Shell) -> None:
+    status, out, err = await shell.run("engines", "test", "local", "--contract", "--json")
+    found = {one["name"]: one for one in json.loads(out)}
+    assert (status, err) == (0, "")
+    assert len(found) >= 15
+    assert {name for name, one in found.items() if one["held"] is not True} == {"a lost job is no failed job"}
