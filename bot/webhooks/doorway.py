@@ -42,6 +42,9 @@ class Bodies:
 
         :raises errors.DeliveryRefused: 400, 413 or 503.
         """
+        if request.content.is_eof():
+            # All of it came with the headers, as a small one does: there is nothing to wait for.
+            return await self._take(request.content.read_nowait(), max_bytes=max_bytes)
         chunks: list[bytes] = []
         size_bytes = 0
         try:
@@ -65,6 +68,15 @@ class Bodies:
                 raise errors.DeliveryRefused("The body broke off.", status=400, label="broken_body") from None
             raise
         return b"".join(chunks)
+
+    async def _take(self, body: bytes, *, max_bytes: int) -> bytes:
+        if len(body) > max_bytes:
+            raise parse.too_large(max_bytes)
+        if self._bytes_in_flight + len(body) > self._allowed_in_flight(len(body)):
+            raise try_later("Too much is being received at once.", label="too_many_bytes")
+        await failpoint.pause("recv.mid_body")
+        self._bytes_in_flight += len(body)
+        return body
 
     def free(self, size_bytes: int) -> None:
         """A body of this size is held no longer."""
@@ -109,7 +121,7 @@ def headers(request: web.Request) -> dict[str, str]:
         # Two values for one name: whoever stands in front may have looked at the other one.
         if name in found and name.startswith(("x-github-", "x-hub-", "webhook-", "content-")):
             raise errors.DeliveryRefused(f"The header {name} came twice.", status=400, label="header")
-        found[name] = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        found[name] = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return found
 
 

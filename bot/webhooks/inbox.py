@@ -15,6 +15,11 @@ MAX_ROWS = 100_000
 MAX_BYTES = 2 * 1024**3
 #: How many deliveries share one commit at most.
 MAX_BATCH = 256
+#: How long deliveries gather while many come: a commit costs as much for one as for all of them. One that comes alone
+#: waits for nobody.
+GATHER_SECONDS = 0.001
+#: So many in the last commit are many.
+_MANY = 4
 _log = telemetry.log("webhooks")
 
 
@@ -45,6 +50,8 @@ class Inbox:
         self._waiting_bytes = 0
         self._has_waiting = asyncio.Event()
         self._is_closed = False
+        #: How many shared the last commit.
+        self._last_batch = 0
         self._backlog = deliveries.Backlog(rows=0, size_bytes=0, oldest_received_at=None)
 
     async def open(self) -> None:
@@ -92,6 +99,8 @@ class Inbox:
         try:
             while True:
                 await self._has_waiting.wait()
+                if self._last_batch >= _MANY:
+                    await asyncio.sleep(GATHER_SECONDS)
                 # Not cancelled half-way: its callers wait for the answer, and the database would go on without us.
                 under_way = asyncio.create_task(self.commit())
                 await asyncio.shield(under_way)
@@ -108,6 +117,7 @@ class Inbox:
         if not self._waiting:
             self._has_waiting.clear()
         self._waiting_bytes = sum(len(one.delivery.body) for one in self._waiting)
+        self._last_batch = len(batch)
         try:
             answers = await self._store.write(deliveries.insert_many, [one.delivery for one in batch])
             await failpoint.pause("inbox.after_commit")

@@ -13,6 +13,7 @@ _LARGEST_ID = 2**63 - 1
 MAX_DEPTH = 100
 _ONE_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET_OR_QUOTE = bytes(set(range(256)) - set(b'{}[]"'))
+_NO_OPENING = bytes(set(range(256)) - set(b'{["/'))
 
 
 class ShapeInvalid(ValueError):
@@ -53,11 +54,14 @@ class _Partial(msgspec.Struct):
     check_suite: msgspec.Raw = msgspec.Raw()
 
 
-class _Inner(msgspec.Struct):
+class _Inner(msgspec.Struct, frozen=True):
     id: Any = None
     full_name: Any = None
     number: Any = None
     head_sha: Any = None
+
+
+_NOTHING = _Inner()
 
 
 class _Pull(msgspec.Struct):
@@ -68,6 +72,7 @@ class _Head(msgspec.Struct):
     sha: Any = None
 
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SHA = re.compile(r"(?!0+\Z)(?:[0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)
 _partial = msgspec.json.Decoder(_Partial)
 _inner = msgspec.json.Decoder(_Inner)
@@ -134,11 +139,13 @@ def _sha(value: object) -> str | None:
 
 
 def _nested(raw: msgspec.Raw) -> _Inner:
+    if not raw:
+        return _NOTHING
     try:
         return _inner.decode(raw)
     except msgspec.DecodeError:
-        # Absent, or not an object: then it says nothing that we need.
-        return _Inner()
+        # Not an object: then it says nothing that we need.
+        return _NOTHING
 
 
 def _id(value: object) -> int | None:
@@ -151,12 +158,14 @@ def _text(value: object, *, longest: int = 255) -> str | None:
 
 def _is_storable(value: str) -> bool:
     # Lone surrogates cannot be encoded, and PostgreSQL takes no NUL in text.
-    return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return _UNSTORABLE.search(value) is None
 
 
 def _depth_exceeds(body: bytes, limit: int) -> bool:
     # An opening brace before a slash can only stand in a text, as in GitHub's URL templates: `.../commits{/sha}`.
-    if body.count(b"{") + body.count(b"[") - body.count(b"{/") <= limit:
+    # Behind any other one comes a quote or a bracket, so nothing that is left away here brings the two together.
+    few = body.translate(None, _NO_OPENING)
+    if few.count(b"{") + few.count(b"[") - few.count(b"{/") <= limit:
         return False
     # Only byte-string operations: on hostile megabytes a loop in Python would be the attack.
     bare = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_BRACKET, _NO_BRACKET_OR_QUOTE)

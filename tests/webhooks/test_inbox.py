@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from bot import errors, telemetry
 from bot.model import delivery
 from bot.store import Store, deliveries, schema, sqlite
+from bot.webhooks import inbox
 from bot.webhooks.inbox import MAX_BATCH, Inbox
 from tests.databases import on_sqlite
 from tests.webhooks.proved import NOW, proved
@@ -117,6 +118,21 @@ async def test_while_one_commit_is_under_way_the_next_deliveries_gather(store: S
             await _turns()
     assert set(await asyncio.gather(*puts)) == {STORED}
     assert store.writes_since_checkpoint - before == 2
+
+
+@on_sqlite
+async def test_behind_a_commit_of_many_the_next_ones_gather_for_a_moment(
+    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "GATHER_SECONDS", 0.5)
+    running = start()
+    await asyncio.gather(*(running.inbox.put(proved(f"many-{number}")) for number in range(10)))
+    before = store.writes_since_checkpoint
+    puts = [asyncio.create_task(running.inbox.put(proved("next")))]
+    await _turns()
+    puts.append(asyncio.create_task(running.inbox.put(proved("behind"))))
+    assert await asyncio.gather(*puts) == [STORED] * 2
+    assert store.writes_since_checkpoint - before == 1
 
 
 @on_sqlite
