@@ -109,6 +109,7 @@ _CLAIM = (
         create_begun_at=sa.case((table.c.github_id.is_(None), _now), else_=table.c.create_begun_at),
     )
 )
+_ANY_STALE = sa.select(table.c.pull_number).where(_IS_STALE).limit(1)
 _NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE, table.c.next_attempt_at > _now)
 _LAST_SENT_AT = sa.select(sa.func.min(table.c.sent_at)).where(_IS_STALE, table.c.sent_at > _edited_since)
 
@@ -121,6 +122,9 @@ def claim_stale(
     From here on GitHub may hold a comment, whatever happens to this process: `create_begun_at` says so. What is
     returned has it as it was before, which tells whether an earlier attempt may have made one.
     """
+    if connection.execute(_ANY_STALE).first() is None:
+        # Mostly so: nobody pays for more than this look.
+        return []
     instants = {"now": now, "minute_ago": now - budgets.MINUTE, "edited_since": now - EDIT_PAUSE}
     found = [_from_row(row) for row in connection.execute(_CLAIMABLE, instants | {"most": limit})]
     if found:
@@ -219,6 +223,8 @@ def release_all(connection: Connection, *, owner: str | None = None) -> int:
 
 def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next answer that waits will be due, or the next installation that waits may make calls."""
+    if connection.execute(_ANY_STALE).first() is None:
+        return None
     due_at: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
     sent_at: datetime | None = connection.execute(_LAST_SENT_AT, {"edited_since": now - EDIT_PAUSE}).scalar_one()
     edit_at = sent_at + EDIT_PAUSE if sent_at is not None else None

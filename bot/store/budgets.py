@@ -42,6 +42,8 @@ class Waiting:
 
 _now = sa.bindparam("now", type_=Instant())
 _minute_ago = sa.bindparam("minute_ago", type_=Instant())
+# Made once: making it takes longer than running it.
+_NEXT_OPENING = sa.select(sa.func.min(table.c.blocked_until)).where(table.c.blocked_until > _now)
 _BLOCKED = sa.select(table.c.installation_id).where(table.c.blocked_until > _now)
 _TIGHT = sa.select(table.c.installation_id).where(
     sa.or_(
@@ -213,6 +215,5 @@ def count_waiting(connection: Connection) -> dict[int, Waiting]:
 
 def next_opening(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next wait of an installation ends."""
-    query = sa.select(sa.func.min(table.c.blocked_until)).where(table.c.blocked_until > now)
-    found: datetime | None = connection.execute(query).scalar_one()
+    found: datetime | None = connection.execute(_NEXT_OPENING, {"now": now}).scalar_one()
     return found

@@ -18,28 +18,36 @@ from bot.store.schema import jobs
 _NOT_FINAL = ~table.c.state.in_(sorted(build.FINAL))
 
 
+_of_repository = table.c.repository_id == sa.bindparam("of_repository")
+_of_head = table.c.head_sha == sa.bindparam("of_head")
+# Made once: making them takes longer than running them.
+_INSERT = sa.insert(table)
+_BY_ID = sa.select(table).where(table.c.id == sa.bindparam("of_id"))
+_LATEST = sa.select(table).where(_of_repository, _of_head).order_by(table.c.generation.desc()).limit(1)
+_LATEST_GENERATION = sa.select(sa.func.max(table.c.generation)).where(_of_repository, _of_head)
+_BY_CAUSE = sa.select(table).where(_of_repository, table.c.cause == sa.bindparam("of_cause"))
+#: What is written is given when it is run.
+_WRITE = sa.update(table).where(table.c.id == sa.bindparam("of_id"))
+
+
 def insert(connection: Connection, new: build.Build) -> build.Build:
     """Insert a build as the next generation of its head SHA; gives it back with that generation."""
     stored = replace(new, generation=latest_generation(connection, new) + 1)
     values = asdict(stored)
     values |= {"problems": stored.problems, "proposal": stored.proposal, "payload": stored.payload}
-    connection.execute(sa.insert(table).values(values))
+    connection.execute(_INSERT, values)
     return stored
 
 
 def latest_generation(connection: Connection, new: build.Build) -> int:
     """The generation of the newest build of the same head, 0 for none."""
-    found = connection.execute(
-        sa.select(sa.func.max(table.c.generation)).where(
-            table.c.repository_id == new.repository_id, table.c.head_sha == new.head_sha
-        )
-    ).scalar_one()
-    return found or 0
+    bound = {"of_repository": new.repository_id, "of_head": new.head_sha}
+    return connection.execute(_LATEST_GENERATION, bound).scalar_one() or 0
 
 
 def find(connection: Connection, build_id: str) -> build.Build | None:
     """The build, or None."""
-    row = connection.execute(sa.select(table).where(table.c.id == build_id)).first()
+    row = connection.execute(_BY_ID, {"of_id": build_id}).first()
     return None if row is None else _from_row(row)
 
 
@@ -53,26 +61,21 @@ def get(connection: Connection, build_id: str) -> build.Build:
 
 def list_by_ids(connection: Connection, build_ids: Sequence[str]) -> list[build.Build]:
     """Those of the builds that are there, oldest first."""
+    if not build_ids:
+        return []
     query = sa.select(table).where(table.c.id.in_(build_ids)).order_by(table.c.id)
     return [_from_row(row) for row in connection.execute(query)]
 
 
 def find_latest(connection: Connection, *, repository_id: int, head_sha: str) -> build.Build | None:
     """The newest generation for a head SHA."""
-    row = connection.execute(
-        sa.select(table)
-        .where(table.c.repository_id == repository_id, table.c.head_sha == head_sha)
-        .order_by(table.c.generation.desc())
-        .limit(1)
-    ).first()
+    row = connection.execute(_LATEST, {"of_repository": repository_id, "of_head": head_sha}).first()
     return None if row is None else _from_row(row)
 
 
 def find_by_cause(connection: Connection, *, repository_id: int, cause: str) -> build.Build | None:
     """The build that this cause already made."""
-    row = connection.execute(
-        sa.select(table).where(table.c.repository_id == repository_id, table.c.cause == cause)
-    ).first()
+    row = connection.execute(_BY_CAUSE, {"of_repository": repository_id, "of_cause": cause}).first()
     return None if row is None else _from_row(row)
 
 
@@ -193,7 +196,7 @@ def save_state(
     values: dict[str, Any] = {"state": state, "started_at": started_at, "finished_at": finished_at}
     if reason is not None or forgets_reason:
         values["reason"] = reason
-    connection.execute(sa.update(table).where(table.c.id == build_id).values(values))
+    connection.execute(_WRITE, {**values, "of_id": build_id})
 
 
 def list_old_ids(

@@ -71,17 +71,11 @@ def mark_stale(
 
     :param is_conclusion: what has to be sent is the end of it.
     """
-    is_it = table.c.job_id.is_(None) if job_id is None else table.c.job_id == job_id
-    connection.execute(
-        sa.update(table)
-        .where(table.c.build_id == build_id, is_it)
-        .values(
-            desired_version=table.c.desired_version + 1,
-            wanted_at=sa.case((_IS_STALE, table.c.wanted_at), else_=sa.literal(now, Instant())),
-            next_attempt_at=None,
-            is_conclusion=is_conclusion,
-        )
-    )
+    bound = {"of_build": build_id, "is_end": is_conclusion, "now": now}
+    if job_id is None:
+        connection.execute(_MARK_OWN, bound)
+    else:
+        connection.execute(_MARK_OF_JOB, {**bound, "of_job": job_id})
     hints.give(connection, hints.Word.CHECKS)
 
 
@@ -95,6 +89,26 @@ def resume(connection: Connection, *, installation_id: int) -> None:
     hints.give(connection, hints.Word.CHECKS)
 
 
+# Made once: making them takes longer than running them.
+_MARK = (
+    sa.update(table)
+    .where(table.c.build_id == sa.bindparam("of_build"))
+    .values(
+        desired_version=table.c.desired_version + 1,
+        wanted_at=sa.case((_IS_STALE, table.c.wanted_at), else_=sa.bindparam("now", type_=Instant())),
+        next_attempt_at=None,
+        is_conclusion=sa.bindparam("is_end", type_=sa.Boolean()),
+    )
+)
+_MARK_OWN = _MARK.where(table.c.job_id.is_(None))
+_MARK_OF_JOB = _MARK.where(table.c.job_id == sa.bindparam("of_job"))
+#: What is written behind the fence is given when it is run.
+_FENCED = sa.update(table).where(
+    table.c.id == sa.bindparam("of_id"),
+    table.c.epoch == sa.bindparam("of_epoch"),
+)
+_ANY_STALE = sa.select(table.c.id).where(_IS_STALE).limit(1)
+_VERSION = sa.select(table.c.desired_version).where(table.c.id == sa.bindparam("of_id"))
 _older = table.alias("older")
 _newer = table.alias("newer")
 _now = sa.bindparam("now", type_=Instant())
@@ -210,6 +224,9 @@ def claim_stale(
     From here on GitHub may hold a check run, whatever happens to this process: `create_begun_at` says so. What is
     returned has it as it was before, which tells whether an earlier attempt may have made one.
     """
+    if connection.execute(_ANY_STALE).first() is None:
+        # Mostly so: nobody pays for more than this look.
+        return []
     connection.execute(_DROP_UNSEEN)
     instants = {"now": now, "minute_ago": now - budgets.MINUTE, "progress_since": now - PROGRESS_PAUSE}
     counts = {"most": limit, "looked_at": limit + _LOOKED_AT_MORE}
@@ -292,11 +309,8 @@ def forget(connection: Connection, claimed: check.Check, *, now: datetime) -> No
 
 
 def _fenced(connection: Connection, claimed: check.Check, **values: Any) -> None:
-    written = connection.execute(
-        sa.update(table)
-        .where(table.c.id == claimed.id, table.c.epoch == claimed.epoch)
-        .values(lease_owner=None, lease_until=None, **values)
-    )
+    fence = {"of_id": claimed.id, "of_epoch": claimed.epoch}
+    written = connection.execute(_FENCED, {**fence, "lease_owner": None, "lease_until": None, **values})
     if written.rowcount != 1:
         raise errors.LeaseLost(f"Check {claimed.id} was taken over by another process.")
 
@@ -320,8 +334,7 @@ def get_version(connection: Connection, check_id: int) -> int:
 
     :raises errors.NotFound: if the check was deleted.
     """
-    query = sa.select(table.c.desired_version).where(table.c.id == check_id)
-    found: int | None = connection.execute(query).scalar_one_or_none()
+    found: int | None = connection.execute(_VERSION, {"of_id": check_id}).scalar_one_or_none()
     if found is None:
         raise errors.NotFound(f"There is no check {check_id}.")
     return found
@@ -357,6 +370,8 @@ def send_again(connection: Connection, seen: check.Check) -> bool:
 
 def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next check that waits will be due, or the next installation that waits may make calls."""
+    if connection.execute(_ANY_STALE).first() is None:
+        return None
     due_at: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
     sent_at: datetime | None = connection.execute(_LAST_SENT_AT, {"progress_since": now - PROGRESS_PAUSE}).scalar_one()
     progress_at = sent_at + PROGRESS_PAUSE if sent_at is not None else None

@@ -40,6 +40,19 @@ class Backlog:
     oldest_received_at: datetime | None
 
 
+# Made once: making them takes longer than running them.
+_KNOWN = sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.state).where(
+    table.c.id.in_(sa.bindparam("guids", expanding=True))
+)
+_INSERT = sa.insert(table)
+#: What is written behind the fence is given when it is run.
+_FENCED = sa.update(table).where(
+    table.c.seq == sa.bindparam("of_seq"),
+    table.c.epoch == sa.bindparam("of_epoch"),
+    table.c.state == sa.bindparam("of_state"),
+)
+
+
 def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]) -> list[Put]:
     """Insert the deliveries that are not there yet, in order; one answer for each."""
     known = _known(connection, new)
@@ -57,7 +70,7 @@ def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]
             rows.append(_row(one, digest))
             answers.append(Put.STORED)
     if rows:
-        connection.execute(sa.insert(table), rows)
+        connection.execute(_INSERT, rows)
         hints.give(connection, hints.Word.DELIVERIES)
     failpoint.reach("inbox.before_commit")
     return answers
@@ -66,10 +79,8 @@ def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]
 def _known(
     connection: Connection, new: Sequence[delivery.VerifiedDelivery]
 ) -> dict[tuple[int, str], tuple[bytes, delivery.State]]:
-    query = sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.state).where(
-        table.c.id.in_({one.guid for one in new})
-    )
-    return {(row[0], row[1]): (row[2], delivery.State(row[3])) for row in connection.execute(query)}
+    found = connection.execute(_KNOWN, {"guids": list({one.guid for one in new})})
+    return {(row[0], row[1]): (row[2], delivery.State(row[3])) for row in found}
 
 
 def _seen_again(
@@ -283,11 +294,8 @@ def _fenced(
     connection: Connection, claimed: delivery.Delivery, *, trail: tuple[str, ...] | None, **values: Any
 ) -> None:
     kept = {} if trail is None else {"trail": trail}
-    written = connection.execute(
-        sa.update(table)
-        .where(table.c.seq == claimed.seq, table.c.epoch == claimed.epoch, table.c.state == delivery.State.HANDLING)
-        .values(lease_owner=None, lease_until=None, **kept, **values)
-    )
+    fence = {"of_seq": claimed.seq, "of_epoch": claimed.epoch, "of_state": delivery.State.HANDLING}
+    written = connection.execute(_FENCED, {**fence, "lease_owner": None, "lease_until": None, **kept, **values})
     if written.rowcount != 1:
         raise errors.LeaseLost(f"Delivery {claimed.id} was taken over by another process.")
 

@@ -40,16 +40,31 @@ _SAVED = (
 _IS_ACTIVE = sa.text("jobs.state IN ('waiting', 'queued', 'starting', 'running')")
 
 
+# Made once: making them takes longer than running them.
+_INSERT = sa.insert(table)
+_BY_ID = sa.select(*_COLUMNS).where(table.c.id == sa.bindparam("of_id"))
+_OF_BUILDS = (
+    sa.select(*_COLUMNS)
+    .where(table.c.build_id.in_(sa.bindparam("build_ids", expanding=True)))
+    .order_by(table.c.build_id, table.c.position)
+)
+#: What is written behind the fence is given when it is run.
+_FENCED = sa.update(table).where(
+    table.c.id == sa.bindparam("of_id"),
+    table.c.epoch == sa.bindparam("of_epoch"),
+)
+
+
 def insert_many(connection: Connection, new: Sequence[job.Job]) -> None:
     """Insert the jobs of one build."""
     if new:
-        connection.execute(sa.insert(table), [_to_row(one) for one in new])
+        connection.execute(_INSERT, [_to_row(one) for one in new])
         hints.give(connection, hints.Word.JOBS)
 
 
 def find(connection: Connection, job_id: str) -> job.Job | None:
     """The job, or None."""
-    row = connection.execute(sa.select(*_COLUMNS).where(table.c.id == job_id)).first()
+    row = connection.execute(_BY_ID, {"of_id": job_id}).first()
     return None if row is None else _from_row(row)
 
 
@@ -63,8 +78,7 @@ def get(connection: Connection, job_id: str) -> job.Job:
 
 def list_of_builds(connection: Connection, build_ids: Sequence[str]) -> list[job.Job]:
     """The jobs of these builds, in order."""
-    query = sa.select(*_COLUMNS).where(table.c.build_id.in_(build_ids)).order_by(table.c.build_id, table.c.position)
-    return [_from_row(row) for row in connection.execute(query)]
+    return [_from_row(row) for row in connection.execute(_OF_BUILDS, {"build_ids": list(build_ids)})]
 
 
 def is_ending(connection: Connection, build_id: str) -> bool:
@@ -262,9 +276,7 @@ def save(connection: Connection, changed: job.Job) -> None:
             del values[wish]
     if changed.state not in job.ON_ENGINE:
         values.update(lease_owner=None, lease_until=None)
-    written = connection.execute(
-        sa.update(table).where(table.c.id == changed.id, table.c.epoch == changed.epoch).values(values)
-    )
+    written = connection.execute(_FENCED, {**_fence(changed), **values})
     if written.rowcount != 1:
         raise errors.LeaseLost(f"Job {changed.id} was taken over by another process.")
 
@@ -274,11 +286,8 @@ def save_progress(connection: Connection, changed: job.Job) -> None:
 
     :raises errors.LeaseLost: if another process took the job over.
     """
-    written = connection.execute(
-        sa.update(table)
-        .where(table.c.id == changed.id, table.c.epoch == changed.epoch)
-        .values(engine_offset=changed.engine_offset, log_size_bytes=changed.log_size_bytes, steps=changed.steps)
-    )
+    values = {name: getattr(changed, name) for name in ("engine_offset", "log_size_bytes", "steps")}
+    written = connection.execute(_FENCED, {**_fence(changed), **values})
     if written.rowcount != 1:
         raise errors.LeaseLost(f"Job {changed.id} was taken over by another process.")
 
@@ -327,19 +336,20 @@ def lock_wish(connection: Connection, job_id: str) -> str | None:
     return found.cancel_reason or ""
 
 
+_WISHES = sa.select(*_COLUMNS).where(_IS_ACTIVE, table.c.cancel_requested_at.is_not(None)).order_by(table.c.id)
+_OWN_WISHES = _WISHES.where(
+    sa.or_(table.c.state.not_in(sorted(job.ON_ENGINE)), table.c.lease_owner == sa.bindparam("owner"))
+)
+
+
 def list_cancel_requested(connection: Connection, *, owner: str | None = None) -> list[job.Job]:
     """Unfinished jobs that somebody wants cancelled; of those on an engine only this replica's own, if one is given."""
-    query = (
-        sa.select(*_COLUMNS)
-        .where(
-            _IS_ACTIVE,
-            table.c.cancel_requested_at.is_not(None),
-        )
-        .order_by(table.c.id)
-    )
-    if owner is not None:
-        query = query.where(sa.or_(table.c.state.not_in(sorted(job.ON_ENGINE)), table.c.lease_owner == owner))
-    return [_from_row(row) for row in connection.execute(query)]
+    found = connection.execute(_WISHES) if owner is None else connection.execute(_OWN_WISHES, {"owner": owner})
+    return [_from_row(row) for row in found]
+
+
+def _fence(one: job.Job) -> dict[str, Any]:
+    return {"of_id": one.id, "of_epoch": one.epoch}
 
 
 def _to_row(one: job.Job) -> dict[str, Any]:

@@ -188,6 +188,8 @@ def cancel_build(
 def _request_cancel(
     connection: Connection, found: list[build.Build], *, now: datetime, reason: str, spares: Spares | None = None
 ) -> None:
+    if not found:
+        return
     spared: set[str] = set()
     if spares is not None:
         for one in found:
