@@ -30,6 +30,16 @@ class Network(enum.StrEnum):
     FULL = "full"
 
 
+class Submodules(enum.StrEnum):
+    """Which submodules of a repository are checked out."""
+
+    NONE = "none"
+    #: Those that the repository itself names.
+    TOP = "top"
+    #: Those of submodules as well.
+    RECURSIVE = "recursive"
+
+
 class LogLevel(enum.StrEnum):
     """The least important log lines that are written."""
 

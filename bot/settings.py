@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot import errors, failpoint, policy, sealing
-from bot.choices import Access, LogLevel, Network, Sandbox
+from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
@@ -84,6 +84,18 @@ class Settings(BaseSettings):
     engine: Annotated[str, Field(description="Where jobs run: `local`.")] = "local"
     sandbox: Annotated[Sandbox, Field(description="`auto`, `bubblewrap` or `none` (trusted code only).")] = Sandbox.AUTO
     network: Annotated[Network, Field(description="What trusted builds may reach: `none` or `full`.")] = Network.NONE
+    submodules: Annotated[
+        Submodules, Field(description="Which submodules are checked out: `none`, `top` or `recursive`.")
+    ] = Submodules.NONE
+    lfs: Annotated[bool, Field(description="Whether files kept by Git LFS are downloaded; else pointers stay.")] = False
+    lfs_max: Annotated[
+        pydantic.ByteSize | None,
+        Field(
+            description="How much the LFS files of one checkout may have together, e.g. `5GiB`; what a job may write"
+            " when not given.",
+            ge=1,
+        ),
+    ] = None
     max_jobs: Annotated[int, Field(description="How many jobs run at once.", ge=1, le=10_000)] = max(
         2, os.cpu_count() or 2
     )

@@ -71,6 +71,9 @@ class Work:
                 cpus=settings.job_cpus,
                 disk_bytes=settings.job_disk,
             ),
+            checkout=contract.Checkout(
+                submodules=settings.submodules, has_lfs=settings.lfs, lfs_bytes=settings.lfs_max
+            ),
         )
         #: Hints that are kept at the moment.
         self._told: set[str] = set()

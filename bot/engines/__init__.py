@@ -10,8 +10,8 @@ from pathlib import Path
 from bot import errors
 from bot.engines import contract, fleet
 
-#: Name -> class that is made with `(data_dir, *, sandbox, network, job_limits)`. A stranger's engine comes by the entry
-#: point group `buildhook.engines`.
+#: Name -> class that is made with `(data_dir, *, sandbox, network, job_limits, checkout)`. A stranger's engine comes by
+#: the entry point group `buildhook.engines`.
 ENGINES = {
     "local": "bot.engines.local.engine:Local",
 }
@@ -19,7 +19,13 @@ _GROUP = "buildhook.engines"
 
 
 def load(
-    name: str, *, data_dir: Path, sandbox: str, network: str, job_limits: contract.JobLimits | None = None
+    name: str,
+    *,
+    data_dir: Path,
+    sandbox: str,
+    network: str,
+    job_limits: contract.JobLimits | None = None,
+    checkout: contract.Checkout | None = None,
 ) -> contract.Engine:
     """Make the engine of that name, still to be opened.
 
@@ -35,7 +41,11 @@ def load(
     module, _, attribute = path.partition(":")
     try:
         made: contract.Engine = getattr(importlib.import_module(module), attribute)(
-            data_dir, sandbox=sandbox, network=network, job_limits=job_limits or contract.JobLimits()
+            data_dir,
+            sandbox=sandbox,
+            network=network,
+            job_limits=job_limits or contract.JobLimits(),
+            checkout=checkout or contract.Checkout(),
         )
     except ImportError as error:
         raise errors.SettingsError(f"The engine {name!r} cannot be loaded: {error}.") from error
@@ -43,13 +53,20 @@ def load(
 
 
 def load_all(
-    names: Sequence[str], *, data_dir: Path, sandbox: str, network: str, job_limits: contract.JobLimits | None = None
+    names: Sequence[str],
+    *,
+    data_dir: Path,
+    sandbox: str,
+    network: str,
+    job_limits: contract.JobLimits | None = None,
+    checkout: contract.Checkout | None = None,
 ) -> contract.Engine:
     """Make these engines, still to be opened, and give them as one.
 
     :raises errors.SettingsError: as `load`.
     """
     made = {
-        name: load(name, data_dir=data_dir, sandbox=sandbox, network=network, job_limits=job_limits) for name in names
+        name: load(name, data_dir=data_dir, sandbox=sandbox, network=network, job_limits=job_limits, checkout=checkout)
+        for name in names
     }
     return fleet.Fleet(made) if len(made) > 1 else made[names[0]]

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from bot.choices import Submodules
 from bot.model import build, job
 
 
@@ -85,6 +86,17 @@ class JobLimits:
     disk_bytes: int | None = None
     #: How many files, folders and links it may have there; as with the bytes.
     disk_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """What is checked out of a repository besides the files of the commit that is tested."""
+
+    submodules: Submodules = Submodules.NONE
+    #: Whether files kept by Git LFS are downloaded; else their pointers stay.
+    has_lfs: bool = False
+    #: How much the LFS files of one checkout may have together; where it is not given, what a job may write.
+    lfs_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

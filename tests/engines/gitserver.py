@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +113,8 @@ class Server:
     refusals: int = 0
     #: How many packs are still to be cut off in the middle.
     cut_packs: int = 0
+    #: Answers what is asked of Git LFS; else nobody does.
+    large: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
     @property
     def fetches(self) -> int:
@@ -131,6 +133,8 @@ class Server:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One request of git's."""
+        if self.large is not None and "/info/lfs/" in request.path:
+            return await self.large(request)
         self.requests.append((request.path, request.headers.get("Authorization")))
         await self.is_open.wait()
         if self.redirect_to is not None:
@@ -175,17 +179,26 @@ async def serve(root: Path) -> AsyncIterator[Server]:
     """Serve the repositories below a folder."""
     server = Server(root)
     server.is_open.set()
+    async with listening(server.answer) as url:
+        server.url = url
+        try:
+            yield server
+        finally:
+            server.is_open.set()
+
+
+@asynccontextmanager
+async def listening(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """Serve whatever is asked, on a free port; gives the address."""
     app = web.Application(client_max_size=1 << 30)
-    app.router.add_route("*", "/{path:.*}", server.answer)
+    app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     assert site._server is not None
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    server.url = f"http://127.0.0.1:{port}"
     try:
-        yield server
+        yield f"http://127.0.0.1:{port}"
     finally:
-        server.is_open.set()
         await runner.cleanup()

@@ -65,6 +65,11 @@ class Code:
     repository: gitserver.Repository
     sha: str
 
+    @property
+    def name(self) -> str:
+        """The repository's name on the server."""
+        return str(self.repository.path.relative_to(self.server.root)).removesuffix(".git")
+
     def source(
         self,
         sha: str | None = None,
@@ -77,7 +82,7 @@ class Code:
         repository_id: int = 1,
     ) -> contract.Source:
         """The source of a job."""
-        name = str(self.repository.path.relative_to(self.server.root)).removesuffix(".git")
+        name = self.name
         return contract.Source(
             repository_id=repository_id,
             url=url or self.server.address(name),

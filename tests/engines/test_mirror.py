@@ -341,7 +341,10 @@ async def test_f76_a_server_that_answers_nothing_ends_the_job_at_the_time_limit(
     engine = await open_engine(limits=local.Limits(fetch_seconds=0.3))
     code.server.is_open.clear()
     told = await jobs.run(engine, jobs.make(code.source(), "true"))
-    assert (told.result, told.reason) == ("errored", "Fetching from 127.0.0.1 took longer than 0.3 seconds.")
+    assert (told.result, told.reason) == (
+        "errored",
+        "Fetching octo/hello: 127.0.0.1 took longer than 0.3 seconds, the time limit.",
+    )
 
 
 def _empty_packs(folder: Path) -> None:

@@ -50,6 +50,11 @@ class Disk:
         """Where caches lie."""
         return self.mirrors.parent / "caches"
 
+    @property
+    def large(self) -> Path:
+        """Where objects of Git LFS lie."""
+        return self.mirrors.parent / "lfs"
+
     def job(self, job_id: str) -> folder.Folder:
         """A job's folder.
 

@@ -22,8 +22,10 @@ from bot.engines.local import (
     folder,
     git,
     launch,
+    lfs,
     mirrors,
     orphans,
+    parts,
     prepare,
     stream,
     threads,
@@ -75,6 +77,7 @@ class Local:
     :param sandbox: `auto`, `bubblewrap` or `none`.
     :param network: what trusted jobs reach: `none` or `full`.
     :param job_limits: what each job may use of this machine.
+    :param checkout: what is checked out besides a commit's own files.
     :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`.
     """
 
@@ -87,6 +90,7 @@ class Local:
         job_limits: contract.JobLimits | None = None,
         limits: Limits | None = None,
         git_env: Mapping[str, str] | None = None,
+        checkout: contract.Checkout | None = None,
     ) -> None:
         if sandbox not in {"auto", "bubblewrap", "none"} or network not in {"none", "full"}:
             raise errors.SettingsError("SANDBOX is auto, bubblewrap or none, and NETWORK is none or full.")
@@ -96,6 +100,7 @@ class Local:
         self._job_limits = job_limits or contract.JobLimits()
         self._limits = limits or Limits()
         self._git_env = dict(git_env or {})
+        self._checkout = checkout or contract.Checkout()
         self._watch = watch.Watch()
         self._preparing: dict[str, _Preparation] = {}
         self._supervisors: dict[int, int] = {}
@@ -131,6 +136,7 @@ class Local:
             pool=self._workers,
             fetch_seconds=self._limits.fetch_seconds,
         )
+        self._large = lfs.Store(self._disk.large, pool=self._workers, seconds=self._limits.fetch_seconds)
         self._held = await self._files.run(lambda: cgroups.find(self._disk.data_dir, self._job_limits))
         if self._held.problem is not None:
             _log.warning(self._held.problem, action="limits_missing")
@@ -151,6 +157,9 @@ class Local:
             manner=manner,
             program=self._git,
             sources=self._mirrors,
+            more=parts.Parts(
+                self._checkout, program=self._git, sources=self._mirrors, store=self._large, workers=self._workers
+            ),
             workers=self._workers,
             on_launch=self._reap_later,
         )
@@ -285,6 +294,7 @@ class Local:
         """
         try:
             await self._mirrors.sweep(keep=keep, before=before)
+            await self._workers.run(lambda: self._large.sweep(keep=keep, before=before))
             await self._workers.run(lambda: caches.sweep(self._disk.caches, keep=keep, now=datetime.now(UTC)))
         except OSError as error:
             raise errors.EngineError(f"A mirror or cache cannot be put away: {error}.") from error

@@ -89,14 +89,18 @@ def check_oid(text: str) -> str:
     return text
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its very name."""
+    return _LOOPBACK.match(host) is not None
+
+
 def check_url(text: str) -> str:
     """The text, if it is an address that we fetch from: https, or http on this machine.
 
     :raises errors.EngineError: if it is anything else, e.g. has credentials, another scheme or a query.
     """
     host = urlsplit(text).hostname if _URL.match(text) else None
-    is_loopback = host is not None and _LOOPBACK.match(host) is not None
-    if host is None or (text.startswith("http:") and not is_loopback):
+    if host is None or (text.startswith("http:") and not is_loopback(host)):
         raise errors.EngineError(
             f"{telemetry.redact(text)[:200]!r} is not an address that code is fetched from: it has to be an https URL "
             "without credentials."

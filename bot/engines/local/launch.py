@@ -13,7 +13,20 @@ from typing import Any
 
 import bot
 from bot.engines import contract
-from bot.engines.local import caches, cgroups, folder, git, late, merge, mirror, results, sandbox, seccomp, trouble
+from bot.engines.local import (
+    caches,
+    cgroups,
+    extras,
+    folder,
+    git,
+    late,
+    merge,
+    mirror,
+    results,
+    sandbox,
+    seccomp,
+    trouble,
+)
 from bot.engines.local.supervisor import files, main, orders, spaces
 from bot.model import job
 from bot.pipelines import globs
@@ -55,6 +68,8 @@ class Code:
     tested: mirror.Commit
     #: For a pull request: what the commit is to be merged into first.
     base: mirror.Commit | None = None
+    #: What is checked out besides its own files.
+    more: extras.Extras = field(default_factory=extras.Extras)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,17 +130,18 @@ def lay_out(place: folder.Folder, source: contract.Source, *, code: Code, progra
     :param objects: where the mirror's objects are for the job.
     :raises trouble.Ended: if the base and the head do not merge.
     """
-    metadata = place.box / "workspace" / ".git"
-    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
-        (metadata / name).mkdir(parents=True)
+    made = own_objects(place)
+    made.mkdir(parents=True)
     if code.base is not None:
-        made = metadata / "objects"
         merged = merge.merge(code.found, program=program, base=code.base, head=code.tested, objects=made)
         code = Code(found=code.found, tested=merged)
-    (metadata / "objects/info/alternates").write_text(f"{objects}\n", encoding="utf-8")
-    (metadata / "HEAD").write_text(f"{code.tested.sha}\n", encoding="ascii")
-    (metadata / "config").write_text(_config(source), encoding="ascii")
+    extras.make(made.parent, sha=code.tested.sha, url=source.url, objects=objects)
     return code
+
+
+def own_objects(place: folder.Folder) -> Path:
+    """Where git keeps what of a job's code is in no mirror."""
+    return place.box / "workspace" / ".git" / "objects"
 
 
 def clean(place: folder.Folder) -> None:
@@ -160,7 +176,15 @@ def write(
         (scripts / f"{number}.sh").chmod(0o644)
     places = {"box": str(place.box), "etc": str(manner.etc)}
     if code is not None:
-        places["objects"] = str(code.found.objects)
+        places |= {extras.OBJECTS: str(code.found.objects), **code.more.places()}
+    if code is not None and code.more:
+
+        def inside(name: str) -> str:
+            if name == "steps":
+                return sandbox.STEPS if manner.is_sandboxed else str(scripts)
+            return f"{sandbox.PLACES}/{name}" if manner.is_sandboxed else places[name]
+
+        extras.lay_out(own_objects(place).parent, scripts, code.more, inside=inside)
     shown = places if uid is None else {name: f"{spaces.PLACES}/{name}" for name in places}
     tools = manner.tools
     network = {"slirp": [tools.slirp4netns], "ip": [tools.ip], "forbidden": list(sandbox.FORBIDDEN)}
@@ -173,19 +197,21 @@ def write(
         "places": places if uid is not None else {},
         "network": network if manner.is_sandboxed and manner.has_network else None,
         "group": cgroups.given(manner.held, place.job_id, manner.job_limits),
-        **_room(place.path, manner.job_limits),
+        **room(place.path, manner.job_limits),
         "timeout_seconds": float(timeout_seconds),
         "grace_seconds": float(manner.grace_seconds),
         "log_limit_bytes": manner.log_limit_bytes,
         "results": _results(request.plan if request is not None else None),
         "tested_sha": code.tested.sha if code else "",
         "tested_tree": code.tested.tree if code else "",
-        "mirror": str(code.found.folder) if code else "",
+        "mirrors": [str(found.folder) for found in (code.found, *(part.found for part in code.more.parts))]
+        if code
+        else [],
         "checkout": code.tested.sha if code else "",
         "checkout_at": sandbox.CHECKOUT_AT + (1 if manner.is_sandboxed else 0),
         "late": _late(request, code, manner) if request is not None else None,
         "is_late": request is not None and late.is_needed(request.plan),
-        "caches": _caches(place, request, manner, shown) if request is not None else None,
+        "caches": _caches(place, request, manner, code, shown) if request is not None else None,
         "library": str(Path(bot.__file__).parent.parent),
     }
     (place.path / "launch").write_bytes(marshal.dumps(values))
@@ -256,6 +282,7 @@ def _step(
         folder=step.folder,
         script=f"{scripts}/{number}.sh",
         shell=step.shell,
+        more=_list(place, manner, code),
     )
     rest: dict[str, Any] = {
         "timeout_seconds": step.timeout_seconds,
@@ -268,8 +295,19 @@ def _step(
     return {"options": options, "command": [tools.sh, *command], "env": [], **rest}
 
 
+def _list(place: folder.Folder, manner: Manner, code: Code | None) -> str:
+    """Where a job finds the list of what is checked out besides, or nothing."""
+    if code is None or not code.more:
+        return ""
+    return f"{sandbox.STEPS if manner.is_sandboxed else place.box / 'steps'}/{extras.LIST}"
+
+
 def _caches(
-    place: folder.Folder, request: contract.JobRequest, manner: Manner, shown: Mapping[str, str]
+    place: folder.Folder,
+    request: contract.JobRequest,
+    manner: Manner,
+    code: Code | None,
+    shown: Mapping[str, str],
 ) -> dict[str, Any] | None:
     found = caches.wanted(request, folder=manner.caches, is_sandboxed=manner.is_sandboxed)
     if found is None:
@@ -278,18 +316,23 @@ def _caches(
     temporary = "/tmp" if manner.is_sandboxed else str(place.box / "tmp")  # noqa: S108 (the job's own)
     for number, entry in enumerate(found["entries"]):
         packed = f"{temporary}/{caches.PACKED}-{number}"
-        entry["save"] = _program(place, manner, shown, "-c", caches.SAVE, "cache", packed, base, *entry["paths"])
-    return {**found, "restore": _program(place, manner, shown, "-c", caches.RESTORE, "cache", base)}
+        save = ("-c", caches.SAVE, "cache", packed, base, *entry["paths"])
+        entry["save"] = _program(place, manner, code, shown, *save)
+    return {**found, "restore": _program(place, manner, code, shown, "-c", caches.RESTORE, "cache", base)}
 
 
-def _program(place: folder.Folder, manner: Manner, shown: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+def _program(
+    place: folder.Folder, manner: Manner, code: Code | None, shown: Mapping[str, str], *arguments: str
+) -> dict[str, Any]:
     """What is run in the job's sandbox besides its steps, with nothing of the repository's in its environment."""
     inside = manner.is_sandboxed
     workspace, home = (sandbox.WORKSPACE, sandbox.HOME) if inside else (str(place.box / name) for name in _OWN[:2])
     temporary = "/tmp" if inside else str(place.box / "tmp")  # noqa: S108 (the job's own)
     tools = manner.tools
     env = sandbox.environment({}, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
-    command = ["-c", sandbox.PRELUDE, "buildhook", workspace, ".", "", tools.git or "git", tools.sh, *arguments]
+    command = sandbox.beside(
+        tools=tools, workspace=workspace, more=_list(place, manner, code), program=[tools.sh, *arguments]
+    )
     if not inside:
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()]}
     options = sandbox.options(places=shown, env=env, has_network=False, can_nest=manner.can_nest)
@@ -326,7 +369,7 @@ def _results(plan: job.Plan | None) -> dict[str, object]:
         raise trouble.Ended(f"A glob of `reports` or `artifacts` is none: {error}") from error
 
 
-def _room(folder: Path, limits: contract.JobLimits) -> dict[str, int]:
+def room(folder: Path, limits: contract.JobLimits) -> dict[str, int]:
     """How much of the disk a job may have: half of what is free, where nobody said."""
     free = os.statvfs(folder)
     size_bytes = limits.disk_bytes or free.f_bavail * free.f_frsize // 2
@@ -337,15 +380,6 @@ def _room(folder: Path, limits: contract.JobLimits) -> dict[str, int]:
         # What is not written of a file with holes takes no room; whoever set a limit wants to know at once.
         "file_bytes": limits.disk_bytes or 0,
     }
-
-
-def _config(source: contract.Source) -> str:
-    kind = "\tobjectFormat = sha256\n" if len(source.head_sha) == 64 else ""
-    return (
-        f"[core]\n\trepositoryFormatVersion = {1 if kind else 0}\n\tfileMode = true\n\tbare = false\n"
-        + (f"[extensions]\n{kind}" if kind else "")
-        + f'[remote "origin"]\n\turl = {git.check_url(source.url)}\n'
-    )
 
 
 def _give(box: Path, uid: int) -> None:

@@ -86,7 +86,7 @@ class Mirror:
             )
         except git.TookTooLong as error:
             raise trouble.Fetching(
-                f"Fetching from {host} took longer than {timeout_seconds:g} seconds.", log=error.stderr
+                f"{host} took longer than {timeout_seconds:g} seconds, the time limit.", log=error.stderr
             ) from error
         if answer.code != 0:
             self._unlock(answer.stderr)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,11 @@ _log = telemetry.log("engines")
 #: Waits before each attempt of a fetch.
 _ATTEMPTS_SECONDS = (0.0, 0.5, 2.0)
 _TIDY_EVERY = 25
+#: What the folder with the mirrors of a repository's submodules is called behind the repository's id.
+SUBMODULES = ".submodules"
+_OF_SUBMODULES = f"*/*{SUBMODULES}/*.git"
+#: How long the mirror of a submodule is kept that no job of a kept repository needs.
+UNUSED = timedelta(days=30)
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +57,9 @@ class Mirrors:
 
     def place(self, source: contract.Source) -> mirror.Mirror:
         """The mirror for a source, which may not be made yet."""
-        folder = self._folder / source.trust.value / f"{int(source.repository_id)}.git"
+        return self._at(self._folder / source.trust.value / f"{int(source.repository_id)}.git")
+
+    def _at(self, folder: Path) -> mirror.Mirror:
         return mirror.Mirror(folder, program=self._git, trash=self._trash)
 
     async def provide(self, source: contract.Source) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
@@ -59,9 +67,30 @@ class Mirrors:
 
         :raises trouble.Ended: if they cannot be had.
         """
+        return await self._provide(self.place(source), source)
+
+    async def provide_submodule(
+        self, source: contract.Source, *, url: str, sha: str
+    ) -> tuple[mirror.Mirror, mirror.Commit]:
+        """A commit of a submodule, from a mirror that only jobs of the source's repository and trust share.
+
+        So what one repository may read is never read by way of another one's mirror.
+
+        :raises trouble.Ended: if it cannot be had.
+        """
+        one = replace(source, url=url, head_sha=sha, base_sha=None, locate=None)
+        place = self.place(source)
+        if url.lower() != source.url.lower():
+            name = hashlib.sha256(url.lower().encode()).hexdigest()[:32]
+            place = self._at(place.folder.with_suffix(SUBMODULES) / f"{name}.git")
+        found, commits = await self._provide(place, one)
+        return found, commits[0]
+
+    async def _provide(
+        self, place: mirror.Mirror, source: contract.Source
+    ) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
         oids = tuple(dict.fromkeys(git.check_oid(oid) for oid in (source.head_sha, source.base_sha) if oid))
         git.check_url(source.url)
-        place = self.place(source)
         found = await self._pool.run(lambda: place.look(oids))
         if found is None:
             await self._ask_for(place, source, oids)
@@ -73,14 +102,19 @@ class Mirrors:
     async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
         """Put the mirrors of other repositories away that were not looked into since an instant.
 
+        Those of submodules go with the repository that names them, or when it named them in no job for long.
+
         :raises OSError: if one cannot be put away.
         """
         kept = frozenset(map(str, keep))
-        for folder in await self._pool.run(lambda: list(self._folder.glob("*/*.git"))):
-            if folder in self._serving or folder.stem in kept:
+        unused = min(before, datetime.now(UTC) - UNUSED)
+        for folder in await self._pool.run(lambda: [*self._folder.glob("*/*.git"), *self._folder.glob(_OF_SUBMODULES)]):
+            is_submodule = folder.parent.suffix == SUBMODULES
+            is_kept = (folder.parent if is_submodule else folder).stem in kept
+            if folder in self._serving or (is_kept and not is_submodule):
                 continue
-            place = mirror.Mirror(folder, program=self._git, trash=self._trash)
-            if await self._pool.run(partial(place.discard_unused, before=before)):
+            place = self._at(folder)
+            if await self._pool.run(partial(place.discard_unused, before=unused if is_kept else before)):
                 _log.info("a mirror that no build needs was deleted", action="mirror_swept", mirror=str(folder))
 
     async def _ask_for(self, place: mirror.Mirror, source: contract.Source, oids: tuple[str, ...]) -> None:

@@ -9,7 +9,21 @@ from typing import TypeVar
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.engines.local import disk, escapes, folder, git, launch, mirrors, probe, sandbox, threads, trouble
+from bot.engines.local import (
+    disk,
+    escapes,
+    extras,
+    folder,
+    git,
+    launch,
+    mirrors,
+    parts,
+    probe,
+    sandbox,
+    submodules,
+    threads,
+    trouble,
+)
 from bot.model import build
 
 T = TypeVar("T")
@@ -26,6 +40,7 @@ class Preparer:
         manner: launch.Manner,
         program: git.Git,
         sources: mirrors.Mirrors,
+        more: parts.Parts,
         workers: threads.Threads,
         on_launch: Callable[[int], None],
     ) -> None:
@@ -33,6 +48,7 @@ class Preparer:
         self._manner = manner
         self._git = program
         self._mirrors = sources
+        self._parts = more
         self._workers = workers
         self._on_launch = on_launch
         self._findings: dict[bool, probe.Finding] = {}
@@ -97,10 +113,14 @@ class Preparer:
         try:
             await self._workers.run(lambda: supervisors.append(launch.Supervisor(place, claim)))
             code = await self._provide(request.source, cancelled)
+            if self._parts.is_wanted:
+                code = await self._workers.run(lambda: self._lay_out(place, request, manner, code))
+                code = replace(code, more=await self._complete(place, request, code, cancelled))
             secrets = await _secrets(request, cancelled)
 
             def launch_it() -> None:
-                self._lay_out(place, request, manner, steps, code)
+                laid = code if self._parts.is_wanted else self._lay_out(place, request, manner, code)
+                self._write(place, request, manner, steps, laid)
                 supervisors[0].go(secrets, note=secrets.note)
 
             await self._workers.run(launch_it)
@@ -110,6 +130,23 @@ class Preparer:
                 supervisor.close()
 
     def _lay_out(
+        self, place: folder.Folder, request: contract.JobRequest, manner: launch.Manner, code: launch.Code
+    ) -> launch.Code:
+        _expect_wanted(place)
+        launch.clean(place)
+        objects = sandbox.OBJECTS if manner.is_sandboxed else str(code.found.objects)
+        return launch.lay_out(place, request.source, code=code, program=self._git, objects=objects)
+
+    async def _complete(
+        self, place: folder.Folder, request: contract.JobRequest, code: launch.Code, cancelled: asyncio.Event
+    ) -> extras.Extras:
+        """What is checked out besides, unless the job is cancelled first."""
+        room = await self._workers.run(lambda: launch.room(place.path, self._manner.job_limits)["disk_bytes"])
+        objects = launch.own_objects(place)
+        making = self._parts.complete(request.source, code.found, code.tested, objects=objects, most_bytes=room)
+        return await _unless(cancelled, making)
+
+    def _write(
         self,
         place: folder.Folder,
         request: contract.JobRequest,
@@ -117,11 +154,7 @@ class Preparer:
         steps: list[launch.Step],
         code: launch.Code,
     ) -> None:
-        if (reason := place.cancel_reason()) is not None:
-            raise trouble.Ended(reason, result=contract.Result.CANCELLED)
-        launch.clean(place)
-        objects = sandbox.OBJECTS if manner.is_sandboxed else str(code.found.objects)
-        code = launch.lay_out(place, request.source, code=code, program=self._git, objects=objects)
+        _expect_wanted(place)
         launch.write(place, steps, manner=manner, code=code, timeout_seconds=request.timeout_seconds, request=request)
 
     async def _decide(self, source: contract.Source) -> launch.Manner:
@@ -145,8 +178,17 @@ class Preparer:
 
     async def _provide(self, source: contract.Source, cancelled: asyncio.Event) -> launch.Code:
         """The code, unless the job is cancelled first."""
-        found, commits = await _unless(cancelled, self._mirrors.provide(source))
+        try:
+            found, commits = await _unless(cancelled, self._mirrors.provide(source))
+        except trouble.Fetching as error:
+            raise trouble.during(f"Fetching {submodules.full_name(source.url)}", error) from error
         return launch.Code(found=found, tested=commits[0], base=commits[-1] if source.base_sha else None)
+
+
+def _expect_wanted(place: folder.Folder) -> None:
+    """:raises trouble.Ended: if the job is to be cancelled."""
+    if (reason := place.cancel_reason()) is not None:
+        raise trouble.Ended(reason, result=contract.Result.CANCELLED)
 
 
 async def _secrets(request: contract.JobRequest, cancelled: asyncio.Event) -> contract.Secrets:

@@ -12,6 +12,8 @@ from pathlib import Path
 #: Where things are inside.
 WORKSPACE, HOME, STEPS, OBJECTS = "/workspace", "/home/build", "/run/steps", "/run/objects"
 RESULTS = "/run/results"
+#: Below it a job finds each place that it reads, by its name.
+PLACES = "/run"
 #: Who a build is inside; outside it is an unprivileged user.
 _IDENTITY = "1000"
 #: Unprivileged users of builds where the service is root: one for each job, as far as they go.
@@ -52,19 +54,40 @@ _WRITTEN = {
 FORBIDDEN = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")
 #: What goes before each step's script, inside the sandbox. It tells by descriptor 3 that the code is checked out (`c`)
 #: and that the step begins (`b`), and closes it. Git gets an environment of its own: the step's could mislead it.
-#: Its arguments: workspace, folder in it, commit to check out or nothing, git, then the program.
+#: What is checked out besides goes by a list, three lines for each thing, see `extras`; what that needs stays in a
+#: shell of its own. Its arguments: workspace, folder in it, commit to check out or nothing, git, the list or nothing,
+#: then the program.
 PRELUDE = """
-if [ -n "$3" ]; then
-    cd -- "$1" || exit 1
-    env -i PATH=/usr/bin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null \
-        GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LFS_SKIP_SMUDGE=1 GIT_ALLOW_PROTOCOL=none \
-        "$4" -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.attributesFile=/dev/null \
-        -c core.protectHFS=true -c core.protectNTFS=true -c submodule.recurse=false \
-        read-tree --reset -u "$3" 3>&- || exit 1
-fi
+if [ -n "$3" ]; then (
+    workspace=$1 commit=$3 git=$4 list=$5 PATH=/usr/bin:/bin
+    run() {
+        env -i PATH=/usr/bin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null \\
+            GIT_ATTR_NOSYSTEM=1 GIT_NO_REPLACE_OBJECTS=1 GIT_LFS_SKIP_SMUDGE=1 GIT_ALLOW_PROTOCOL=none \\
+            "$git" -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.attributesFile=/dev/null \\
+            -c core.protectHFS=true -c core.protectNTFS=true -c submodule.recurse=false "$@" 3>&-
+    }
+    cd -- "$workspace" || exit 1
+    run read-tree --reset -u "$commit" || exit 1
+    [ -n "$list" ] || exit 0
+    while IFS= read -r kind && IFS= read -r what && IFS= read -r path; do
+        cd -- "$workspace/" || exit 1
+        case $kind in
+        file)
+            cp -- "$what" "$workspace/$path" 3>&- || exit 1 ;;
+        submodule)
+            set -- $what
+            cd -- "./$path" || exit 1
+            printf 'gitdir: %s.git/modules/%s\\n' "$3" "$1" > .git || exit 1
+            run --git-dir="$workspace/.git/modules/$1" --work-tree=. read-tree --reset -u "$2" < /dev/null || exit 1 ;;
+        kept)
+            cd -- "./$path" || exit 1
+            run update-index -z --assume-unchanged --stdin < "$what" || exit 1 ;;
+        esac
+    done < "$list"
+) || exit 1; fi
 printf c >&3
 cd -- "$1/$2" || exit 1
-shift 4
+shift 5
 printf b >&3
 exec "$@" 3>&-
 """
@@ -117,10 +140,18 @@ def _can_become_others() -> bool:
 CHECKOUT_AT = 5
 
 
-def command(*, tools: Tools, workspace: str, folder: str, script: str, shell: str | None) -> list[str]:
-    """What runs inside for one step, without the commit to check out."""
+def command(*, tools: Tools, workspace: str, folder: str, script: str, shell: str | None, more: str = "") -> list[str]:
+    """What runs inside for one step, without the commit to check out.
+
+    :param more: where the list of what is checked out besides is; nothing where there is no more.
+    """
     program = shell_command(shell, script, tools=tools)
-    return ["-c", PRELUDE, "buildhook", workspace, folder, "", tools.git or "git", *program]
+    return beside(tools=tools, workspace=workspace, folder=folder, more=more, program=program)
+
+
+def beside(*, tools: Tools, workspace: str, folder: str = ".", more: str, program: list[str]) -> list[str]:
+    """What runs inside for any program; arguments as of `command`."""
+    return ["-c", PRELUDE, "buildhook", workspace, folder, "", tools.git or "git", more, *program]
 
 
 def shell_command(shell: str | None, script: str, *, tools: Tools) -> list[str]:
@@ -156,7 +187,7 @@ def write_etc(folder: Path) -> None:
 def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: bool, can_nest: bool) -> list[str]:
     """Arguments of bubblewrap.
 
-    :param places: `box` (with `workspace`, `home`, `tmp`, `results` and `steps`), `objects` and `etc` -> folder.
+    :param places: `box` (with `workspace`, `home`, `tmp`, `results` and `steps`), `etc`, and what it only reads.
     :param env: the whole environment of the step.
     :param can_nest: leave a build the making of user namespaces, for a bubblewrap too old to take it away.
     """
@@ -193,7 +224,8 @@ def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: b
     found += ["--perms", "0755", "--dir", "/home", "--bind", f"{box}/home", HOME]
     found += ["--bind", f"{box}/workspace", WORKSPACE, "--ro-bind", f"{box}/steps", STEPS]
     found += ["--bind", f"{box}/results", RESULTS]
-    found += ["--ro-bind", places["objects"], OBJECTS] if "objects" in places else []
+    for name in places.keys() - {"box", "etc"}:
+        found += ["--ro-bind", places[name], f"{PLACES}/{name}"]
     return [*found, "--remount-ro", "/", "--chdir", "/"]
 
 

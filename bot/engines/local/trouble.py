@@ -29,6 +29,14 @@ class Ended(Exception):
         self.log = log
 
 
+def during(phase: str, error: Ended) -> Ended:
+    """The same end, which says in its first words what was being done; several jobs may have one between them."""
+    reason = (
+        error.reason[:1].lower() + error.reason[1:] if error.reason.startswith(("The ", "There ")) else error.reason
+    )
+    return Ended(f"{phase}: {reason}", result=error.result, log=error.log)
+
+
 class Fetching(Ended):
     """The code could not be fetched."""
 

@@ -71,7 +71,7 @@ class Supervisor:
         self._deadline = time.monotonic() + launch.timeout_seconds
         self._is_prepared = self._has_code = False
         # By descriptor, because what is mounted later may cover its path.
-        self._mirror = os.open(launch.mirror, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if launch.mirror else -1
+        self._mirrors = [os.open(one, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for one in launch.mirrors]
         self._caches: caches.Caches | None = None
         if launch.caches is not None:
             from . import caches  # only jobs that have some pay for it
@@ -350,7 +350,8 @@ class Supervisor:
             return End("errored", "The sandbox was not made or was killed; the end of the log may say why.")
         if not running.has_begun:
             if not self._has_code:
-                cage.touch(SUSPECT, folder=self._mirror)
+                for mirror in self._mirrors:
+                    cage.touch(SUSPECT, folder=mirror)
                 return End("errored", "The commit could not be checked out; the log says why.", code)
             return End("failed", "The step could not begin; the log says why.", code)
         if code == 0:

@@ -55,8 +55,8 @@ class Launch:
     caches: dict[str, Any] | None
     #: Folder of the package, for what is imported then.
     library: str
-    #: Folder in which to make the file `suspect` where the checkout fails, so that the mirror is looked at; or nothing.
-    mirror: str
+    #: Folders in which to make the file `suspect` where the checkout fails, so that the mirrors are looked at.
+    mirrors: list[str]
 
     def __init__(self, values: dict[str, object]) -> None:
         for name, value in values.items():
