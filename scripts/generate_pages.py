@@ -135,7 +135,8 @@ def settings() -> str:
     ]
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = "" if default is None else f"`{getattr(default, 'value', default)}`"
+        written = str(default).lower() if isinstance(default, bool) else getattr(default, "value", default)
+        shown = "" if default is None else f"`{written}`"
         if name == "max_jobs":
             shown = "the number of cores, at least 2"
         lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {_cell(field.description or '')} |")

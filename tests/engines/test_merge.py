@@ -36,6 +36,27 @@ async def test_the_same_base_and_head_give_the_same_commit(engine: local.Local, 
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("kind", ["sha1", "sha256"])
+async def test_the_commit_is_the_one_that_git_would_make(
+    engine: local.Local, server: gitserver.Server, kind: str
+) -> None:
+    repository = server.repository("octo/other", kind=kind)
+    first = repository.commit({"x": "x"})
+    base = repository.commit({"base.txt": "base\n"}, parent=first, at=1_700_000_100)
+    head = repository.commit({"head.txt": "head\n"}, parent=first, branch="work")
+    source = jobs.Code(server, repository, head).source(base_sha=base)
+    told = await jobs.run(engine, jobs.make(source, "git fsck --strict && git cat-file commit HEAD"))
+    assert told.result == "passed", told.log
+    place = f"--git-dir={repository.path}"
+    tree = gitserver.run(place, "merge-tree", "--write-tree", base, head)
+    who = {f"GIT_{who}_{what}": "buildhook" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)}
+    who |= {f"GIT_{who}_EMAIL": "buildhook@localhost" for who in ("AUTHOR", "COMMITTER")}
+    who |= {f"GIT_{who}_DATE": "@1700000100 +0000" for who in ("AUTHOR", "COMMITTER")}
+    text = f"Merge {head} into {base}\n"
+    made = gitserver.run(place, "commit-tree", "-p", base, "-p", head, "-m", text, tree, env=who)
+    assert (told.prepared.tested_sha, told.prepared.tested_tree) == (made, tree)
+
+
 async def test_a_head_that_holds_the_base_keeps_its_tree(engine: local.Local, code: jobs.Code) -> None:
     head = code.repository.commit({"x": "x"}, parent=code.sha)
     told = await jobs.run(engine, jobs.make(code.source(head, base_sha=code.sha), "git diff --stat HEAD^2; ls"))

@@ -9,6 +9,7 @@ import secrets
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,69 @@ async def test_jobs_that_wait_for_one_mirror_share_a_fetch(engine: local.Local, 
     told = await asyncio.gather(*(jobs.follow(engine, request.job_id) for request in (first, *others)))
     assert [one.log.strip() for one in told] == ["hello", "0", "1", "2", "3", "4"]
     assert sum(path.endswith("/info/refs") for path, _ in code.server.requests) <= 3
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What git was asked by the service, by its commands."""
+    asked: list[str] = []
+    real = git.Git.run
+
+    def counting(self: git.Git, *arguments: str | Path, **rest: Any) -> git.Answer:
+        asked.append(next(str(one) for one in arguments if not str(one).startswith("-")))
+        return real(self, *arguments, **rest)
+
+    monkeypatch.setattr(git.Git, "run", counting)
+    return asked
+
+
+async def test_twenty_jobs_of_a_repository_that_is_not_here_yet_cause_one_fetch(
+    engine: local.Local, code: jobs.Code, calls: list[str]
+) -> None:
+    calls.clear()
+    requests = [jobs.make(code.source(), "cat README.md") for _ in range(20)]
+    for request in requests:
+        await engine.start(request)
+    told = await asyncio.gather(*(jobs.follow(engine, request.job_id) for request in requests))
+    assert {one.log for one in told} == {"hello\n"}
+    assert code.server.fetches == 1
+    assert calls.count("fetch") == 1
+    # Those that looked before the first one began to wait, and one that proves what came.
+    assert len(calls) <= 10
+
+
+async def test_what_is_here_needs_no_process_of_the_service_s_and_a_merge_one(
+    engine: local.Local, code: jobs.Code, calls: list[str]
+) -> None:
+    base = code.repository.commit({"b": "b"}, parent=code.sha, branch="base")
+    head = code.repository.commit({"h": "h"}, parent=code.sha, branch="head")
+    push, pull = code.source(), code.source(head, base_sha=base)
+    for source in (push, pull):
+        await jobs.run(engine, jobs.make(source, "true"))
+    for source, most in ((push, []), (pull, ["merge-tree"])):
+        calls.clear()
+        assert (await jobs.run(engine, jobs.make(source, "true"))).result == "passed"
+        assert calls == most
+
+
+@pytest.mark.parametrize("damage", ["emptied", "removed", "touched"])
+async def test_f72_what_is_remembered_of_a_mirror_counts_only_while_its_packs_stay(
+    engine: local.Local, code: jobs.Code, data_dir: Path, calls: list[str], damage: str
+) -> None:
+    assert (await jobs.run(engine, jobs.make(code.source(), "true"))).result == "passed"
+    calls.clear()
+    for path in mirror(data_dir).glob("objects/pack/*"):
+        path.chmod(0o644)
+        if damage == "emptied":
+            path.write_bytes(b"")
+        elif damage == "removed":
+            path.unlink()
+        else:
+            os.utime(path, (1, 1))
+    told = await jobs.run(engine, jobs.make(code.source(), "cat README.md"))
+    assert (told.result, told.log) == ("passed", "hello\n")
+    assert ("fetch" in calls) == (damage != "touched")
+    assert "rev-list" in calls
 
 
 async def test_of_several_that_wait_only_the_missing_commit_fails(engine: local.Local, code: jobs.Code) -> None:
@@ -182,7 +246,7 @@ async def test_t41_no_argument_of_git_is_ever_an_option_from_outside(
         if "fetch" in call or "rev-list" in call or "merge-tree" in call:
             assert min(given) > call.index("--end-of-options")
         assert not any(CANARY in argument for argument in call)
-    assert {"fetch", "rev-list", "merge-tree", "commit-tree"} <= {word for call in calls for word in call}
+    assert {"fetch", "rev-list", "merge-tree"} <= {word for call in calls for word in call}
 
 
 async def test_t42_a_redirect_is_not_followed_and_the_token_stays_with_its_server(

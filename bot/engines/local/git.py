@@ -36,6 +36,8 @@ _CONFIG = {
     "credential.helper": "",
     "fetch.fsckObjects": "true",
     "transfer.fsckObjects": "true",
+    # Whatever comes is one pack: quicker than a file for each object, and seen at a glance whether it is still there.
+    "fetch.unpackLimit": "1",
     "fetch.recurseSubmodules": "false",
     "submodule.recurse": "false",
     "protocol.allow": "never",

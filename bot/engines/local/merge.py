@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from pathlib import Path
 
 from bot import telemetry
@@ -10,11 +12,6 @@ from bot.engines.local import git, mirror, trouble
 
 _NAMES = 5
 _SECONDS = 120.0
-_IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "buildhook"), ("EMAIL", "buildhook@localhost"))
-}
 #: Beyond these git, or what reads its commits, may not follow.
 _EARLIEST, _LATEST = 0, 1 << 32
 
@@ -44,13 +41,26 @@ def merge(
     if answer.code != 0:
         raise trouble.Ended("The merge of base and head could not be made; the log says why.", log=answer.stderr)
     tree = git.check_oid(said.partition("\0")[0])
-    when = f"@{min(max(head.committed_at, base.committed_at, _EARLIEST), _LATEST)} +0000"
-    text = f"Merge {head.sha} into {base.sha}\n"
-    sha = program.ask(
-        *(directory, "commit-tree", "-p", base.sha, "-p", head.sha, "-m", text, tree),
-        env=env | _IDENTITY | {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when},
-    ).strip()
-    return mirror.Commit(sha=git.check_oid(sha), tree=tree, committed_at=0)
+    when = f"{min(max(head.committed_at, base.committed_at, _EARLIEST), _LATEST)} +0000"
+    by = f"buildhook <buildhook@localhost> {when}"
+    text = f"tree {tree}\nparent {base.sha}\nparent {head.sha}\nauthor {by}\ncommitter {by}\n\n"
+    sha = _write(objects, f"{text}Merge {head.sha} into {base.sha}\n".encode("ascii"), is_sha256=len(tree) == 64)
+    return mirror.Commit(sha=sha, tree=tree, committed_at=0)
+
+
+def _write(objects: Path, commit: bytes, *, is_sha256: bool) -> str:
+    """Write a commit as git does; gives its id.
+
+    https://git-scm.com/book/en/v2/Git-Internals-Git-Objects#_object_storage
+    """
+    data = b"commit %d\0%b" % (len(commit), commit)
+    made = hashlib.sha256(data) if is_sha256 else hashlib.sha1(data, usedforsecurity=False)
+    sha = made.hexdigest()
+    path = objects / sha[:2] / sha[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(zlib.compress(data, 1))
+    path.chmod(0o444)
+    return sha
 
 
 def conflict(said: str) -> trouble.Ended:

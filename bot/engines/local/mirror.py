@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bot.engines.local import git, trouble
+from bot.engines.local import git, memory, trouble
 from bot.engines.local.supervisor import main
 
 _LOOK_SECONDS = 60.0
@@ -34,15 +34,23 @@ class Mirror:
     and what keeps it from being collected for a month or two.
     """
 
-    def __init__(self, folder: Path, *, program: git.Git, trash: Path) -> None:
+    def __init__(
+        self, folder: Path, *, program: git.Git, trash: Path, known: memory.Memory[Commit] | None = None
+    ) -> None:
+        """:param known: what was seen of all mirrors."""
         self.folder = folder
         self._git = program
         self._trash = trash
+        self._known = known if known is not None else memory.Memory()
 
     @property
     def objects(self) -> Path:
         """The folder that builds read."""
         return self.folder / "objects"
+
+    def recall(self, oids: tuple[str, ...]) -> tuple[Commit, ...] | None:
+        """The commits, where that is known without asking git."""
+        return self._known.recall(self.folder, oids)
 
     def look(self, oids: tuple[str, ...]) -> tuple[Commit, ...] | None:
         """The commits, or None where not all of them are here."""
@@ -53,6 +61,9 @@ class Mirror:
             return None
         if (self.folder / main.SUSPECT).exists() and not self._is_sound():
             return None
+        if (commits := self.recall(oids)) is not None:
+            return commits
+        packs = memory.packs(self.folder)
         arguments = ["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H %T %ct", "--end-of-options"]
         answer = self._git.run(
             f"--git-dir={self.folder}", *arguments, *map(git.check_oid, oids), "--", timeout_seconds=_LOOK_SECONDS
@@ -66,6 +77,7 @@ class Mirror:
         for line in answer.stdout.decode("ascii", "replace").splitlines():
             sha, tree, seconds = line.split(" ")
             found[sha] = Commit(sha=sha, tree=tree, committed_at=int(seconds))
+        self._known.note(self.folder, packs, found)
         # A tag's id would have given the commit that it names.
         return tuple(found[oid] for oid in oids) if found.keys() >= set(oids) else None
 
@@ -130,8 +142,14 @@ class Mirror:
         self.discard()
         made = self.folder.with_name(f".{self.folder.name}-{secrets.token_hex(8)}")
         made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kind = "sha256" if is_sha256 else "sha1"
-        self._git.ask("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", "--", made)
+        for name in ("", "objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags"):
+            # Builds read the objects as another user, whatever our mask is.
+            (made / name).mkdir()
+            (made / name).chmod(0o755)
+        kind = "[extensions]\n\tobjectFormat = sha256\n" if is_sha256 else ""
+        version = f"\trepositoryFormatVersion = {1 if is_sha256 else 0}\n"
+        (made / "config").write_text(f"[core]\n{version}\tfileMode = true\n\tbare = true\n{kind}", encoding="ascii")
+        (made / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
         made.rename(self.folder)
 
     def _is_sound(self) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot import errors, telemetry
 from bot.engines import contract
-from bot.engines.local import git, mirror, threads, trouble
+from bot.engines.local import git, memory, mirror, threads, trouble
 
 _log = telemetry.log("engines")
 #: Waits before each attempt of a fetch.
@@ -44,7 +44,10 @@ class Mirrors:
         self._trash = trash
         self._pool = pool
         self._fetch_seconds = fetch_seconds
+        self._known: memory.Memory[mirror.Commit] = memory.Memory()
         self._waiting: dict[Path, list[_Wanted]] = {}
+        #: What is waited for: by mirror and commit, how often.
+        self._coming: Counter[tuple[Path, str]] = Counter()
         self._serving: dict[Path, asyncio.Task[None]] = {}
         self._fetches: Counter[Path] = Counter()
 
@@ -60,7 +63,7 @@ class Mirrors:
         return self._at(self._folder / source.trust.value / f"{int(source.repository_id)}.git")
 
     def _at(self, folder: Path) -> mirror.Mirror:
-        return mirror.Mirror(folder, program=self._git, trash=self._trash)
+        return mirror.Mirror(folder, program=self._git, trash=self._trash, known=self._known)
 
     async def provide(self, source: contract.Source) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
         """The head and, where there is one, the base: from the mirror, or fetched into it.
@@ -91,7 +94,9 @@ class Mirrors:
     ) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
         oids = tuple(dict.fromkeys(git.check_oid(oid) for oid in (source.head_sha, source.base_sha) if oid))
         git.check_url(source.url)
-        found = await self._pool.run(lambda: place.look(oids))
+        # What somebody waits for already is not there: it was looked for.
+        is_coming = all(self._coming[place.folder, oid] for oid in oids)
+        found = None if is_coming else await self._pool.run(lambda: place.look(oids))
         if found is None:
             await self._ask_for(place, source, oids)
             found = await self._pool.run(lambda: place.look(oids))
@@ -122,13 +127,23 @@ class Mirrors:
         self._waiting.setdefault(place.folder, []).append(wanted)
         if place.folder not in self._serving:
             self._serving[place.folder] = asyncio.create_task(self._serve(place))
-        await wanted.done
+        names = [(place.folder, oid) for oid in oids]
+        self._coming.update(names)
+        try:
+            await wanted.done
+        finally:
+            self._coming -= Counter(names)
 
     async def _serve(self, place: mirror.Mirror) -> None:
         """Fetch what is waited for, all of it together, until nobody waits any more."""
         try:
             while batch := [wanted for wanted in self._waiting.pop(place.folder, []) if not wanted.done.done()]:
-                error = await self._try(place, batch)
+                for wanted in batch:
+                    # It may have come with what was fetched before.
+                    if await self._pool.run(partial(place.recall, wanted.oids)) is not None:
+                        _settle(wanted.done, None)
+                batch = [wanted for wanted in batch if not wanted.done.done()]
+                error = await self._try(place, batch) if batch else None
                 for wanted in batch:
                     if wanted.done.done():
                         continue
