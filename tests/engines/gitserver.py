@@ -113,6 +113,8 @@ class Server:
     refusals: int = 0
     #: How many packs are still to be cut off in the middle.
     cut_packs: int = 0
+    #: Answers in our place.
+    instead: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     #: Answers what is asked of Git LFS; else nobody does.
     large: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
@@ -130,6 +132,10 @@ class Server:
     def address(self, name: str = "octo/hello") -> str:
         """Where git finds it."""
         return f"{self.url}/{name}.git"
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One request of anybody's."""
+        return await (self.instead or self.answer)(request)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One request of git's."""
@@ -179,7 +185,7 @@ async def serve(root: Path) -> AsyncIterator[Server]:
     """Serve the repositories below a folder."""
     server = Server(root)
     server.is_open.set()
-    async with listening(server.answer) as url:
+    async with listening(server.handle) as url:
         server.url = url
         try:
             yield server

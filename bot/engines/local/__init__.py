@@ -22,7 +22,7 @@ writes its end, once, for everybody.
 | `engine` | the contract |
 | `disk`, `folder` | what is on disk; of a job: request, stream, lock, cancellation |
 | `prepare`, `orphans` | from taken over to launched; what to do with a job that nobody works on |
-| `mirrors`, `mirror`, `memory`, `git`, `merge` | the code: fetched exactly, merged here, with git that obeys nobody else |
+| `mirrors`, `mirror`, `memory`, `git`, `merge` | the code: fetched exactly, merged here, by git that obeys us alone |
 | `parts`, `submodules`, `pointers`, `lfs`, `lfs_client`, `extras` | what else is checked out: found, had, laid out |
 | `launch`, `sandbox`, `seccomp`, `probe` | what a supervisor is told, and whether a sandbox can be made here |
 | `stream`, `watch`, `results` | the events as they are written, and the files that come with them |

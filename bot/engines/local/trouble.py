@@ -11,6 +11,10 @@ _DAMAGED = re.compile(
     r"not a git repository|bad config|bad object|bad tree object|bad ref|corrupt|unable to (?:read|find|parse)|missing "
     r"(?:blob|tree|commit)|loose object|packfile .* (?:cannot|not)|does not point to a valid object|unknown repository",
 )
+#: Where what came is broken, and the mirror is not: nothing of it was taken.
+_BROKEN = re.compile(
+    r"pack has bad object|pack is corrupted|pack signature mismatch|Unable to find [0-9a-f]+ under|Cannot obtain needed"
+)
 _MISSING = re.compile(r"not our ref|unadvertised object|couldn't find remote ref|did not send all necessary objects")
 _REFUSED = re.compile(
     r"could not read (?:Username|Password)|Authentication failed|returned error: 40[13]|terminal prompts"
@@ -32,7 +36,9 @@ class Ended(Exception):
 def during(phase: str, error: Ended) -> Ended:
     """The same end, which says in its first words what was being done; several jobs may have one between them."""
     reason = (
-        error.reason[:1].lower() + error.reason[1:] if error.reason.startswith(("The ", "There ")) else error.reason
+        error.reason[:1].lower() + error.reason[1:]
+        if error.reason.startswith(("The ", "There ", "What "))
+        else error.reason
     )
     return Ended(f"{phase}: {reason}", result=error.result, log=error.log)
 
@@ -86,6 +92,8 @@ def fetching(stderr: str, *, host: str) -> Fetching:
     if unsafe := _UNSAFE.search(stderr):
         what = f" ({unsafe.group(1)})" if unsafe.group(1) else ""
         return Fetching(f"The repository holds an object that is not safe to check out{what}; see the log.", log=log)
+    if _BROKEN.search(stderr):
+        return Fetching(f"What {host} sent is broken; the log says why.", log=log, is_passing=True)
     if _DAMAGED.search(stderr):
         return Fetching("The mirror of the repository is damaged.", log=log, is_passing=True, is_damaged=True)
     if "No space left" in stderr or "Disk quota" in stderr:
