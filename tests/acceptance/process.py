@@ -8,9 +8,12 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from tests.acceptance import starter
 
 READY_SECONDS = 20.0
 #: Kubernetes kills after this: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
@@ -22,7 +25,9 @@ PROGRAM = ("-m", "bot")
 class Process:
     """One run of `buildhook serve`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, *, url: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process | starter.Child, *, url: str, environment: Mapping[str, str]
+    ) -> None:
         self.process = process
         self.url = url
         self.environment = environment
@@ -64,17 +69,19 @@ async def run(*arguments: str, environment: Mapping[str, str], given: bytes | No
 
     :param given: its standard input.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *PROGRAM,
-        *arguments,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate(given)
-    return process.returncode or 0, out.decode(), err.decode()
+    with tempfile.TemporaryFile() as entered, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        entered.write(given or b"")
+        entered.seek(0)
+        fds = (entered.fileno(), out.fileno(), err.fileno())
+        child = starter.start(arguments, env=environment, cwd=Path.cwd(), fds=fds)
+        try:
+            status = await child.wait()
+        except asyncio.CancelledError:
+            child.kill()
+            raise
+        out.seek(0)
+        err.seek(0)
+        return status, out.read().decode(), err.read().decode()
 
 
 def environment(data_dir: Path, **given: object) -> dict[str, str]:
@@ -86,26 +93,20 @@ def environment(data_dir: Path, **given: object) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def serving(
-    environment: Mapping[str, str], *, log: Path, program: Sequence[str] = PROGRAM
+    environment: Mapping[str, str], *, log: Path, program: Sequence[str] | None = None
 ) -> AsyncIterator[Process]:
-    """A running service; its log goes to a file, so that a failing test can show it."""
-    with log.open("ab") as err:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *program,
-            "serve",
-            "--json",
-            env=environment,
-            cwd=log.parent,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=err,
-            # A group of its own, which a test can kill as a whole.
-            start_new_session=True,
-        )
+    """A running service; its log goes to a file, so that a failing test can show it.
+
+    :param program: arguments of Python to start it by, such as `PROGRAM`; else it is started in less time.
+    """
+    hearing, said = os.pipe()
+    with open(said, "wb") as out, log.open("ab") as err:
+        process = await _started(environment, log.parent, program, out=out, err=err)
+    reader, pipe = asyncio.StreamReader(), os.fdopen(hearing, "rb", buffering=0)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
     try:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
+        line = await asyncio.wait_for(reader.readline(), READY_SECONDS)
         assert line, f"the service did not start:\n{log.read_text()}"
         yield Process(process, url=json.loads(line)["url"], environment=environment)
     finally:
@@ -113,5 +114,26 @@ async def serving(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        # The pipe's transport would else be closed by the collector, after the loop.
-        process._transport.close()  # type: ignore[attr-defined]
+        transport.close()
+
+
+async def _started(
+    environment: Mapping[str, str], folder: Path, program: Sequence[str] | None, *, out: IO[bytes], err: IO[bytes]
+) -> asyncio.subprocess.Process | starter.Child:
+    """In a group of its own, which a test can kill as a whole."""
+    if program is None:
+        with open(os.devnull, "rb") as nothing:
+            fds = (nothing.fileno(), out.fileno(), err.fileno())
+            return starter.start(("serve", "--json"), env=environment, cwd=folder, fds=fds)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *program,
+        "serve",
+        "--json",
+        env=environment,
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )

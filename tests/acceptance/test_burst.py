@@ -30,7 +30,8 @@ async def test_f47_200_pushes_to_200_branches_at_once_are_all_green_and_none_is_
     assert [one.status_code for one in sent] == [202] * PUSHES
     assert all(len(github.check_runs(repository, head)) == 1 for head in heads)
     built = [one["head_sha"] for one in await service.command("builds", "list", "--limit", "1000")]
-    assert sorted(built) == sorted(heads)
+    # Where this takes long enough, the head of the main branch is found to have no build, and gets one as well.
+    assert sorted(one for one in built if one != repository.heads["main"]) == sorted(heads)
     print(f"{PUSHES} pushes in {seconds:.1f} s: {PUSHES / seconds:.1f} builds a second")  # noqa: T201
 
 

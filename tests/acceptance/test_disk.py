@@ -111,7 +111,7 @@ async def test_f15_a_full_disk_is_answered_503_builds_end_and_it_recovers_by_its
             (made,) = await service.command("builds", "list")
             (job,) = (await service.command("builds", "show", made["id"]))["jobs"]
             # What ran goes on without its output; what could not begin says why.
-            says = ("No space left", "The disk is full")
+            says = ("No space left", "he disk is full")
             assert job["state"] == "passed" or (not is_running and any(word in job["reason"] for word in says)), job
             later = await github.push(repository, "main", {"b.txt": "b"})
             await github.wait_for_check(repository, later, conclusion="success", timeout_seconds=30)

@@ -68,7 +68,7 @@ async def until_draining(service: process.Process) -> None:
 async def test_f80_it_is_not_ready_first_then_accepts_nothing_and_answers_what_is_under_way(
     github: Simulator, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
+    async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
         idle, slow = await raw.connect(service.port), await raw.connect(service.port)
         await idle.send(raw.request("/livez"))
         assert "200 OK" in await idle.head()
@@ -101,7 +101,7 @@ async def test_f80_it_is_not_ready_first_then_accepts_nothing_and_answers_what_i
 async def test_f80_a_connection_that_has_just_been_made_may_send_its_request(
     github: Simulator, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
+    async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
         async with raw.connected(service.port) as young:
             await young.send(b"P")
             service.process.terminate()
@@ -143,7 +143,7 @@ async def test_f80_rolling_restarts_under_load_lose_nothing(
     ):
         senders = [asyncio.create_task(send(session)) for session in (fresh, kept) for _ in range(4)]
         for _ in range(restarts):
-            async with process.serving(environment, log=tmp_path / "service.log") as service:
+            async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
                 wanted = len(answered) + 100
                 while len(answered) < wanted:
                     await asyncio.sleep(0.01)
@@ -162,7 +162,7 @@ async def test_f80_rolling_restarts_under_load_lose_nothing(
 async def test_f99_idle_connections_and_live_logs_do_not_hold_the_stop(
     github: Simulator, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
+    async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
         github.webhook_url = service.webhook_url
         job = await running_job(github, service, "sleep 40")
 
@@ -195,7 +195,7 @@ async def test_f81_a_second_signal_ends_at_once_and_loses_nothing(
     github: Simulator, environment: Mapping[str, str], tmp_path: Path, numbers: tuple[signal.Signals, signal.Signals]
 ) -> None:
     async with (
-        process.serving(environment, log=tmp_path / "service.log") as service,
+        process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service,
         raw.connected(service.port) as slow,
         raw.connected(service.port) as whole,
     ):
@@ -214,7 +214,7 @@ async def test_f81_a_second_signal_ends_at_once_and_loses_nothing(
 async def test_f81_sigint_stops_as_sigterm_does_and_a_reload_on_the_way_changes_nothing(
     environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
+    async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
         async with raw.connected(service.port) as slow:
             await slow.send(raw.request("/webhook", body=BODY)[:-5])
             service.process.send_signal(signal.SIGINT)
@@ -229,7 +229,7 @@ async def test_an_answer_of_github_that_is_on_its_way_is_waited_for(
 ) -> None:
     repository = await github.create_repository("octo/hello", files=pipeline("echo ok"))
     slow = github.faults.add(method="POST", path="/check-runs$", delay_seconds=1.0)
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
+    async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
         github.webhook_url = service.webhook_url
         head = await github.push(repository, "main", {"a.txt": "a"})
         while not slow.hits:
@@ -273,7 +273,7 @@ async def test_f88_it_starts_with_github_away_and_builds_when_github_is_back(
         port = free.getsockname()[1]
     true_port = int(github.url.rpartition(":")[2])
     environment = {**environment, "BUILDHOOK_GITHUB_API_URL": github.api_url.replace(f":{true_port}", f":{port}")}
-    async with process.serving(environment, log=tmp_path / "service.log") as service:
+    async with process.serving(environment, log=tmp_path / "service.log", program=process.PROGRAM) as service:
         assert (await get(service.port, "/readyz"))[0] == 200
         github.webhook_url = service.webhook_url
         head = await github.push(repository, "main", {"a.txt": "a"})
