@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import tempfile
+from base64 import b64encode
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.engines import contract
 from bot.engines.local import stream
-from bot.engines.local.supervisor import frames, output
+from bot.engines.local.supervisor import frames, mask, output
 
 OUTPUTS = st.lists(st.binary(min_size=1, max_size=200), max_size=30)
 
@@ -96,6 +100,34 @@ def test_f61_a_log_never_passes_its_limit_and_counts_what_it_drops(sizes: list[l
         tail = tail.partition(b"bytes]\n")[2]
         if dropped:
             assert len(kept) + int(dropped) + len(tail) == sum(sizes[0])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_f61_t71_the_end_of_a_flood_shows_no_secret_however_it_was_cut(seed: int) -> None:
+    chance = random.Random(seed)
+    secret = b"correct-horse-battery-staple"
+    words = [secret, b64encode(secret), b"ghp_" + b"a1" * 18, b"line\n", b"gh", b"AK", b"-----BEGIN "]
+    text = b"".join(chance.choices(words, weights=[3, 2, 1, 9, 1, 1, 1], k=20_000))
+    patterns = mask.Patterns([secret])
+    cuts = [0, *sorted(chance.sample(range(len(text)), 30)), len(text)]
+    with tempfile.TemporaryFile() as file:
+        writing = output.Stream(file.fileno(), log_limit_bytes=60_000, masked=mask.Mask(patterns))
+        for start, end in itertools.pairwise(cuts):
+            writing.write(text[start:end])
+        writing.end_step()
+        writing.write(b"next step: " + secret)
+        writing.end_step()
+        file.seek(0)
+        log = _log(stream.events(file.read(), at=0))
+    whole = mask.Mask(patterns).once_bytes(text)
+    head, _, rest = log.partition(b"\n[buildhook dropped ")
+    tail = rest.partition(b"bytes]\n")[2].removesuffix(b"next step: ***")
+    assert whole.startswith(head)
+    assert whole.endswith(tail)
+    assert len(tail) > 1_000
+    assert len(log) <= 60_000
+    assert log.endswith(b"next step: ***")
+    assert secret[4:-4] not in log
 
 
 def test_f72_what_does_not_fit_on_the_disk_is_dropped_and_the_end_still_written() -> None:

@@ -12,6 +12,8 @@ from . import forms, tokens
 #: What stands for whatever was taken out; two that touch become one.
 STARS = b"***"
 _START_BYTES = forms.MIN_BYTES
+#: Forms that begin with so many equal bytes are searched for as one: shorter beginnings are found too often.
+_ALIKE_BYTES = 8
 #: In what a search costs for one byte: to begin one, and to look at one place. Measured; no answer depends on it.
 _SEARCH_COST, _PLACE_COST = 4000, 850
 
@@ -21,8 +23,10 @@ class Patterns:
 
     def __init__(self, values: list[bytes]) -> None:
         found = {form for value in values for form in forms.of(value)} if values else set()
-        #: Each with the least distance between two places where it may be.
-        self.all = [(one, (one + one).find(one, 1)) for one in sorted(found)]
+        self.all = sorted(found)
+        #: Those that begin alike are searched for together: the beginning, the least distance between two places where
+        #: it may be, and all of them.
+        self.groups = [(one, (one + one).find(one, 1), those) for one, those in _alike(self.all)]
         #: By their first bytes.
         self.by_start: dict[bytes, list[bytes]] = {}
         for one in sorted(found, key=len, reverse=True):
@@ -36,18 +40,18 @@ class Patterns:
         Where nothing has begun that is the data's length.
         """
         # What is less work: to search for each, or to look at each place. Both find the same.
-        if len(self.all) * (_SEARCH_COST + len(data)) < len(data) * _PLACE_COST:
+        if len(self.groups) * (_SEARCH_COST + len(data)) < len(data) * _PLACE_COST:
             return self.search(data, since=since), self.begun(data)
         return self.slide(data, since=since)
 
     def search(self, data: bytes, *, since: int) -> list[tuple[int, int]]:
-        """The first half of `look`, one form after another."""
+        """The first half of `look`, one beginning after another."""
         found = []
-        for one, period in self.all:
-            at = data.find(one, max(0, since - len(one) + 1))
+        for start, period, those in self.groups:
+            at = data.find(start, max(0, since - max(map(len, those)) + 1))
             while at >= 0:
-                found.append((at, at + len(one)))
-                at = data.find(one, at + period)
+                found += [(at, at + len(one)) for one in those if at + len(one) > since and data.startswith(one, at)]
+                at = data.find(start, at + period)
         return found
 
     def begun(self, data: bytes) -> int:
@@ -81,6 +85,27 @@ class Patterns:
         return next((len(data) - n for n in range(most, 0, -1) if data[-n:] in self.short), len(data))
 
 
+def _alike(forms: list[bytes]) -> list[tuple[bytes, list[bytes]]]:
+    """Sorted forms, put together where they begin with the same bytes, and those bytes."""
+    found: list[tuple[bytes, list[bytes]]] = []
+    for one in forms:
+        start = _common(found[-1][0], one) if found else b""
+        if len(start) >= _ALIKE_BYTES:
+            found[-1] = (start, [*found[-1][1], one])
+        else:
+            found.append((one, [one]))
+    return found
+
+
+def _common(one: bytes, other: bytes) -> bytes:
+    length = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        length += 1
+    return one[:length]
+
+
 class Mask:
     """One job's output on its way out."""
 
@@ -96,6 +121,15 @@ class Mask:
         #: What goes on from what was told: `token`, `pem` or nothing.
         self._inside = ""
         self._pem_bytes = 0
+
+    def anew(self) -> Mask:
+        """Another one with the same patterns, for output that has nothing to do with what came before."""
+        return Mask(self._patterns)
+
+    @property
+    def longest(self) -> int:
+        """How long the longest form is that is searched for."""
+        return self._patterns.longest
 
     @property
     def held_bytes(self) -> int:

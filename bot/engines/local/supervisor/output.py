@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from errno import ENOSPC
 
-from . import frames, mask
+from . import frames, mask, tail
 
 _MARK_BYTES = 200
 #: Given back to the disk when it is full, so that the end of the job can still be written.
@@ -31,9 +31,7 @@ class Stream:
         self._limit = log_limit_bytes
         self._for_ends = min(8 << 20, log_limit_bytes // 4)
         self._for_start = log_limit_bytes - self._for_ends
-        self._tail: list[bytes] = []
-        self._tail_bytes = 0
-        self._dropped = 0
+        self._tail = tail.Tail()
         #: Length of the log so far.
         self.log_at = 0
 
@@ -71,45 +69,43 @@ class Stream:
 
     def write(self, data: bytes) -> None:
         """Take output of the running step."""
-        self._take(self._mask.feed(data))
+        if self._for_start and not self._tail:
+            self._begin(self._mask.feed(data))
+        else:
+            self._tail.add(data, most=self._for_end, masked=self._mask)
 
     def let_go(self) -> None:
         """Append what is held back because a secret might have begun: nothing follows for now."""
-        self._take(self._mask.flush())
+        if self._for_start and not self._tail:
+            self._begin(self._mask.flush())
 
-    def _take(self, data: bytes) -> None:
-        if self._for_start and not self._dropped and not self._tail:
-            taken = self._put(data[: self._for_start])
-            self._for_start -= taken
-            data = data[taken:]
-        if data:
-            self._tail.append(data)
-            self._tail_bytes += len(data)
-            self._trim(self._for_ends // 2 - _MARK_BYTES)
+    def _begin(self, data: bytes) -> None:
+        taken = self._put(data[: self._for_start])
+        self._for_start -= taken
+        self._tail.begin(data[taken:])
+
+    @property
+    def _for_end(self) -> int:
+        """How much of the end of a step is kept, where not all of it is."""
+        return max(0, self._for_ends // 2 - _MARK_BYTES)
 
     def end_step(self) -> None:
         """The step ended: append what was held back of its output."""
         self.let_go()
-        if not self._tail and not self._dropped:
+        if not self._tail:
             return
-        if self._dropped and self._for_ends >= 4 * _MARK_BYTES:
-            mark = f"\n[buildhook dropped {self._dropped} bytes here: a job's log keeps {self._limit} bytes]\n"
+        data, dropped, self._mask = self._tail.told(self._mask)
+        if len(data) > min(self._for_end * 5 // 4, self._for_ends):
+            excess = len(data) - self._for_end
+            dropped += excess
+            data = data[excess:]
+        if dropped and self._for_ends >= 4 * _MARK_BYTES:
+            mark = f"\n[buildhook dropped {dropped} bytes here: a job's log keeps {self._limit} bytes]\n"
             self._for_ends -= self._put(mark.encode())
-        for data in self._tail:
-            self._for_ends -= self._put(data)
+        self._for_ends -= self._put(data)
         # From here on every byte counts against what is kept for ends.
         self._for_start = 0
-        self._tail, self._tail_bytes, self._dropped = [], 0, 0
-
-    def _trim(self, limit: int) -> None:
-        excess = self._tail_bytes - max(limit, 0)
-        # The list is cut seldom and by much: a cut for each chunk of a flood would cost more than the flood.
-        if excess <= max(limit, 0) // 4 and self._tail_bytes <= self._for_ends:
-            return
-        joined = b"".join(self._tail)
-        kept = joined[excess:] if excess > 0 else joined
-        self._dropped += len(joined) - len(kept)
-        self._tail, self._tail_bytes = [kept] if kept else [], len(kept)
+        self._tail = tail.Tail()
 
     def _put(self, data: bytes) -> int:
         """Append output; returns how much of it: less than all only where the disk is full."""
