@@ -22,7 +22,7 @@ from bot.builds import commands, rerun
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
-from bot.logs import ArtifactStore, LogStore
+from bot.logs import Storage
 from bot.model import audit, build, job
 from bot.plugins import loading
 from bot.replica import Replica
@@ -56,8 +56,7 @@ class Service:
         self._metrics.build_info.labels(bot.__version__).set(1)
         self._store = Store(settings.effective_database_url)
         self._replica = Replica(self._store, data_dir=settings.data_dir, new_id=self._new_id)
-        self._logs = LogStore(settings.data_dir / "logs")
-        self._artifacts = ArtifactStore(settings.data_dir / "artifacts")
+        self._storage = Storage(settings.data_dir, url=settings.storage_url, account=settings.storage_account)
         self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
         self._work: Work | None = None
         #: What takes the place of `_work` when the settings have changed.
@@ -98,7 +97,9 @@ class Service:
         try:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             self._stack.push_async_callback(self._store.close)
+            self._stack.push_async_callback(self._storage.close)
             await self._replica.prepare()
+            await self._storage.check()
             self._next_work = self._make_work(self._settings, self._policy, self._handlers)
             await self._open_or_wait()
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
@@ -148,6 +149,7 @@ class Service:
         """Run all loops until cancelled; `drain` comes first, so that no answer is lost."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._inbox.run(), name="inbox")
+            group.create_task(self._storage.run(), name="storage")
             group.create_task(self._run_behind(), name="behind")
 
     async def _run_behind(self) -> None:
@@ -166,7 +168,7 @@ class Service:
 
         :raises errors.SettingsError: if one cannot be used; then everything stays as it was.
         """
-        kept = ("host", "port", "data_dir", "database_url", "access")
+        kept = ("host", "port", "data_dir", "database_url", "storage_url", "access")
         changed = [name for name in kept if getattr(settings, name) != getattr(self._settings, name)]
         if changed:
             names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
@@ -198,8 +200,8 @@ class Service:
         pages.add_to(
             application,
             store=self._store,
-            logs=self._logs,
-            kept=self._artifacts,
+            logs=self._storage.logs,
+            kept=self._storage.artifacts,
             metrics=self._metrics,
             readiness=self._readiness,
             refresh_metrics=self._refresh_metrics,
@@ -225,8 +227,7 @@ class Service:
             rules=rules,
             handlers=handlers,
             store=self._store,
-            logs=self._logs,
-            kept=self._artifacts,
+            storage=self._storage,
             metrics=self._metrics,
             replica=self._replica,
             new_id=self._new_id,

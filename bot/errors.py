@@ -56,6 +56,10 @@ class Gone(NotFound):
     """It was there, and is deleted."""
 
 
+class LogUnreadable(BuildhookError):
+    """A log is damaged as a whole where it is kept."""
+
+
 class Conflict(BuildhookError):
     """It cannot be done in the present state."""
 

@@ -75,6 +75,13 @@ class Settings(BaseSettings):
             " replicas. When not given, `buildhook.db` in the data folder."
         ),
     ] = None
+    storage_url: Annotated[
+        str | None,
+        Field(
+            description="Where finished logs and artifacts go: `s3://bucket/prefix`, `gs://bucket/prefix`,"
+            " `az://container/prefix` or `file:///path`. When not given, the data folder. See [logs](logs.md)."
+        ),
+    ] = None
     host: Annotated[str, Field(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(description="The port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
     public_url: Annotated[str | None, Field(description="How people reach this service; used in links on GitHub.")] = (
@@ -163,6 +170,19 @@ class Settings(BaseSettings):
             raise ValueError("write a URL like https://host or http://127.0.0.1:8080")
         return value.rstrip("/")
 
+    @field_validator("storage_url")
+    @classmethod
+    def _is_storage(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("no secret and no option belongs into it: the provider's own variables take them")
+        is_folder = parts.scheme == "file" and not parts.netloc and parts.path not in ("", "/")
+        if not is_folder and not (parts.scheme in {"s3", "gs", "az"} and parts.hostname):
+            raise ValueError("write s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path")
+        return value.rstrip("/")
+
     @field_validator(
         "encryption_key", "encryption_key_previous", "private_key", "webhook_secret", "webhook_secret_previous"
     )
@@ -241,6 +261,11 @@ class Settings(BaseSettings):
         """The keys that the settings give: the current one, then the previous one."""
         given = (self.encryption_key, self.encryption_key_previous)
         return tuple(sealing.parse(key.get_secret_value()) for key in given if key is not None)
+
+    @property
+    def storage_account(self) -> str | None:
+        """The account of an `az://` store, from Azure's own variable."""
+        return os.environ.get("AZURE_STORAGE_ACCOUNT_NAME") or None
 
     @property
     def effective_job_memory_bytes(self) -> int:

@@ -14,7 +14,7 @@ from bot.checks import answering, reporter, restoring
 from bot.engines import choice, contract
 from bot.events import context, dispatcher, reconciling
 from bot.github import GitHub
-from bot.logs import ArtifactStore, LogStore
+from bot.logs import Storage
 from bot.model import build, delivery, job
 from bot.plugins import loading, runner
 from bot.replica import Replica
@@ -37,8 +37,7 @@ class Work:
         rules: policy.Policy,
         handlers: loading.Handlers,
         store: Store,
-        logs: LogStore,
-        kept: ArtifactStore,
+        storage: Storage,
         metrics: telemetry.Metrics,
         replica: Replica,
         new_id: Callable[[], str],
@@ -88,7 +87,7 @@ class Work:
         self._reporter = reporter.Reporter(
             store,
             github=self._github,
-            logs=logs,
+            logs=storage.logs,
             details_url=details_url,
             decided_url=decided_url,
             metrics=metrics,
@@ -109,8 +108,8 @@ class Work:
         following = follower.Follower(
             store,
             engine=self._engine,
-            logs=logs,
-            kept=kept,
+            logs=storage.logs,
+            kept=storage.artifacts,
             new_id=new_id,
             metrics=metrics,
             on_change=self._wake_reporting,
@@ -157,8 +156,7 @@ class Work:
         self._sweeper = sweeper.Sweeper(
             store,
             engine=self._engine,
-            logs=logs,
-            kept=kept,
+            storage=storage,
             retention=retention,
             owner=replica.id,
             now=replica.now,

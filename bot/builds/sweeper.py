@@ -7,7 +7,7 @@ so whatever is cut off half-way is found again by the next sweep.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
@@ -16,7 +16,7 @@ from ulid import ULID
 from bot import errors, failpoint, telemetry
 from bot.builds import purge
 from bot.engines import contract
-from bot.logs import ArtifactStore, LogStore
+from bot.logs import Storage
 from bot.store import (
     Store,
     answers,
@@ -47,8 +47,10 @@ _LOGS_AT_ONCE = 500
 _FRESH = timedelta(hours=1)
 _LEASE_NAME = "sweeper"
 _LEASE = timedelta(minutes=10)
-#: These are deleted by whoever wrote them.
-_KEPT_BOOKMARKS = (pauses.NAME, pauses.END_NAME, purge.PREFIX)
+#: The bookmark that says which object store is this database's.
+_STORAGE = "storage"
+#: These are deleted by whoever wrote them, or never.
+_KEPT_BOOKMARKS = (pauses.NAME, pauses.END_NAME, purge.PREFIX, _STORAGE)
 _log = telemetry.log("builds")
 
 
@@ -60,16 +62,16 @@ class Sweeper:
         store: Store,
         *,
         engine: contract.Engine,
-        logs: LogStore,
-        kept: ArtifactStore,
+        storage: Storage,
         retention: timedelta,
         owner: str,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._engine = engine
-        self._logs = logs
-        self._artifacts = kept
+        self._storage = storage
+        self._logs = storage.logs
+        self._artifacts = storage.artifacts
         self._retention = retention
         self._owner = owner
         self._now = now
@@ -103,8 +105,10 @@ class Sweeper:
         """Delete everything that is too old now."""
         if await self._store.write(_take_lease, owner=self._owner, now=self._now()):
             await self._sweep_database()
+            await self._sweep_storage()
             await self._store.write(leases.release, _LEASE_NAME, owner=self._owner)
         await self.free_logs()
+        await self.seal_logs()
         await self.free_artifacts()
         await self._sweep_engine()
 
@@ -113,9 +117,18 @@ class Sweeper:
         if not await self._store.read(jobs.is_any):
             # Nothing shows that these logs and this database belong together.
             return 0
+        return await self._free_all(self._logs.list_ids())
+
+    async def seal_logs(self) -> None:
+        """Pack what is plain on this machine's disk though its job has ended: it was cut off, or had no room."""
+        async for some in self._logs.list_loose_ids(before=self._now() - _FRESH):
+            for one in await self._store.read(jobs.list_final, some) if some else ():
+                await self._logs.seal(one)
+
+    async def _free_all(self, ids: AsyncIterator[list[str]]) -> int:
         freed = 0
         batch: list[str] = []
-        async for some in self._logs.list_ids():
+        async for some in ids:
             batch += some
             if len(batch) >= _LOGS_AT_ONCE:
                 freed += await self._free_logs(batch)
@@ -129,18 +142,36 @@ class Sweeper:
         """Delete the artifacts on this machine's disk that no job has any more. Gives how many."""
         if not await self._store.read(jobs.is_any):
             return 0
-        freed = 0
         # What was put there just now has no entry before its job's end is written.
-        async for some in self._artifacts.list_ids(before=self._now() - _FRESH):
-            for one in await self._store.read(artifacts.list_without, list(some)):
-                await self._artifacts.delete(one)
-                freed += 1
+        return await self._free_artifacts(self._artifacts.list_ids(before=self._now() - _FRESH))
+
+    async def _free_artifacts(self, ids: AsyncIterator[Sequence[str]]) -> int:
+        freed = 0
+        async for some in ids:
+            gone = await self._store.read(artifacts.list_without, list(some))
+            await self._artifacts.delete(*gone)
+            freed += len(gone)
         return freed
+
+    async def _sweep_storage(self) -> None:
+        """Delete what lies in the object store and no job has any more, where all of it is this database's."""
+        if self._storage.url is None or not await self._store.read(jobs.is_any):
+            return
+        if not await self._storage.is_of(await self._store.write(_mark, self._owner, now=self._now())):
+            _log.warning(
+                "The object store holds logs of another database: what no job has is left there. Give each its own"
+                " prefix, or delete the object `owner` to give the store to this one.",
+                action="sweep_storage",
+                storage=self._storage.url,
+            )
+            return
+        before = self._now() - _FRESH
+        await self._free_all(self._logs.list_far_ids(before=before))
+        await self._free_artifacts(self._artifacts.list_far_ids(before=before))
 
     async def _free_logs(self, ids: list[str]) -> int:
         gone = await self._store.read(jobs.list_without, ids) if ids else []
-        for one in gone:
-            await self._logs.delete(one)
+        await self._logs.delete(*gone)
         return len(gone)
 
     async def _sweep_database(self) -> None:
@@ -221,6 +252,15 @@ class Sweeper:
             await self._engine.remove(job_id)
         except errors.EngineError as error:
             _log.warning("The engine keeps an ended job.", action="remove_job", job_id=job_id, error=str(error))
+
+
+def _mark(connection: Connection, owner: str, *, now: datetime) -> str:
+    """What this database calls its object store: the first that swept it gave it its name."""
+    known = bookmarks.find(connection, _STORAGE)
+    if known is None:
+        known = owner
+        bookmarks.save(connection, _STORAGE, known, now=now)
+    return known
 
 
 def _take_lease(connection: Connection, *, owner: str, now: datetime) -> bool:

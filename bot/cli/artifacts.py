@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import opening, output
-from bot.logs import ArtifactStore
+from bot.logs import Storage
 from bot.model import artifact
 from bot.settings import Settings
 from bot.store import Store, artifacts, builds, jobs
@@ -52,7 +52,8 @@ def get(
         # The pipeline file lets a name hold no slash, and no dot at its beginning.
         target = into or Path(f"{one.name}.zip")
         # A name from outside never writes over what is there.
-        await ArtifactStore(settings.data_dir / "artifacts").save(one.id, target, replaces=into is not None)
+        storage = Storage(settings.data_dir, url=settings.storage_url, account=settings.storage_account)
+        await storage.artifacts.save(one.id, target, replaces=into is not None)
         return one, target
 
     one, target = opening.with_store(work)

@@ -10,7 +10,7 @@ import typer
 
 from bot import telemetry
 from bot.cli import opening, output
-from bot.logs import LogStore
+from bot.logs import LogStore, Storage
 from bot.model import job
 from bot.settings import Settings
 from bot.store import Store, builds, jobs
@@ -35,7 +35,8 @@ def logs(
         if found is None:
             await store.read(builds.get, job_or_build_id)
         wanted = [found] if found is not None else await store.read(jobs.list_of_builds, [job_or_build_id])
-        store_of_logs = LogStore(settings.data_dir / "logs")
+        storage = Storage(settings.data_dir, url=settings.storage_url, account=settings.storage_account)
+        store_of_logs = storage.logs
         try:
             for one in wanted:
                 if as_json:
@@ -46,7 +47,7 @@ def logs(
                         output.console().print(f"[bold]{output.clean(one.plan.name)}[/] ({one.id})")
                     await _print(store, store_of_logs, one, is_followed=follow, is_raw=raw)
         finally:
-            await store_of_logs.close()
+            await storage.close()
 
     opening.with_store(work)
 

@@ -95,6 +95,12 @@ def list_ended_ids(connection: Connection, *, after_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def list_final(connection: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Those of the jobs that have ended."""
+    query = sa.select(table.c.id).where(table.c.id.in_(job_ids), table.c.state.in_(sorted(job.FINAL)))
+    return list(connection.execute(query).scalars())
+
+
 def is_any(connection: Connection) -> bool:
     """Whether there are jobs at all."""
     return connection.execute(sa.select(table.c.id).limit(1)).first() is not None

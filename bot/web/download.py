@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from urllib.parse import quote
 
 from aiohttp import web
 
+from bot import errors, telemetry
+from bot.logs import OpenedArtifact
 from bot.store import artifacts
 from bot.web.page import Sources
 
-_CHUNK_BYTES = 1024 * 1024
+_log = telemetry.log("web")
 
 
 def routes(sources: Sources) -> list[web.RouteDef]:
@@ -19,8 +19,7 @@ def routes(sources: Sources) -> list[web.RouteDef]:
 
     async def send(request: web.Request) -> web.StreamResponse:
         one = await sources.store.read(artifacts.get, request.match_info["id"])
-        fd = await sources.artifacts.open(one.id)
-        try:
+        async with sources.artifacts.opened(one.id) as source:
             response = web.StreamResponse(
                 headers={
                     "Content-Type": "application/zip",
@@ -28,12 +27,22 @@ def routes(sources: Sources) -> list[web.RouteDef]:
                     "Content-Disposition": f"attachment; filename*=UTF-8''{quote(one.name, safe='')}.zip",
                 }
             )
-            response.content_length = os.fstat(fd).st_size
+            response.content_length = source.size_bytes
             await response.prepare(request)
-            while request.method != "HEAD" and (data := await asyncio.to_thread(os.read, fd, _CHUNK_BYTES)):
-                await response.write(data)
-        finally:
-            os.close(fd)
+            is_whole = request.method == "HEAD" or await _copy(source, one.id, into=response)
+        if not is_whole and request.transport is not None:
+            # Fewer bytes than announced: the reader has to see that it broke off.
+            request.transport.abort()
         return response
 
     return [web.get("/artifacts/{id:[0-9A-Z]{26}}", send)]
+
+
+async def _copy(source: OpenedArtifact, artifact_id: str, *, into: web.StreamResponse) -> bool:
+    try:
+        async for data in source.chunks():
+            await into.write(data)
+    except (errors.BuildhookError, ConnectionError) as error:
+        _log.info("An artifact broke off.", action="send_artifact", artifact_id=artifact_id, error=str(error))
+        return False
+    return True

@@ -28,6 +28,7 @@ _STATUSES: tuple[tuple[type[errors.BuildhookError], int], ...] = (
     (errors.GitHubUnavailable, 503),
     (errors.RateLimited, 503),
     (errors.GitHubError, 502),
+    (errors.LogUnreadable, 500),
 )
 #: Headers of an aiohttp answer that say what to do instead.
 _KEPT_HEADERS = ("Allow", "Retry-After")
@@ -92,10 +93,11 @@ def shown(templates: Templates, *, clock: Callable[[], datetime], retention: tim
             is_gone = why is not None or isinstance(error, errors.Gone)
             return answer(request, make_context(410 if is_gone else 404, why or str(error)))
         except errors.BuildhookError as error:
-            status = next((number for kind, number in _STATUSES if isinstance(error, kind)), 500)
+            known = next((number for kind, number in _STATUSES if isinstance(error, kind)), None)
+            status = known or 500
             if status >= 500:
                 _log.warning("A request could not be served.", action="serve_request", status=status, error=str(error))
-            return answer(request, make_context(status, str(error) if status != 500 else None))
+            return answer(request, make_context(status, None if known is None else str(error)))
         except Exception as error:
             _log.error("A request failed.", action="serve_request", method=request.method, exc_info=error)
             return answer(request, make_context(500))

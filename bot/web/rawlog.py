@@ -46,7 +46,7 @@ async def _copy(log: OpenedLog, job_id: str, *, size_bytes: int, into: web.Strea
                 return False
             await into.write(data)
             at += len(data)
-    except (errors.StoreUnavailable, ConnectionError) as error:
+    except (errors.BuildhookError, ConnectionError) as error:
         _log.info("A raw log broke off.", action="send_log", job_id=job_id, error=str(error))
         return False
     return True

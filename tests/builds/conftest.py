@@ -15,7 +15,7 @@ from bot import clock, policy, telemetry
 from bot.builds import follower, quotas, request, scheduler
 from bot.engines import choice, contract, scripted
 from bot.identity import Ids
-from bot.logs import ArtifactStore, LogStore
+from bot.logs import ArtifactStore, LogStore, Storage
 from bot.model import build, check, job, outcome
 from bot.store import Store, builds, checks, jobs, outcomes
 
@@ -26,9 +26,8 @@ class Yard:
 
     store: Store
     engine: scripted.Scripted
-    logs: LogStore
+    storage: Storage
     metrics: telemetry.Metrics
-    artifacts: ArtifactStore
     new_id: Ids = field(default_factory=Ids)
     max_jobs: int = 2
     #: What one repository may use.
@@ -37,6 +36,16 @@ class Yard:
     choose: Callable[[job.Plan], str] = choice.Choice(default="local", labels={}).of
     #: How often the reporter was woken.
     changes: list[None] = field(default_factory=list)
+
+    @property
+    def logs(self) -> LogStore:
+        """The logs."""
+        return self.storage.logs
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifacts."""
+        return self.storage.artifacts
 
     def make_scheduler(self) -> scheduler.Scheduler:
         """A new one, as after a restart."""
@@ -123,12 +132,6 @@ class Yard:
 @pytest.fixture
 async def yard(store: Store, metrics: telemetry.Metrics, tmp_path: Path) -> AsyncIterator[Yard]:
     """Nothing to do yet."""
-    logs = LogStore(tmp_path / "logs")
-    yield Yard(
-        store=store,
-        engine=scripted.Scripted(),
-        logs=logs,
-        metrics=metrics,
-        artifacts=ArtifactStore(tmp_path / "artifacts"),
-    )
-    await logs.close()
+    storage = Storage(tmp_path)
+    yield Yard(store=store, engine=scripted.Scripted(), storage=storage, metrics=metrics)
+    await storage.close()

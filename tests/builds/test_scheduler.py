@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from bot import clock, errors, telemetry
 from bot.builds import commands, scheduler
 from bot.engines import choice, contract, scripted
-from bot.logs import ArtifactStore, LogStore
+from bot.logs import Storage
 from bot.model import build, job
 from bot.store import Store, jobs, patience, sqlite
 from tests import factories
@@ -320,9 +320,8 @@ async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(
     monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.01)
     path = tmp_path / "locked.db"
     shutil.copyfile(empty_database, path)
-    store, logs = await Store(f"sqlite:///{path}").open(), LogStore(tmp_path / "logs")
-    kept = ArtifactStore(tmp_path / "artifacts")
-    yard = Yard(store=store, engine=scripted.Scripted(), logs=logs, metrics=metrics, artifacts=kept)
+    store, storage = await Store(f"sqlite:///{path}").open(), Storage(tmp_path)
+    yard = Yard(store=store, engine=scripted.Scripted(), storage=storage, metrics=metrics)
     new = factories.make_new_build()
     await yard.create(new)
     yard.engine.tell(new.jobs[0].id, scripted.prepared(), scripted.finished(contract.Result.PASSED))
@@ -333,5 +332,5 @@ async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(
             other.execute("ROLLBACK")
             await yard.until_job(new.jobs[0].id, job.State.PASSED)
     assert logged[0]["action"] == "wait_for_store"
-    await logs.close()
+    await storage.close()
     await store.close()

@@ -52,8 +52,7 @@ def make(yard: Yard, *, now: Time | None = None, owner: str = "test") -> sweeper
     return sweeper.Sweeper(
         yard.store,
         engine=yard.engine,
-        logs=yard.logs,
-        kept=yard.artifacts,
+        storage=yard.storage,
         retention=RETENTION,
         owner=owner,
         now=now or clock.now,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import errors
-from bot.logs import LogStore, files
+from bot.logs import LogStore, files, lines, reading
 
 JOB = "01J00000000000000000000XYZ"
 OTHER = "01J00000000000000000000ABC"
@@ -131,14 +131,19 @@ async def test_tail_gives_the_last_lines_of_a_range(logs: LogStore) -> None:
 
 
 async def test_tail_is_bounded_and_never_fails_on_bytes(logs: LogStore) -> None:
-    await logs.append(JOB, offset_bytes=0, data=b"\xff\xfe" * files.TAIL_BYTES)
-    assert len(await logs.tail(JOB)) <= files.TAIL_BYTES
+    await logs.append(JOB, offset_bytes=0, data=b"\xff\xfe" * reading.TAIL_BYTES)
+    assert len(await logs.tail(JOB)) <= reading.TAIL_BYTES
 
 
-@pytest.mark.parametrize("scan_bytes", [1, 3, 1024])
-async def test_lines_are_counted_and_found(logs: LogStore, monkeypatch: pytest.MonkeyPatch, scan_bytes: int) -> None:
-    monkeypatch.setattr(files, "_SCAN_BYTES", scan_bytes)
+@pytest.mark.parametrize("step_bytes", [1, 3, 1024])
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_lines_are_counted_and_found(
+    logs: LogStore, monkeypatch: pytest.MonkeyPatch, step_bytes: int, is_whole: bool
+) -> None:
+    monkeypatch.setattr(lines, "STEP_BYTES", step_bytes)
     await logs.append(JOB, offset_bytes=0, data=b"one\ntwo\n\nfour")
+    if is_whole:
+        await logs.seal(JOB)
     assert await logs.line_numbers(JOB, at=[8, 0, 3, 4, 99, 9, 8]) == [3, 1, 1, 2, 4, 4, 3]
     assert await logs.line_numbers(JOB, at=[]) == []
     assert [await logs.find_line(JOB, number=number) for number in (1, 2, 3, 4, 5)] == [0, 4, 8, 9, None]
@@ -183,12 +188,24 @@ def test_any_order_of_repeats_and_torn_ends_ends_in_the_same_log(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x" / "log.log"
+        index = lines.Index()
+
+        def append(offset_bytes: int, data: bytes) -> int:
+            return files.append(path, index=index, offset_bytes=offset_bytes, data=data)
+
+        def size() -> int:
+            return path.stat().st_size if path.exists() else 0
+
         for start, length, kind in moves:
-            if kind == "append" and start <= files.size(path):
-                assert files.append(path, offset_bytes=start, data=text[start : start + length]) == files.size(path)
+            if kind == "append" and start <= size():
+                assert append(start, text[start : start + length]) == size()
             elif kind == "tear" and path.exists():
                 # Zeros behind the end, or a few bytes less: what a power cut leaves of bytes not yet synced.
-                os.truncate(path, max(0, files.size(path) + length % 7 - 3))
+                os.truncate(path, max(0, size() + length % 7 - 3))
         for start in range(0, len(text), 7):
-            files.append(path, offset_bytes=start, data=text[start : start + 7])
-        assert files.read(path, start=0, limit=len(text)) == text
+            append(start, text[start : start + 7])
+        log = files.opened(path, index=index)
+        assert (b"" if log is None else log.read(0, len(text))) == text
+        if log is not None:
+            assert log.line_numbers([len(text)]) == [text.count(b"\n") + 1]
+            log.close()

@@ -149,7 +149,10 @@ def log_id(one: job.Job) -> str:
 def expect_log(one: job.Job, *, size_bytes: int) -> None:
     """:raises errors.Gone: if an ended job wrote something, and nothing of it is here."""
     if size_bytes == 0 and one.log_size_bytes > 0 and one.state in job.FINAL:
-        raise errors.Gone(f"The log of job {one.id} is not here: it was deleted, or it lies where the job ran.")
+        raise errors.Gone(
+            f"The log of job {one.id} is not here: it was deleted, or it lies where the job ran."
+            " With an object store it comes there a moment after the job has ended."
+        )
 
 
 def first_failure(one: job.Job) -> job.StepResult | None:

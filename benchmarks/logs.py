@@ -1,0 +1,231 @@
+"""Logs: a flood of a gigabyte through the whole service, its memory meanwhile, and a line found among a million."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks import figures
+from bot.engines import contract
+from bot.engines.local import engine as local
+from bot.logs import LogStore
+from bot.simulator import Simulator
+from tests.acceptance import process
+from tests.engines import gitserver, jobs
+
+FLOOD_BYTES = 1_000_000_000
+ROUNDS = 3
+LINES = 1_000_000
+WANTED = 900_000
+LOOKS = 25
+JOB = "01J00000000000000000000XYZ"
+_LINE = "2026-01-01T12:00:00.000Z INFO building target //foo/bar:baz with 120 objects in the pipeline"
+_FLOOD = f"yes '{_LINE}' | head -c {FLOOD_BYTES}"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What one flood cost."""
+
+    rate: float
+    service_bytes: int
+    supervisor_bytes: int
+
+
+async def measure() -> list[figures.Row]:
+    """All figures, each beside what is promised."""
+    floods = await _floods()
+    kept = [await _kept_whole() for _ in range(ROUNDS)]
+    rows = [
+        _row("1 GB written by a step, 64 MiB of it kept: MB/s", [one.rate for one in floods], promised="100"),
+        _row("the same: more memory of the service, MiB", [one.service_bytes / _MIB for one in floods], promised="50"),
+        _row(
+            "the same: more memory of the supervisor, MiB",
+            [one.supervisor_bytes / _MIB for one in floods],
+            promised="50",
+        ),
+        _row("1 GB kept whole, from the step to a durable log: MB/s", [one.rate for one in kept], promised="100"),
+        _row("the same: more memory of who follows, MiB", [one.service_bytes / _MIB for one in kept], promised="50"),
+    ]
+    return [*rows, *await _lines()]
+
+
+def _row(case: str, values: list[float], *, promised: str) -> figures.Row:
+    spread = figures.spread(values, digits=2 if statistics.median(values) < 10 else 0)
+    return figures.Row(subject="buildhook", case=case, values={"measured": spread, "promised": promised})
+
+
+async def _floods() -> list[Flood]:
+    steps = {"flood": _FLOOD, "quiet": "echo ok"}
+    pipeline = "on: push\njobs:\n  test:\n    steps:\n      - run: {run}\n"
+    async with _world() as (github, service):
+        found = []
+        repository = await github.create_repository("octo/hello", files={"README.md": "# hello\n"})
+        for number in range(ROUNDS + 1):
+            # The first one only warms everything up.
+            step = steps["flood" if number else "quiet"]
+            files = {".buildhook.yml": pipeline.format(run=step), "number": str(number)}
+            Path(f"/proc/{service.process.pid}/clear_refs").write_text("5")
+            before = _memory(service.process.pid, "VmRSS")
+            growth: list[int] = []
+            watching = asyncio.create_task(_watch_supervisor(service.environment["BUILDHOOK_DATA_DIR"], growth))
+            head = await github.push("octo/hello", f"b{number}", files)
+            await github.wait_for_check(repository, head, conclusion="success", timeout_seconds=120)
+            watching.cancel()
+            if number:
+                taken = (await service.command("builds", "list"))[0]["id"]
+                (job,) = (await service.command("builds", "show", taken))["jobs"]
+                found.append(
+                    Flood(
+                        rate=FLOOD_BYTES / 1e6 / _seconds(job["steps"][0]),
+                        service_bytes=_memory(service.process.pid, "VmHWM") - before,
+                        supervisor_bytes=max(growth),
+                    )
+                )
+    return found
+
+
+def _seconds(step: dict[str, Any]) -> float:
+    start, end = (datetime.fromisoformat(step[name]) for name in ("started_at", "finished_at"))
+    return (end - start).total_seconds()
+
+
+def _memory(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+async def _watch_supervisor(data_dir: str, growth: list[int]) -> None:
+    """Note how much the supervisor of the job that comes grows, until this is cancelled."""
+    first: dict[int, int] = {}
+    wanted = f"{data_dir}/".encode()
+    while True:
+        for one in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, StopIteration):
+                if one.name.isdigit() and (int(one.name) in first or _is_supervisor(one, wanted)):
+                    first.setdefault(int(one.name), _memory(int(one.name), "VmRSS"))
+                    growth.append(_memory(int(one.name), "VmHWM") - first[int(one.name)])
+        await asyncio.sleep(0.01)
+
+
+def _is_supervisor(one: Path, data_dir: bytes) -> bool:
+    arguments = (one / "cmdline").read_bytes()
+    return b"from supervisor import main" in arguments and data_dir in arguments
+
+
+async def _kept_whole() -> Flood:
+    """A log without a limit: from the step to the log store, as the follower does it."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with gitserver.serve(Path(folder) / "git") as server:
+            repository = server.repository()
+            code = jobs.Code(server, repository, repository.commit({"README.md": "hello\n"}))
+            engine = local.Local(Path(folder) / "data", limits=local.Limits(log_bytes=4 * FLOOD_BYTES))
+            await engine.open()
+            logs = LogStore(Path(folder) / "logs")
+            request = jobs.make(code.source(), _FLOOD, timeout_seconds=600.0, job_id=JOB)
+            Path("/proc/self/clear_refs").write_text("5")
+            before = _memory(os.getpid(), "VmRSS")
+            began = time.perf_counter()
+            await engine.start(request)
+            unsynced = 0
+            async for event in engine.events(JOB):
+                if isinstance(event, contract.Output):
+                    await logs.append(JOB, offset_bytes=event.log_offset_bytes, data=event.data)
+                    unsynced += len(event.data)
+                    if unsynced >= _MIB:
+                        await logs.sync(JOB)
+                        unsynced = 0
+            await logs.seal(JOB)
+            seconds = time.perf_counter() - began
+            assert await logs.size(JOB) == FLOOD_BYTES
+            more = _memory(os.getpid(), "VmHWM") - before
+            await engine.close()
+            await logs.close()
+    return Flood(rate=FLOOD_BYTES / 1e6 / seconds, service_bytes=more, supervisor_bytes=0)
+
+
+async def _lines() -> list[figures.Row]:
+    text = _text()
+    with tempfile.TemporaryDirectory() as folder:
+        logs = LogStore(Path(folder))
+        for start in range(0, len(text), _MIB):
+            await logs.append(JOB, offset_bytes=start, data=text[start : start + _MIB])
+        again = LogStore(Path(folder))
+        cold = await _timed(again)
+        await again.close()
+        running = [await _timed(logs) for _ in range(LOOKS)]
+        began = time.perf_counter()
+        await logs.seal(JOB)
+        packing = time.perf_counter() - began
+        sealed = [await _timed(logs) for _ in range(LOOKS)]
+        packed_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*.packed"))
+        await logs.close()
+    what = f"line {WANTED:,} of {LINES:,} ({len(text) / _MIB:.0f} MiB)"
+    return [
+        _row(f"{what} while the job runs, ms", running, promised="at once"),
+        _row("the same, first look after a restart, ms", [cold], promised="at once"),
+        _row("the same when the job has ended, ms", sealed, promised="at once"),
+        _row("packing it, MB/s", [len(text) / 1e6 / packing], promised=""),
+        _row("how many times smaller it is packed", [len(text) / packed_bytes], promised=""),
+    ]
+
+
+async def _timed(logs: LogStore) -> float:
+    began = time.perf_counter()
+    at = await logs.find_line(JOB, number=WANTED)
+    assert at is not None
+    assert (await logs.read(JOB, start=at, limit=100)).startswith(b"%07d " % WANTED)
+    return (time.perf_counter() - began) * 1000
+
+
+@functools.cache
+def _text() -> bytes:
+    chance = random.Random(1)
+    words = ["PASSED", "tests/test_", "src/module", "INFO", "building", "warning:", "in 0.0", "s", "[gw1]", "%"]
+    lines = (
+        f"{number:07d} {chance.choice(words)}{chance.getrandbits(24):x} {' '.join(chance.choices(words, k=6))}\n"
+        for number in range(1, LINES + 1)
+    )
+    return "".join(lines).encode()
+
+
+@contextlib.asynccontextmanager
+async def _world() -> AsyncIterator[tuple[Simulator, process.Process]]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with Simulator(folder=Path(folder) / "github") as github:
+            environment = process.environment(
+                Path(folder) / "data",
+                github_api_url=github.api_url,
+                app_id=github.app_id,
+                private_key=github.private_key,
+                webhook_secret=github.webhook_secret,
+                log_level="warning",
+            )
+            async with process.serving(environment, log=Path(folder) / "service.log") as service:
+                github.webhook_url = service.webhook_url
+                yield github, service
+
+
+async def main() -> None:
+    """Measure and print."""
+    sys.stdout.write(figures.table("Logs", await measure()))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
