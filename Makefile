@@ -34,7 +34,7 @@ test: install-test check ## what CI runs: the checks, then the tests
 test-all: install-test check ## the tests that take longer as well
 	$(PYTEST) --timeout 900
 
-crash-test: install-test ## every failpoint, each action, both databases, four scenarios; a table at the end
+crash-test: install-test ## every failpoint, each action, both databases, five scenarios; a table at the end
 	$(PYTEST) -m crash tests/crash
 
 check: $(INSTALLED) ## only looks: lint, format, types, imports, generated pages, container file

@@ -101,6 +101,19 @@ class RateLimited(GitHubError):
         self.is_secondary = is_secondary
 
 
+class GraphQLAway(GitHubError):
+    """GraphQL is not there, not ours to use, or used up: nothing was done, and REST may do it."""
+
+    def __init__(
+        self, text: str, *, status: int | None = None, until: datetime | None = None, is_everywhere: bool = False
+    ) -> None:
+        super().__init__(text, status=status)
+        #: When it may be asked again, where GitHub said so.
+        self.until = until
+        #: Whether it is so for every installation.
+        self.is_everywhere = is_everywhere
+
+
 class Unauthorized(GitHubError):
     """GitHub refuses our credentials: the App's id, its private key, the clock, or a token that ended early."""
 
@@ -127,6 +140,10 @@ class NotReachable(GitHubError):
 
 class Invalid(GitHubError):
     """GitHub finds the request invalid (422). Repeating it unchanged is pointless."""
+
+
+class TooMuch(Invalid):
+    """One request asked for more than GitHub does at once: less of it may go."""
 
 
 class CommitUnknown(Invalid):

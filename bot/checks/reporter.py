@@ -1,12 +1,14 @@
 """The reporter: compares each check as it should be with what GitHub acknowledged, and sends the difference.
 
-Changes that pile up while a request is under way become one. An answer that was lost is found again by the check's
-external id before anything is created, so there is one check run, whatever happened in between.
+Changes that pile up while a request is under way become one, and what is stale of one repository goes together. An
+answer that was lost is found again by the check's external id before anything is created, so there is one check run,
+whatever happened in between.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +17,16 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry
-from bot.checks import outbox, render, sending, writing
+from bot.checks import outbox, render, sending, together, writing
 from bot.github import GitHub, Repository
 from bot.logs import LogStore, failure
 from bot.model import build, check, job, report
 from bot.store import Store, builds, checks, history, jobs, patience, results
 
-#: How many checks are sent side by side.
+#: How many requests are made side by side.
 MAX_SIDE_BY_SIDE = 16
+#: How many checks of one repository are sent together, with as few requests as hold them.
+MAX_TOGETHER = 100
 LEASE = timedelta(minutes=5)
 _log = telemetry.log("checks")
 
@@ -76,9 +80,11 @@ class Reporter:
             what="checks",
             most=MAX_SIDE_BY_SIDE,
             claim=self._claim,
-            send=lambda one, at: self.report(one, claimed_at=at),
+            send=lambda some, at: self.report(some, claimed_at=at),
             now=now,
         )
+        #: The builds of which requests are under way, and how many.
+        self._busy: collections.Counter[str] = collections.Counter()
 
     def wake(self) -> None:
         """Hint that there is something to do."""
@@ -88,53 +94,114 @@ class Reporter:
         """Send for ever, see `Outbox.run`."""
         await self._outbox.run()
 
-    async def _claim(self, now: datetime, limit: int) -> tuple[list[check.Check], datetime | None]:
-        return await self._store.write(_claim, now=now, owner=self._owner, limit=limit)
-
-    async def report(self, claimed: check.Check, *, claimed_at: datetime) -> None:
-        """Send one claimed check and write what GitHub acknowledged."""
-        attempt = writing.Attempt(
-            claimed=claimed, claimed_at=claimed_at, now=self._now, visible_after=self._visible_after
+    async def _claim(self, now: datetime, limit: int) -> tuple[list[tuple[check.Check, ...]], datetime | None]:
+        alone = self._github.list_without_graphql()
+        claimed, due_at = await self._store.write(
+            _claim,
+            now=now,
+            owner=self._owner,
+            limit=limit,
+            busy=list(self._busy),
+            together=MAX_TOGETHER if alone is not None else 0,
+            alone=alone or (),
         )
-        with telemetry.bound(build_id=claimed.build_id, check_name=claimed.name):
+        groups: dict[tuple[int, int], list[check.Check]] = {}
+        for one in claimed:
+            is_alone = alone is None or one.installation_id in alone
+            key = (-one.id, 0) if is_alone else (one.installation_id, one.repository_id)
+            groups.setdefault(key, []).append(one)
+        self._busy.update(one.build_id for one in claimed)
+        return [tuple(group) for group in groups.values()], due_at
+
+    async def report(self, claimed: Sequence[check.Check], *, claimed_at: datetime) -> None:
+        """Send claimed checks of one repository and write what GitHub acknowledged."""
+        attempts = [
+            writing.Attempt(claimed=one, claimed_at=claimed_at, now=self._now, visible_after=self._visible_after)
+            for one in claimed
+        ]
+        first = claimed[0]
+        names = {"check_name": first.name} if len(claimed) == 1 else {"checks": len(claimed)}
+        with telemetry.bound(build_id=first.build_id, **names):
             try:
-                outcome = await self._send(attempt)
-            except (errors.LeaseLost, errors.NotFound):
-                outcome = "lease_lost"
-            except errors.StoreUnavailable as error:
-                # The lease runs out; then the check run is looked up before anything is sent.
-                _log.error("An acknowledged check could not be written.", action="save_check", error=str(error))
-                outcome = "not_written"
+                outcomes = await self._send(attempts)
             except Exception as error:
-                _log.error("What became of a check could not be written.", action="save_check", exc_info=error)
-                outcome = "not_written"
+                # The leases run out; then the check runs are looked up before anything is sent.
+                is_away = isinstance(error, errors.StoreUnavailable)
+                shown = {"error": str(error)} if is_away else {"exc_info": error}
+                _log.error("What became of checks could not be written.", action="save_check", **shown)
+                outcomes = ["not_written"] * len(claimed)
+            finally:
+                self._busy.subtract(one.build_id for one in claimed)
+                self._busy += collections.Counter()
+        for outcome in outcomes:
             self._metrics.check_attempts.labels(outcome).inc()
 
-    async def _send(self, attempt: writing.Attempt) -> str:
-        claimed = attempt.claimed
-        subject = await self._store.read(_subject, claimed)
+    async def _send(self, attempts: Sequence[writing.Attempt]) -> list[str]:
+        """What became of each, in a word."""
+        subjects = await self._store.read(_subjects, [one.claimed for one in attempts])
+        told: dict[int, Exception | int] = {}
+        items: list[together.Item] = []
         try:
             await failpoint.pause("outbox.after_claim")
-            wanted = await self._render(claimed, subject)
+            for attempt in attempts:
+                subject = subjects.get(attempt.claimed.id)
+                if subject is None:
+                    continue
+                try:
+                    items.append(together.Item(attempt=attempt, wanted=await self._render(attempt.claimed, subject)))
+                except Exception as error:
+                    told[attempt.claimed.id] = error
             await failpoint.pause("outbox.before_http")
-            github_id = await self._put(attempt, wanted)
+            for item, outcome in zip(items, await self._write(items), strict=True):
+                told[item.attempt.claimed.id] = outcome
             await failpoint.pause("outbox.after_http_before_mark")
         except Exception as error:
-            return await self._after(claimed, error)
-        self._outbox.ramp.went_well()
-        await patience.write(
-            self._store,
-            checks.acknowledge,
-            claimed,
-            version=subject.version,
-            github_id=github_id,
-            status=wanted.status,
-            now=self._now(),
-        )
-        await failpoint.pause("outbox.after_mark")
-        return "sent"
+            told = {one.claimed.id: error for one in attempts}
+        return await self._note(attempts, subjects, {one.attempt.claimed.id: one.wanted.status for one in items}, told)
 
-    async def _put(self, attempt: writing.Attempt, wanted: check.CheckRun) -> int:
+    async def _write(self, items: Sequence[together.Item]) -> list[int | Exception]:
+        if len(items) == 1:
+            try:
+                return [await self._put(items[0])]
+            except Exception as error:
+                return [error]
+        repository = self._repository(items[0].attempt.claimed) if items else None
+        return [] if repository is None else await together.write(repository, items, alone=self._put)
+
+    async def _note(
+        self,
+        attempts: Sequence[writing.Attempt],
+        subjects: Mapping[int, _Subject],
+        statuses: Mapping[int, str],
+        told: Mapping[int, Exception | int],
+    ) -> list[str]:
+        done = [
+            _Sent(one.claimed, subjects[one.claimed.id].version, github_id, statuses[one.claimed.id])
+            for one in attempts
+            if isinstance(github_id := told.get(one.claimed.id), int)
+        ]
+        if done:
+            self._outbox.ramp.went_well()
+        lost = await patience.write(self._store, _acknowledge, done, now=self._now()) if done else set()
+        failed = [one for one in told.values() if isinstance(one, errors.RateLimited | errors.GitHubUnavailable)]
+        if failed:
+            self._outbox.ramp.went_badly()
+        outcomes = []
+        for one in attempts:
+            became = told.get(one.claimed.id)
+            if became is None or one.claimed.id in lost:
+                outcomes.append("lease_lost")
+            elif isinstance(became, int):
+                outcomes.append("sent")
+            else:
+                with telemetry.bound(build_id=one.claimed.build_id, check_name=one.claimed.name):
+                    outcomes.append(await self._after(one.claimed, became, number=attempts[0].claimed.id))
+        if done:
+            await failpoint.pause("outbox.after_mark")
+        return outcomes
+
+    async def _put(self, item: together.Item) -> int:
+        attempt, wanted = item.attempt, item.wanted
         repository = self._repository(attempt.claimed)
         try:
             return await writing.write(repository, attempt, wanted)
@@ -197,15 +264,19 @@ class Reporter:
         data = kept if kept is not None else await failure.tail(self._logs, failed)
         return data.decode("utf-8", "replace")
 
-    async def _after(self, claimed: check.Check, error: Exception) -> str:
+    async def _after(self, claimed: check.Check, error: Exception, *, number: int) -> str:
+        try:
+            return await self._settle(claimed, error, number=number)
+        except errors.LeaseLost:
+            return "lease_lost"
+
+    async def _settle(self, claimed: check.Check, error: Exception, *, number: int) -> str:
         now = self._now()
         if isinstance(error, sending.RunGone):
             _log.warning("A check run is gone.", action="send_check", error=str(error))
             await patience.write(self._store, checks.forget, claimed, now=now)
             return "gone"
-        if isinstance(error, errors.RateLimited | errors.GitHubUnavailable):
-            self._outbox.ramp.went_badly()
-        verdict = sending.decide(error, claimed, now=now)
+        verdict = sending.decide(error, claimed, now=now, number=number)
         if verdict.is_unexpected:
             _log.error("A check could not be sent.", action="send_check", exc_info=error)
         else:
@@ -227,19 +298,63 @@ class Reporter:
         return "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A check that GitHub acknowledged."""
+
+    claimed: check.Check
+    version: int
+    github_id: int
+    status: str
+
+
 def _claim(
-    connection: Connection, *, now: datetime, owner: str, limit: int
+    connection: Connection,
+    *,
+    now: datetime,
+    owner: str,
+    limit: int,
+    busy: Collection[str],
+    together: int,
+    alone: Collection[int],
 ) -> tuple[list[check.Check], datetime | None]:
-    claimed = checks.claim_stale(connection, now=now, owner=owner, lease=LEASE, limit=limit)
+    claimed = checks.claim_stale(
+        connection, now=now, owner=owner, lease=LEASE, limit=limit, busy=busy, together=together, alone=alone
+    )
     return claimed, checks.next_due_at(connection, now=now)
 
 
-def _subject(connection: Connection, claimed: check.Check) -> _Subject:
-    all_jobs = jobs.list_of_builds(connection, [claimed.build_id])
-    own = next((one for one in all_jobs if one.id == claimed.job_id), None)
-    version = checks.get_version(connection, claimed.id)
-    of_build = builds.get(connection, claimed.build_id)
-    told = history.find(connection, own, of_build) if own is not None and own.state in job.FINAL else None
-    ids = {one.origin_id or one.id for one in all_jobs if one.state in job.FINAL} if own is None else set()
-    sums = results.list_totals(connection, ids) if ids else {}
-    return _Subject(version, of_build, all_jobs, own, told, sums)
+def _acknowledge(connection: Connection, sent: Sequence[_Sent], *, now: datetime) -> set[int]:
+    """Write what GitHub acknowledged; gives those that another process took over."""
+    lost = set()
+    for one in sent:
+        try:
+            checks.acknowledge(
+                connection, one.claimed, version=one.version, github_id=one.github_id, status=one.status, now=now
+            )
+        except errors.LeaseLost:
+            lost.add(one.claimed.id)
+    return lost
+
+
+def _subjects(connection: Connection, claimed: Sequence[check.Check]) -> dict[int, _Subject]:
+    """What each tells about, by its number; nothing of one that was deleted."""
+    found: dict[int, _Subject] = {}
+    for build_id in dict.fromkeys(one.build_id for one in claimed):
+        all_jobs = jobs.list_of_builds(connection, [build_id])
+        sums: Mapping[str, report.Results] | None = None
+        for one in claimed:
+            if one.build_id != build_id:
+                continue
+            own = next((other for other in all_jobs if other.id == one.job_id), None)
+            try:
+                version = checks.get_version(connection, one.id)
+                of_build = builds.get(connection, build_id)
+            except errors.NotFound:
+                continue
+            told = history.find(connection, own, of_build) if own is not None and own.state in job.FINAL else None
+            if own is None and sums is None:
+                ids = {other.origin_id or other.id for other in all_jobs if other.state in job.FINAL}
+                sums = results.list_totals(connection, ids) if ids else {}
+            found[one.id] = _Subject(version, of_build, all_jobs, own, told, (sums or {}) if own is None else {})
+    return found

@@ -63,17 +63,21 @@ class Verdict:
     is_unexpected: bool = False
 
 
-def decide(error: Exception, claimed: Claimed, *, now: datetime) -> Verdict:
-    """The verdict on one failed attempt."""
+def decide(error: Exception, claimed: Claimed, *, now: datetime, number: int | None = None) -> Verdict:
+    """The verdict on one failed attempt.
+
+    :param number: what spreads it, if not its own: what went with one request comes back together.
+    """
+    number = claimed.id if number is None else number
     match error:
         case NotYet():
             return Verdict(text=str(error), again_at=min(now + _growing(claimed, _OUTAGE_PAUSE), error.until))
         case errors.RateLimited():
             return Verdict(text=str(error), again_at=max(error.retry_at, now), is_counted=False)
         case errors.AnswerLost():
-            return Verdict(text=str(error), again_at=now + _spread(claimed, _OUTAGE_PAUSE), is_unmade=False)
+            return Verdict(text=str(error), again_at=now + _spread(claimed, number, _OUTAGE_PAUSE), is_unmade=False)
         case errors.GitHubUnavailable() | errors.Unauthorized():
-            return Verdict(text=str(error), again_at=now + _spread(claimed, _OUTAGE_PAUSE))
+            return Verdict(text=str(error), again_at=now + _spread(claimed, number, _OUTAGE_PAUSE))
         case errors.CommitUnknown():
             return _lost(f"{error} The commit is superseded: nobody sees its result on GitHub any more.", claimed, now)
         case errors.NotReachable():
@@ -82,13 +86,13 @@ def decide(error: Exception, claimed: Claimed, *, now: datetime) -> Verdict:
             # Our own check run is never another App's.
             return Verdict(text=str(error), again_at=None)
         case errors.Forbidden():
-            return Verdict(text=str(error), again_at=now + _spread(claimed, _OWNERS_PAUSE))
+            return Verdict(text=str(error), again_at=now + _spread(claimed, number, _OWNERS_PAUSE))
         case errors.Suspended():
             return Verdict(text=str(error), again_at=now + _OWNERS_PAUSE)
         case _:
             is_last = claimed.attempts >= MAX_ATTEMPTS
             text = f"An unexpected {type(error).__name__}: the service's log has it."
-            again_at = None if is_last else now + _spread(claimed, _LONGEST_PAUSE)
+            again_at = None if is_last else now + _spread(claimed, number, _LONGEST_PAUSE)
             return Verdict(text=text, again_at=again_at, is_unmade=False, is_unexpected=True)
 
 
@@ -102,6 +106,6 @@ def _growing(claimed: Claimed, longest: timedelta) -> timedelta:
     return min(timedelta(seconds=2 ** min(max(claimed.attempts - 1, 0), 20)), longest)
 
 
-def _spread(claimed: Claimed, longest: timedelta) -> timedelta:
-    """The growing pause and a part of it that differs from check to check."""
-    return ramp.spread(_growing(claimed, longest), claimed.id)
+def _spread(claimed: Claimed, number: int, longest: timedelta) -> timedelta:
+    """The growing pause and a part of it that differs from number to number."""
+    return ramp.spread(_growing(claimed, longest), number)

@@ -36,6 +36,28 @@ class Attempt:
         """Whether GitHub may have these annotations already."""
         return self.claimed.attempts > 1 or self.claimed.reported_status == "completed"
 
+    def wait_for_lost(self) -> None:
+        """Do nothing where a run that was begun and is not found will not come to be shown any more.
+
+        :raises sending.NotYet: if it may.
+        """
+        begun_at = self.claimed.create_begun_at
+        if begun_at is not None and self.now() < begun_at + self.visible_after:
+            raise sending.NotYet(
+                "GitHub may have made the check run and not show it yet: it is looked for again.",
+                until=begun_at + self.visible_after,
+            )
+
+    def make_haste(self) -> None:
+        """Do nothing where a run may still be made.
+
+        Whoever takes the check over, should this process stand still, makes one only when ours would be shown.
+
+        :raises sending.NotYet: if it is too late for that.
+        """
+        if self.now() > self.claimed_at + self.visible_after / 2:
+            raise sending.NotYet("It took too long to come to the check run: it is begun anew.", until=self.now())
+
 
 async def write(repository: Repository, attempt: Attempt, wanted: check.CheckRun) -> int:
     """Bring GitHub to show the check run; GitHub's id of it.
@@ -64,38 +86,33 @@ async def _make(repository: Repository, attempt: Attempt, wanted: check.CheckRun
         if found is not None:
             await _update(repository, found.id, wanted, is_repetition=True)
             return found.id
-        if attempt.now() < begun_at + attempt.visible_after:
-            raise sending.NotYet(
-                "GitHub may have made the check run and not show it yet: it is looked for again.",
-                until=begun_at + attempt.visible_after,
-            )
-    # Whoever takes the check over, should this process stand still, makes one only when ours would be shown.
-    if attempt.now() > attempt.claimed_at + attempt.visible_after / 2:
-        raise sending.NotYet("It took too long to come to the check run: it is begun anew.", until=attempt.now())
-    github_id = await repository.put_check_run(_part(wanted, 0))
-    await _add(repository, github_id, wanted, start=MAX_ANNOTATIONS)
+        attempt.wait_for_lost()
+    attempt.make_haste()
+    github_id = await repository.put_check_run(part(wanted, 0))
+    await add(repository, github_id, wanted, start=MAX_ANNOTATIONS)
     return github_id
 
 
 async def _update(repository: Repository, github_id: int, wanted: check.CheckRun, *, is_repetition: bool) -> None:
     if not (is_repetition and wanted.annotations):
-        await repository.update_check_run(_part(wanted, 0), github_id=github_id)
-        await _add(repository, github_id, wanted, start=MAX_ANNOTATIONS)
+        await repository.update_check_run(part(wanted, 0), github_id=github_id)
+        await add(repository, github_id, wanted, start=MAX_ANNOTATIONS)
         return
     # An attempt that was cut off has added whole requests of them, in this order.
     count = await repository.update_check_run(replace(wanted, annotations=()), github_id=github_id)
     if count is not None:
-        await _add(repository, github_id, wanted, start=count)
+        await add(repository, github_id, wanted, start=count)
 
 
-def _part(wanted: check.CheckRun, start: int) -> check.CheckRun:
+def part(wanted: check.CheckRun, start: int) -> check.CheckRun:
+    """What one request may hold of it, its annotations from one on."""
     return replace(wanted, annotations=wanted.annotations[start : start + MAX_ANNOTATIONS])
 
 
-async def _add(repository: Repository, github_id: int, wanted: check.CheckRun, *, start: int) -> None:
+async def add(repository: Repository, github_id: int, wanted: check.CheckRun, *, start: int) -> None:
     """Add the annotations from one on: each update adds to those that are there."""
     for at in range(start, len(wanted.annotations), MAX_ANNOTATIONS):
-        await repository.update_check_run(_part(wanted, at), github_id=github_id)
+        await repository.update_check_run(part(wanted, at), github_id=github_id)
 
 
 async def _look_for(repository: Repository, attempt: Attempt, github_id: int) -> None:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from bot import telemetry
-from bot.github import app_auth, client, contents, deliveries, installations, limits, repositories, tokens, urls
+from bot.github import app_auth, client, contents, deliveries, installations, limits, nodes, repositories, tokens, urls
 from bot.github.calls import Calls, InstallationCalls
 from bot.github.clock import Clock
 from bot.github.handler_api import HandlerAPI
@@ -46,6 +46,7 @@ class GitHub:
         self._app = app_auth.AppCalls(auth, transport=self._client, clock=clock)
         self._tokens = tokens.Tokens(self._app, clock=clock)
         self._files = contents.FileCache()
+        self._nodes = nodes.Nodes(clock=clock)
 
     def __repr__(self) -> str:
         return f"GitHub({self.urls.api!r}, app_id={self.app_id})"
@@ -79,8 +80,13 @@ class GitHub:
             installation_id=installation_id,
             repository_id=repository_id,
             full_name=full_name,
+            known_nodes=self._nodes,
         )
         return Repository(calls, files=self._files, app_id=self.app_id)
+
+    def list_without_graphql(self) -> frozenset[int] | None:
+        """The installations where check runs are written one by one for a while; None where it is so for all."""
+        return self._nodes.list_away()
 
     def handler_api(self, *, installation_id: int | None, repository_id: int | None) -> HandlerAPI:
         """gidgethub's client for a user's own handler; see `handler_api.HandlerAPI`. Costs no call.

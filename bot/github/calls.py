@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot import errors
-from bot.github import classify, client, pages, tokens, urls
+from bot.github import classify, client, nodes, pages, tokens, urls
 
 T = TypeVar("T")
 
@@ -41,11 +41,13 @@ class Calls:
         installation_id: int,
         repository_id: int,
         full_name: str,
+        known_nodes: nodes.Nodes | None = None,
     ) -> None:
         """:raises errors.ShapeUnknown: if the full name is not `owner/name`."""
         self.installation_id = installation_id
         self.repository_id = repository_id
         self.full_name = urls.checked_full_name(full_name)
+        self.nodes = known_nodes or nodes.Nodes()
         self._transport = transport
         self._tokens = installation_tokens
 
@@ -63,6 +65,24 @@ class Calls:
         :raises errors.GitHubError: if GitHub did not do it; the class says why.
         """
         return await self._with_token(ask, lambda token: self._transport.fetch(self._made(ask, token)))
+
+    async def mutate(self, query: str, variables: Callable[[str], Mapping[str, object]]) -> classify.Answer:
+        """Send one request to GraphQL; its answer, of which some may not have been done.
+
+        :param query: its text, which holds nothing of anybody's.
+        :param variables: makes what comes with it, of GraphQL's id of the repository.
+        :raises errors.GraphQLAway: if GraphQL did not take it, which says nothing of REST.
+        :raises errors.AnswerLost: if any of it may have been done.
+        :raises errors.GitHubError: if nothing of it was; the class says why.
+        """
+
+        async def send(token: tokens.Token) -> classify.Answer:
+            if token.node_id is None:
+                raise errors.GraphQLAway(f"GitHub does not tell GraphQL's id of {self.full_name}.")
+            body = {"query": query, "variables": variables(token.node_id)}
+            return await self._transport.fetch(self._made_graphql(body, token))
+
+        return await _renewing(self._tokens, self._key(tokens.Purpose.REPORT), send, full_name=self.full_name)
 
     async def walk(self, ask: Ask, read: Callable[[classify.Answer], Sequence[T]], *, most_pages: int) -> list[T]:
         """See `pages.walk`: the entries of all pages of what is asked.
@@ -122,6 +142,17 @@ class Calls:
             body=ask.body,
             accept=ask.accept,
             max_bytes=ask.max_bytes,
+        )
+
+    def _made_graphql(self, body: object, token: tokens.Token) -> client.Call:
+        return client.Call(
+            method="POST",
+            path="/graphql",
+            credential=token.value,
+            account=f"installation {self.installation_id}",
+            scope=f"{self.installation_id}/{self.repository_id}/{tokens.Purpose.REPORT}",
+            body=body,
+            is_graphql=True,
         )
 
 

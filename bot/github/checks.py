@@ -19,6 +19,8 @@ from bot.model import check
 
 #: GitHub keeps at most 1,000 runs of one name.
 _PAGES = 10
+#: So many of a commit are found at the most.
+MAX_FOUND = 1000
 
 _log = telemetry.log("github")
 
@@ -52,6 +54,7 @@ class _Written(msgspec.Struct):
 
 class _Run(msgspec.Struct):
     id: int
+    node_id: str | None = None
     name: str | msgspec.UnsetType = msgspec.UNSET
     head_sha: str | msgspec.UnsetType = msgspec.UNSET
     external_id: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -72,6 +75,7 @@ class _Shown(msgspec.Struct):
     status: str
     conclusion: str | None
     output: _Output
+    node_id: str | None = None
     external_id: str | None = None
     app: _App | None = None
     started_at: datetime | None = None
@@ -91,7 +95,8 @@ async def create(calls: Calls, check_run: check.CheckRun) -> int:
     made = await calls.call(Ask(method="POST", parts=("check-runs",), body=body), _Run)
     if made.external_id is msgspec.UNSET:
         raise _not_ours(check_run)
-    return _proved(made, check_run)
+    calls.nodes.keep(_proved(made, check_run), made.node_id)
+    return made.id
 
 
 async def update(calls: Calls, github_id: int, check_run: check.CheckRun) -> int | None:
@@ -107,6 +112,7 @@ async def update(calls: Calls, github_id: int, check_run: check.CheckRun) -> int
     written = await calls.call(ask, _Run)
     if _proved(written, check_run) != github_id:
         raise errors.AnswerLost(f"GitHub answered an update of check run {github_id} with another check run.")
+    calls.nodes.keep(written.id, written.node_id)
     if isinstance(written.output, msgspec.UnsetType) or isinstance(written.output.annotations_count, msgspec.UnsetType):
         return None
     return written.output.annotations_count
@@ -164,6 +170,9 @@ async def _list(
     ours = {
         run.id: _found(run) for run in runs if run.head_sha == head_sha and (run.app is None or run.app.id == app_id)
     }
+    for run in runs:
+        if run.id in ours:
+            calls.nodes.keep(run.id, run.node_id)
     return tuple(ours[github_id] for github_id in sorted(ours, reverse=True))
 
 
@@ -202,8 +211,8 @@ def _body(check_run: check.CheckRun) -> dict[str, object]:
             "details_url": check_run.details_url,
             "status": check_run.status,
             "conclusion": check_run.conclusion,
-            "started_at": _instant(check_run.started_at),
-            "completed_at": _instant(check_run.completed_at),
+            "started_at": instant(check_run.started_at),
+            "completed_at": instant(check_run.completed_at),
             "output": _given(
                 {
                     "title": check_run.title,
@@ -240,5 +249,6 @@ def _given(fields: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _instant(at: datetime | None) -> str | None:
+def instant(at: datetime | None) -> str | None:
+    """A time as GitHub takes it: in whole seconds."""
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

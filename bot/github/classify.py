@@ -26,7 +26,7 @@ SHORTEST_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(hours=24)
 #: What a server may say of a limit; nobody's is larger.
 _MOST_TOLD = 1_000_000_000
-_MESSAGE_CHARS = 300
+MESSAGE_CHARS = 300
 _ERRORS_SHOWN = 5
 _PERMISSIONS = re.compile(r"[a-z_=,; ]{1,200}\Z")
 _FOREIGN = "can only be modified by the github app that created it"
@@ -92,7 +92,7 @@ def decode(answer: Answer, shape: type[T], *, what: str) -> T:
     try:
         return msgspec.json.decode(answer.body, type=shape, strict=True)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        reason = _bounded(str(error), 150)
+        reason = bounded(str(error), 150)
     raise errors.GitHubUnavailable(
         f"GitHub's answer to {what} ({answer.status}, {len(answer.body)} bytes) cannot be read: {reason}.",
         status=answer.status,
@@ -140,6 +140,8 @@ def _error(answer: Answer, message: str, said: str, *, now: datetime) -> errors.
         return errors.CommitUnknown(said, status=422)
     if status == 408 or status >= 500:
         return errors.GitHubUnavailable(f"{said} It is tried again later.", status=status)
+    if status == 413:
+        return errors.TooMuch(said, status=413)
     if 400 <= status < 500:
         return errors.Invalid(said, status=status)
     return errors.GitHubUnavailable(f"{said} That is not an answer of its API to this call.", status=status)
@@ -147,7 +149,7 @@ def _error(answer: Answer, message: str, said: str, *, now: datetime) -> errors.
 
 def _limited(answer: Answer, message: str, said: str, *, now: datetime) -> errors.RateLimited | None:
     """R3's order: `retry-after`, then the reset of a used-up limit, then the message and a minute."""
-    after = _retry_after(answer, now=now)
+    after = retry_after(answer, now=now)
     reset_at = rate_limit_reset(answer, now=now)
     is_secondary = "secondary rate limit" in message or "abuse detection" in message
     if after is not None:
@@ -191,7 +193,7 @@ def _message(answer: Answer) -> str:
     if len(given) > _ERRORS_SHOWN:
         details.append(f"and {len(given) - _ERRORS_SHOWN} more")
     listed = "; ".join(detail for detail in details if detail)
-    message = _bounded(trouble.message, _MESSAGE_CHARS)
+    message = bounded(trouble.message, MESSAGE_CHARS)
     return f"{message} ({listed})" if message and listed else message or listed
 
 
@@ -199,18 +201,22 @@ def _detail(one: object) -> str:
     """https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#validation-failed"""
     if isinstance(one, dict):
         known = [str(one[name]) for name in ("resource", "field", "code", "message") if isinstance(one.get(name), str)]
-        return _bounded(" ".join(known), _MESSAGE_CHARS)
-    return _bounded(one, _MESSAGE_CHARS) if isinstance(one, str) else ""
+        return bounded(" ".join(known), MESSAGE_CHARS)
+    return bounded(one, MESSAGE_CHARS) if isinstance(one, str) else ""
 
 
-def _bounded(text: str, limit: int) -> str:
+def bounded(text: str, limit: int) -> str:
+    """A text of GitHub's for people: on one line, cut, without secrets."""
     # Cut before and after: redaction must see whole tokens, and a long text must not be scanned whole.
     clean = telemetry.one_line(telemetry.redact(text[: 8 * limit])).strip()
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
-def _retry_after(answer: Answer, *, now: datetime) -> timedelta | None:
-    """Seconds, or a date by GitHub's clock. https://www.rfc-editor.org/rfc/rfc9110.html#name-retry-after"""
+def retry_after(answer: Answer, *, now: datetime) -> timedelta | None:
+    """How long an answer asks us to wait: seconds, or until a date by GitHub's clock.
+
+    https://www.rfc-editor.org/rfc/rfc9110.html#name-retry-after
+    """
     given = answer.headers.get("retry-after", "").strip()
     seconds = _number(given)
     if seconds is None:

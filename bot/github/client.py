@@ -19,7 +19,7 @@ from yarl import URL
 
 import bot
 from bot import errors, telemetry
-from bot.github import answers, classify, limits
+from bot.github import answers, classify, graphql_errors, limits
 from bot.github.clock import Clock
 from bot.github.urls import Urls
 from bot.model import budget
@@ -79,10 +79,19 @@ class Call:
     max_bytes: int = MAX_ANSWER_BYTES
     #: Whether doing it twice does no harm.
     is_repeatable: bool = False
+    #: Whether it goes to the GraphQL API, which has one address, and a budget beside that of REST.
+    is_graphql: bool = False
+
+    @property
+    def budget_account(self) -> str:
+        """Whose primary limit it counts against; secondary ones are the account's for both APIs."""
+        return limits.graphql_account(self.account) if self.is_graphql else self.account
 
     @property
     def what(self) -> str:
         """The call in words, for errors."""
+        if self.is_graphql:
+            return f"{self.method} /graphql"
         shown = self.path if len(self.path) <= 300 else self.path[:300] + "…"
         return f"{self.method} {shown}"
 
@@ -183,23 +192,33 @@ class Client:
         if isinstance(error, errors.GitHubUnavailable):
             error = _lost(call, error)
         if error is not None:
-            raise error
+            raise graphql_errors.away(error) if call.is_graphql else error
         return answer
 
     async def _judged(self, call: Call) -> tuple[classify.Answer, errors.GitHubError | None]:
         """An answer, and what it is if it is no success; what it tells of limits is noted."""
         self._limits.check(call.account)
+        if call.is_graphql and (wait := self._limits.find(call.budget_account)) is not None:
+            raise graphql_errors.away(wait)
         answer = await self._answered(call)
         now = self._clock.now()
         try:
             classify.check(answer, what=call.what, now=now)
+            if call.is_graphql:
+                graphql_errors.check(answer, what=call.what, now=now)
         except errors.RateLimited as error:
-            _log.warning("GitHub limits our rate.", action="github_rate_limited", account=call.account, text=str(error))
-            return answer, self._limits.limited(call.account, error)
+            # What asks for a pause of its own asks for it everywhere.
+            account = call.account if error.is_secondary else call.budget_account
+            _log.warning("GitHub limits our rate.", action="github_rate_limited", account=account, text=str(error))
+            return answer, self._limits.limited(account, error)
         except errors.GitHubError as error:
             return answer, error
+        if call.is_graphql and (limited := graphql_errors.find_limit(answer, what=call.what, now=now)) is not None:
+            # It came in the middle: what was done before counts.
+            self._limits.limited(call.account if limited.is_secondary else call.budget_account, limited)
+            return answer, None
         self._limits.succeeded(
-            call.account,
+            call.budget_account,
             reset_at=classify.rate_limit_reset(answer, now=now),
             told=classify.told(answer, now=now),
         )
@@ -207,7 +226,8 @@ class Client:
 
     async def _answered(self, call: Call) -> classify.Answer:
         """The answer to the call after redirects, perhaps one kept from before."""
-        key = answers.Key(scope=call.scope, url=self.urls.api + call.path, accept=call.accept)
+        address = self.urls.graphql if call.is_graphql else self.urls.api + call.path
+        key = answers.Key(scope=call.scope, url=address, accept=call.accept)
         url = URL(self._answers.address(key), encoded=True)
         kept = self._answers.find(key) if call.method == "GET" else None
         headers = _headers(call, etag=kept.etag if kept is not None else None)
@@ -259,7 +279,7 @@ class Client:
         came = await self._send(call, url, headers=headers, content=content)
         is_read = call.method == "GET"
         points = budget.READ_POINTS if is_read else budget.WRITE_POINTS
-        self._limits.spent(call.account, points)
+        self._limits.spent(call.budget_account, points)
         self._metrics.github_points.labels("read" if is_read else "write").inc(points)
         status_class = "none" if isinstance(came, _Nothing) else f"{came.status // 100}xx"
         self._metrics.github_requests.labels(method=call.method, status_class=status_class).inc()

@@ -31,6 +31,11 @@ class _Wait:
     is_secondary: bool
 
 
+def graphql_account(account: str) -> str:
+    """The account's budget of the GraphQL API, which GitHub counts beside that of REST."""
+    return f"{account} graphql"
+
+
 class Ledger(Protocol):
     """Where other processes learn what this one learnt of an account's limits, and this one what they did."""
 
@@ -48,7 +53,7 @@ class Ledger(Protocol):
 
 
 class Limits:
-    """What we may not do yet, by account (`app`, or one installation)."""
+    """What we may not do yet, by account (`app`, or one installation, or the latter's budget of GraphQL)."""
 
     def __init__(self, *, clock: Clock, ledger: Ledger | None = None) -> None:
         self._clock = clock
@@ -60,13 +65,19 @@ class Limits:
 
         :raises errors.RateLimited: if the account has to wait; nothing was sent.
         """
+        if (error := self.find(account)) is not None:
+            raise error
+
+    def find(self, account: str) -> errors.RateLimited | None:
+        """Why the account has to wait, as an error to raise; None where a call may be made."""
         wait = self._waits.get(account)
         if wait is not None and wait.until_seconds > self._clock.monotonic():
-            raise self._error(wait)
+            return self._error(wait)
         shared = self._ledger.wait(account) if self._ledger is not None else None
-        if shared is not None:
-            retry_at = self._clock.now() + timedelta(seconds=shared.seconds)
-            raise errors.RateLimited(shared.text, status=403, retry_at=retry_at, is_secondary=shared.is_secondary)
+        if shared is None:
+            return None
+        retry_at = self._clock.now() + timedelta(seconds=shared.seconds)
+        return errors.RateLimited(shared.text, status=403, retry_at=retry_at, is_secondary=shared.is_secondary)
 
     def spent(self, account: str, points: int) -> None:
         """A call is made."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from bot.github import checks, comments, commits, compare, contents, permissions, pulls, refs, repositories
+from bot import errors
+from bot.github import checks, comments, commits, compare, contents, graphql, permissions, pulls, refs, repositories
 from bot.github.calls import Calls
 from bot.model import change, check
 
@@ -124,6 +126,41 @@ class Repository:
         :raises errors.ForeignCheckRun: if another App made the run.
         """
         return await checks.update(self._calls, github_id, check_run)
+
+    @property
+    def has_graphql(self) -> bool:
+        """Whether GitHub takes several check runs at once, as far as is known."""
+        return self._calls.nodes.is_there(self.installation_id)
+
+    @property
+    def most_at_once(self) -> int:
+        """How many check runs one request should hold: fewer after requests whose answers were lost."""
+        return max(graphql.MAX_RUNS >> self._calls.nodes.halvings(self.id), 1)
+
+    def graphql_went_away(self, error: errors.GraphQLAway) -> None:
+        """See `nodes.Nodes.went_away`: what kept GraphQL from taking a request lasts for a while."""
+        self._calls.nodes.went_away(self.installation_id, error)
+
+    def find_node_id(self, github_id: int) -> str | None:
+        """GraphQL's id of a check run that an answer told of; a look-up of its commit tells it."""
+        return self._calls.nodes.find(github_id)
+
+    async def put_check_runs(self, writes: Sequence[graphql.Write]) -> list[graphql.Written | errors.GitHubError]:
+        """See `graphql.put`: make and change several check runs with one request; each fails for itself.
+
+        :raises errors.GraphQLAway: if GraphQL did not take it, which says nothing of REST.
+        :raises errors.AnswerLost: if any of it may have been written all the same.
+        """
+        try:
+            outcomes = await graphql.put(self._calls, writes)
+        except errors.AnswerLost:
+            self._calls.nodes.went(self.id, is_well=False)
+            raise
+        self._calls.nodes.went(self.id, is_well=True)
+        for one in outcomes:
+            if isinstance(one, graphql.Written):
+                self._calls.nodes.keep(one.id, one.node_id)
+        return outcomes
 
     async def find_check_run(self, *, external_id: str, name: str, head_sha: str) -> checks.Found | None:
         """See `checks.find`: our check run with these marks, or None if there is none."""

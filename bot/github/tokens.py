@@ -86,6 +86,8 @@ class Token:
     value: str = field(repr=False)
     #: The repository's name at that moment, by its id; None where GitHub did not say.
     full_name: str | None
+    #: GraphQL's id of the repository; None where GitHub did not say.
+    node_id: str | None = None
     #: By the monotonic clock.
     fetched_at_seconds: float
     usable_seconds: float
@@ -94,6 +96,7 @@ class Token:
 class _Repository(msgspec.Struct):
     id: int
     full_name: str
+    node_id: str | None = None
 
 
 class _Granted(msgspec.Struct):
@@ -188,18 +191,19 @@ class Tokens:
     def _checked(self, key: Key, granted: _Granted) -> Token:
         if not _VISIBLE.match(granted.token):
             raise errors.GitHubUnavailable("GitHub answered a request for a token with something that is none.")
-        full_name = None
+        full_name = node_id = None
         if key.repository_id is not None and granted.repositories is not None:
-            names = [one.full_name for one in granted.repositories if one.id == key.repository_id]
-            if not names:
+            found = [one for one in granted.repositories if one.id == key.repository_id]
+            if not found:
                 raise errors.NotReachable(
                     f"The token of installation {key.installation_id} is not for repository {key.repository_id}."
                 )
-            full_name = urls.checked_full_name(names[0])
+            full_name, node_id = urls.checked_full_name(found[0].full_name), found[0].node_id
         expires_at = granted.expires_at if granted.expires_at.tzinfo else granted.expires_at.replace(tzinfo=UTC)
         return Token(
             value=granted.token,
             full_name=full_name,
+            node_id=node_id,
             fetched_at_seconds=self._clock.monotonic(),
             usable_seconds=usable_seconds((expires_at - self._calls.github_now()).total_seconds()),
         )

@@ -20,6 +20,8 @@ class GitHub(queueing.Queueing):
         #: Faults for the API and for git.
         self.faults = faults.Faults()
         self.rates = limits.Rates(rate_limit, self.clock)
+        #: Whether it has the GraphQL API, as all but old Enterprise Servers and some proxies have.
+        self.has_graphql = True
         #: Who was told to wait.
         self.waits = waits.Waits(self.clock)
         #: Every call of the API, oldest first.

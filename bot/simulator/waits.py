@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import multidict
 
-from bot.simulator import clock, values
+from bot.simulator import clock, limits, values
 
 #: How long to wait after a refusal that names no time.
 UNNAMED_SECONDS = 60.0
@@ -33,9 +33,12 @@ class Waits:
         self._clock = its_clock
         self._waits: dict[str, _Wait] = {}
 
-    def told(self, account: str, *, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def told(self, account: str, *, resource: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Notes what an answer that is about to go out says about waiting."""
         now = self._clock.seconds()
+        if resource != limits.CORE and limits.SECONDARY.encode() not in body:
+            # What is used up of one of the two leaves the other alone.
+            account = f"{account} {resource}"
         until = _until(status, multidict.CIMultiDict(headers), body, now=now)
         known = self._waits.get(account)
         if until is None or until <= now or (known is not None and known.until >= until):
@@ -44,9 +47,11 @@ class Waits:
         told_at = known.told_at if known is not None and known.until > now else now
         self._waits[account] = _Wait(told_at=told_at, until=until)
 
-    def came(self, account: str, *, method: str, path: str) -> None:
+    def came(self, account: str, *, resource: str, method: str, path: str) -> None:
         """Notes a call, if its account was told to wait; asking for the limit is always allowed."""
-        wait, now = self._waits.get(account), self._clock.seconds()
+        known = {account, account if resource == limits.CORE else f"{account} {resource}"}
+        now = self._clock.seconds()
+        wait = max((self._waits[one] for one in known & self._waits.keys()), key=lambda one: one.until, default=None)
         if wait is None or now >= wait.until or now < wait.told_at + self.grace_seconds or path == "/rate_limit":
             return
         self.broken.append(

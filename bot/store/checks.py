@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bot import errors
 from bot.model import build, check, job
 from bot.pipelines import plan
-from bot.store import budgets, hints, owners
+from bot.store import budgets, check_claims, gathering, hints
 from bot.store.columns import Instant
 from bot.store.schema import checks as table
 
@@ -23,7 +23,6 @@ AGGREGATE = plan.CHECK_NAME
 START_GRACE = timedelta(milliseconds=250)
 #: How long progress of a check follows on what was sent of it before, at the least.
 PROGRESS_PAUSE = timedelta(seconds=2)
-_IS_STALE = table.c.reported_version < table.c.desired_version
 
 
 def insert_for_build(connection: Connection, made: build.Build, jobs: Sequence[job.Job]) -> None:
@@ -83,7 +82,7 @@ def resume(connection: Connection, *, installation_id: int) -> None:
     """Make due at once what an installation kept from being sent: it works again, or gives more than before."""
     connection.execute(
         sa.update(table)
-        .where(_IS_STALE, table.c.installation_id == installation_id, table.c.error.is_not(None))
+        .where(check_claims.IS_STALE, table.c.installation_id == installation_id, table.c.error.is_not(None))
         .values(next_attempt_at=None)
     )
     hints.give(connection, hints.Word.CHECKS)
@@ -95,7 +94,7 @@ _MARK = (
     .where(table.c.build_id == sa.bindparam("of_build"))
     .values(
         desired_version=table.c.desired_version + 1,
-        wanted_at=sa.case((_IS_STALE, table.c.wanted_at), else_=sa.bindparam("now", type_=Instant())),
+        wanted_at=sa.case((check_claims.IS_STALE, table.c.wanted_at), else_=sa.bindparam("now", type_=Instant())),
         next_attempt_at=None,
         is_conclusion=sa.bindparam("is_end", type_=sa.Boolean()),
     )
@@ -107,111 +106,28 @@ _FENCED = sa.update(table).where(
     table.c.id == sa.bindparam("of_id"),
     table.c.epoch == sa.bindparam("of_epoch"),
 )
-_ANY_STALE = sa.select(table.c.id).where(_IS_STALE).limit(1)
+_ANY_STALE = sa.select(table.c.id).where(check_claims.IS_STALE).limit(1)
 _VERSION = sa.select(table.c.desired_version).where(table.c.id == sa.bindparam("of_id"))
-_older = table.alias("older")
-_newer = table.alias("newer")
 _now = sa.bindparam("now", type_=Instant())
-
-
-def _is_there(other: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Whether another generation of the same slot meets the conditions.
-
-    Not `EXISTS`: a database that knows little of the table yet would join all stale rows with all others for it.
-    """
-    is_same_slot = (
-        other.c.repository_id == table.c.repository_id,
-        other.c.head_sha == table.c.head_sha,
-        other.c.name == table.c.name,
-    )
-    return sa.select(sa.func.min(other.c.id)).where(*is_same_slot, *conditions).scalar_subquery().is_not(None)
-
-
-_IS_HELD_BACK = _is_there(
-    _older,
-    _older.c.generation < table.c.generation,
-    # One that is there already can only be updated, and that leaves the newest run of a name what it is.
-    _older.c.github_id.is_(None),
-    sa.or_(_older.c.reported_version < _older.c.desired_version, owners.is_held(_older)),
+_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(
+    check_claims.IS_STALE, table.c.next_attempt_at > _now
 )
-_HAS_NEWER = _is_there(_newer, _newer.c.generation > table.c.generation)
-#: Conclusions go first, then what GitHub does not show at all, then progress.
-_PRIORITY = sa.case((table.c.is_conclusion, 0), (table.c.github_id.is_(None), 1), else_=2)
-_IS_DUE = sa.and_(
-    _IS_STALE,
-    sa.or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= _now),
-    owners.is_free(table),
-)
-#: Progress that comes soon after something else becomes one with what follows.
-_IS_PROGRESS_DUE = sa.and_(
-    sa.or_(table.c.sent_at.is_(None), table.c.sent_at <= sa.bindparam("progress_since", type_=Instant())),
-    budgets.is_easy(table),
-)
-_READY = (
-    sa.select(
-        table.c.id,
-        table.c.installation_id,
-        _PRIORITY.label("priority"),
-        sa.func.row_number().over(partition_by=(table.c.repository_id, _PRIORITY), order_by=table.c.id).label("place"),
-    )
-    .where(
-        _IS_DUE,
-        budgets.is_open(table),
-        budgets.is_affordable(table, since=table.c.wanted_at),
-        budgets.is_quiet(table),
-        sa.or_(_PRIORITY < 2, _IS_PROGRESS_DUE),
-        ~_IS_HELD_BACK,
-    )
-    .subquery("ready")
-)
-# In turn: the first of each repository, then the second; and so for the installations among each other.
-_TURN = sa.func.row_number().over(
-    partition_by=(_READY.c.installation_id, _READY.c.priority), order_by=(_READY.c.place, _READY.c.id)
-)
-_RANKED = sa.select(_READY.c.id, _READY.c.priority, _TURN.label("turn")).subquery("ranked")
-# The locks of other replicas are passed over, so of what is first somewhat more is looked at.
-_FIRST = (
-    sa.select(_RANKED)
-    .order_by(_RANKED.c.priority, _RANKED.c.turn, _RANKED.c.id)
-    .limit(sa.bindparam("looked_at", type_=sa.Integer()))
-    .subquery("first")
-)
-_LOOKED_AT_MORE = 64
-# Made once: making them takes longer than running them.
-_CLAIMABLE = (
-    sa.select(table)
-    .join(_FIRST, _FIRST.c.id == table.c.id)
-    .where(_IS_DUE)
-    .order_by(_FIRST.c.priority, _FIRST.c.turn, table.c.id)
-    .limit(sa.bindparam("most", type_=sa.Integer()))
-    # Of two replicas that look at once, each gets other rows.
-    .with_for_update(skip_locked=True, of=table)
-)
-_DROP_UNSEEN = (
-    sa.update(table)
-    .where(_IS_STALE, table.c.create_begun_at.is_(None), table.c.github_id.is_(None), _HAS_NEWER)
-    .values(reported_version=table.c.desired_version)
-)
-_CLAIM = (
-    sa.update(table)
-    .where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
-    .values(
-        lease_owner=sa.bindparam("owner"),
-        lease_until=sa.bindparam("until", type_=Instant()),
-        epoch=table.c.epoch + 1,
-        attempts=table.c.attempts + 1,
-        create_begun_at=sa.case((table.c.github_id.is_(None), _now), else_=table.c.create_begun_at),
-    )
-)
-_NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(_IS_STALE, table.c.next_attempt_at > _now)
 _LAST_SENT_AT = sa.select(sa.func.min(table.c.sent_at)).where(
-    _IS_STALE, table.c.sent_at > sa.bindparam("progress_since", type_=Instant())
+    check_claims.IS_STALE, table.c.sent_at > sa.bindparam("progress_since", type_=Instant())
 )
-_OLDEST = sa.select(sa.func.min(table.c.wanted_at)).where(_IS_STALE)
+_OLDEST = sa.select(sa.func.min(table.c.wanted_at)).where(check_claims.IS_STALE)
 
 
 def claim_stale(
-    connection: Connection, *, now: datetime, owner: str, lease: timedelta, limit: int
+    connection: Connection,
+    *,
+    now: datetime,
+    owner: str,
+    lease: timedelta,
+    limit: int,
+    busy: Collection[str] = (),
+    together: int = 0,
+    alone: Collection[int] = (),
 ) -> list[check.Check]:
     """Claim checks that have to be sent: conclusions, then those that GitHub never saw, then progress.
 
@@ -223,17 +139,28 @@ def claim_stale(
 
     From here on GitHub may hold a check run, whatever happens to this process: `create_begun_at` says so. What is
     returned has it as it was before, which tells whether an earlier attempt may have made one.
+
+    :param busy: builds of which a request is under way: only their verdicts go beside it.
+    :param together: so many of one repository may go in one request, and count as one.
+    :param alone: installations in which each goes with a request of its own.
     """
     if connection.execute(_ANY_STALE).first() is None:
         # Mostly so: nobody pays for more than this look.
         return []
-    connection.execute(_DROP_UNSEEN)
+    connection.execute(check_claims.DROP_UNSEEN)
     instants = {"now": now, "minute_ago": now - budgets.MINUTE, "progress_since": now - PROGRESS_PAUSE}
-    counts = {"most": limit, "looked_at": limit + _LOOKED_AT_MORE}
-    found = [_from_row(row) for row in connection.execute(_CLAIMABLE, instants | counts)]
+    counts = {"most": limit, "looked_at": limit + check_claims.LOOKED_AT_MORE, "busy": list(busy)}
+    claimable = connection.execute(check_claims.CLAIMABLE, {**instants, **gathering.instants(now), **counts})
+    found = [_from_row(row) for row in claimable]
+    for repository_id, installation_id in dict.fromkeys((one.repository_id, one.installation_id) for one in found):
+        known = [one.id for one in found if one.repository_id == repository_id]
+        if installation_id not in alone and together > len(known):
+            wanted = {"repository_id": repository_id, "installation_id": installation_id, "known": known}
+            more = connection.execute(check_claims.COMPANIONS, {**wanted, "now": now, "most": together - len(known)})
+            found += [_from_row(row) for row in more]
     if found:
         ids = [one.id for one in found]
-        connection.execute(_CLAIM, {"ids": ids, "owner": owner, "until": now + lease, "now": now})
+        connection.execute(check_claims.CLAIM, {"ids": ids, "owner": owner, "until": now + lease, "now": now})
     return [replace(one, epoch=one.epoch + 1, attempts=one.attempts + 1) for one in found]
 
 
@@ -375,13 +302,14 @@ def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     due_at: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
     sent_at: datetime | None = connection.execute(_LAST_SENT_AT, {"progress_since": now - PROGRESS_PAUSE}).scalar_one()
     progress_at = sent_at + PROGRESS_PAUSE if sent_at is not None else None
-    found = (due_at, progress_at, budgets.next_opening(connection, now=now))
+    gathered_at = gathering.next_at(connection, now=now)
+    found = (due_at, progress_at, gathered_at, budgets.next_opening(connection, now=now))
     return min((at for at in found if at is not None), default=None)
 
 
 def count_stale(connection: Connection) -> int:
     """How many checks GitHub does not show as they should be."""
-    return connection.execute(sa.select(sa.func.count()).where(_IS_STALE)).scalar_one()
+    return connection.execute(sa.select(sa.func.count()).where(check_claims.IS_STALE)).scalar_one()
 
 
 def oldest_stale_at(connection: Connection) -> datetime | None:

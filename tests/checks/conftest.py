@@ -32,6 +32,8 @@ class Desk:
     reporter: reporter.Reporter
     logs: LogStore
     head_sha: str
+    #: Whether checks are sent one by one, as where GraphQL is away.
+    has_gone_alone: bool = False
     #: By how much time was moved on, for the reporter and on GitHub.
     ahead: timedelta = timedelta(0)
 
@@ -76,7 +78,42 @@ class Desk:
         """Send what is stale now, once."""
         claimed_at = self.now()
         for one in await self.claim():
-            await self.reporter.report(one, claimed_at=claimed_at)
+            await self.reporter.report([one], claimed_at=claimed_at)
+
+    async def report_together(self) -> None:
+        """Send what is stale now with as few requests as go, once."""
+        claimed_at = self.now()
+        claimed = await self.store.write(
+            checks.claim_stale,
+            now=claimed_at,
+            owner="test",
+            lease=reporter.LEASE,
+            limit=100,
+            together=0 if self.has_gone_alone else reporter.MAX_TOGETHER,
+        )
+        if self.has_gone_alone:
+            for one in claimed:
+                await self.reporter.report([one], claimed_at=claimed_at)
+        elif claimed:
+            await self.reporter.report(claimed, claimed_at=claimed_at)
+
+    async def settle_together(self, *of: build.Build, within_seconds: int = 600) -> None:
+        """Send what is stale together, and let time pass, until nothing of the builds is."""
+        for _ in range(within_seconds):
+            await self.report_together()
+            stored = [one for made in of for one in await self.stored(made)]
+            if not any(one.is_stale for one in stored):
+                return
+            self.advance(1)
+        raise AssertionError(f"not settled within {within_seconds} seconds: {stored}")
+
+    async def move_all(self, of: build.Build, state: job.State, *, reason: str | None = None) -> None:
+        """Let all jobs of a build come to a state."""
+        for one in await self.store.read(jobs.list_of_builds, [of.id]):
+            finished_at = self.now() if state in job.FINAL else None
+            started_at = one.started_at or self.now()
+            moved = replace(one, state=state, reason=reason, started_at=started_at, finished_at=finished_at)
+            await self.store.write(transitions.save, moved, now=self.now())
 
     async def settle(self, of: build.Build, *, within_seconds: int = 600) -> None:
         """Send what is stale, and let time pass, until nothing of a build is."""

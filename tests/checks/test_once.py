@@ -79,7 +79,7 @@ async def test_f11_who_stood_still_after_the_claim_makes_no_run_beside_another_o
     claimed_at = desk.now()
     (claimed,) = await desk.claim()
     desk.advance(VISIBLE_SECONDS)
-    await desk.reporter.report(claimed, claimed_at=claimed_at)
+    await desk.reporter.report([claimed], claimed_at=claimed_at)
     assert desk.shown() == []
     await desk.settle(made)
     assert len(desk.shown()) == 1
@@ -110,7 +110,7 @@ async def test_what_changes_between_claim_and_sending_is_sent_once(desk: Desk) -
     await desk.move(made, job.State.STARTING)
     (claimed,) = await desk.claim()
     await _fail_with_annotations(desk, made)
-    await desk.reporter.report(claimed, claimed_at=desk.now())
+    await desk.reporter.report([claimed], claimed_at=desk.now())
     (stored,) = await desk.stored(made)
     assert not stored.is_stale
     assert [_annotated(shown) for shown in desk.shown()] == [[("tests/test_a.py", 3)]]
@@ -266,7 +266,7 @@ async def test_f6_f32_f33_whatever_happens_in_whatever_order_there_is_one_run_wi
 async def _die_while_reporting(desk: Desk, *, steps: int) -> None:
     """Begin to report, stop after so many turns of the loop, and let the next process start at once."""
     claimed_at = desk.now()
-    tasks = [asyncio.create_task(desk.reporter.report(one, claimed_at=claimed_at)) for one in await desk.claim()]
+    tasks = [asyncio.create_task(desk.reporter.report([one], claimed_at=claimed_at)) for one in await desk.claim()]
     for _ in range(steps):
         await asyncio.sleep(0)
     for task in tasks:

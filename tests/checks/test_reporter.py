@@ -69,7 +69,7 @@ async def test_f6_f32_an_answer_that_was_lost_is_found_again(desk: Desk, fault: 
 async def test_f6_after_a_restart_in_the_middle_the_run_is_found_and_not_made_again(desk: Desk) -> None:
     made = await desk.create(factories.make_plan())
     (claimed,) = await desk.claim()
-    await desk.reporter.report(claimed, claimed_at=clock.now())
+    await desk.reporter.report([claimed], claimed_at=clock.now())
     (shown,) = desk.shown()
 
     # As if the process had ended before it could write the answer down.

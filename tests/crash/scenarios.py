@@ -31,6 +31,19 @@ async def push(stage: Harness) -> tuple[State, Expected]:
     return state, Expected(trusted={head}, builds={head: 1}, lines=LINES)
 
 
+async def several_jobs(stage: Harness) -> tuple[State, Expected]:
+    """A push whose build has several jobs, so that their checks go together."""
+    (name, text), *others = pipeline(_QUICK).items()
+    matrix = "    strategy:\n      matrix:\n        n: [1, 2, 3]\n    steps:\n"
+    files = {name: text.replace("    steps:\n", matrix), **dict(others)}
+    repository = await stage.github.create_repository("octo/hello", files=files, private=True)
+    await stage.prepare()
+    async with stage.serving(is_armed=True):
+        head = await stage.github.push(repository, "main", {"a.txt": "a"})
+        state = await stage.settle()
+    return state, Expected(trusted={head}, builds={head: 1}, lines=LINES)
+
+
 async def pull_request_newer_push(stage: Harness) -> tuple[State, Expected]:
     """A pull request whose build runs when its head is pushed to; and one from a fork, whose code must not run."""
     github = stage.github
@@ -100,6 +113,7 @@ class Scenario:
 _ANSWERS = frozenset({"answer.before_http", "answer.after_http_before_mark"})
 SCENARIOS: Mapping[str, Scenario] = {
     "push": Scenario(play=push, events=frozenset({"push"}), misses=_ANSWERS | {"cancel.after_mark"}),
+    "several_jobs": Scenario(play=several_jobs, events=frozenset({"push"}), misses=_ANSWERS | {"cancel.after_mark"}),
     "pull_request_newer_push": Scenario(
         play=pull_request_newer_push, events=frozenset({"pull_request"}), misses=_ANSWERS
     ),

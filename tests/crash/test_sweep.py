@@ -1,4 +1,4 @@
-"""The sweep: every failpoint, each action, both databases, four scenarios; all five invariants after each."""
+"""The sweep: every failpoint, each action, both databases, five scenarios; all five invariants after each."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ STEPS = (1, 7, 16, 21, 24)
 WAITED_FOR = ("outbox.after_claim", "outbox.before_http", "answer.before_http")
 #: Places that only other scenarios than the push pass, and that every run of the tests goes through.
 QUICK_ELSEWHERE = ("cancel.after_mark", "answer.after_http_before_mark")
+QUICK_TOGETHER = ("outbox.after_http_before_mark", "kill")
+#: Where many checks are on their way at once: after the first, and after all of them.
+TOGETHER = ("outbox.after_http_before_mark", "outbox.after_mark", "outbox.before_http")
 #: Longer than GitHub waits for an answer, than a replica may be silent, than the door waits for the database.
 PATIENCE = (
     "recv.after_verify",
@@ -60,6 +63,8 @@ def cases() -> Iterator[Case]:
             yield Case(point=point, does=does, database=database, scenario=scenario)
     for point, does, database in itertools.product(TWICE, ("kill", "exception"), DATABASES):
         yield Case(point=point, does=does, database=database, scenario="pull_request_newer_push", nth=2)
+    for point, does, nth, database in itertools.product(TOGETHER, ACTIONS, (2, 3), DATABASES):
+        yield Case(point=point, does=does, database=database, scenario="several_jobs", nth=nth)
     for step, database in itertools.product(STEPS[1:], DATABASES):
         yield Case(point="migrate.each_step", does="kill", database=database, scenario="push", nth=step)
     for point, database in itertools.product(PATIENCE, DATABASES):
@@ -70,6 +75,8 @@ def is_quick(case: Case) -> bool:
     """Whether a case is one of those that every run of the tests goes through: the points, the databases in turn."""
     if case.point in WAITED_FOR:
         return False
+    if case.scenario == "several_jobs":
+        return (case.point, case.does, case.nth, case.database) == (*QUICK_TOGETHER, 2, "sqlite")
     if (case.scenario, case.nth) != ("push", 1):
         return case.point in QUICK_ELSEWHERE and case.does == "kill"
     turn = list(failpoint.POINTS).index(case.point) % 2

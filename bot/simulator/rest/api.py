@@ -16,8 +16,8 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import hdrs, web
 
-from bot.simulator import auth, faults, github, openapi, values
-from bot.simulator.rest import call
+from bot.simulator import auth, faults, github, limits, openapi, values
+from bot.simulator.rest import call, graph
 
 DOCUMENTATION_URL = "https://docs.github.com/rest"
 
@@ -47,6 +47,8 @@ class Api:
             for route in self._routes:
                 for path in _paths(route.template):
                     router.add_route(route.method, root + path, self._serve(route))
+        for path in ("/graphql", "/api/graphql"):
+            router.add_route("POST", path, self._serve(graph.ROUTE))
         for root in _API_ROOTS:
             router.add_route("*", root + "/{tail:.*}", self._serve(None))
 
@@ -59,9 +61,10 @@ class Api:
     async def serve(self, request: web.Request, route: call.Route | None) -> web.StreamResponse:
         """Answers one request, after the fault that is set for it, if one is."""
         started, at = time.monotonic(), self._world.clock.instant()
-        path = request.path_qs.removeprefix("/api/v3")
+        path = "/graphql" if route is graph.ROUTE else request.path_qs.removeprefix("/api/v3")
+        resource = limits.GRAPHQL if route is graph.ROUTE else limits.CORE
         principal, body = self._who(request), None
-        self._world.waits.came(principal.label, method=request.method, path=path)
+        self._world.waits.came(principal.label, resource=resource, method=request.method, path=path)
         content = await request.read()
         fault = self._world.faults.take(request.method, path, content)
         answer: call.Answer | None = None
@@ -100,7 +103,7 @@ class Api:
         self._world.changes.ring()
         if is_dropped or answer is None:
             return _cut(request)
-        return await self._respond(request, answer, principal, fault)
+        return await self._respond(request, answer, principal, fault, resource=resource)
 
     def _who(self, request: web.Request) -> auth.Principal:
         """Whose limits a request counts against, also where it is refused."""
@@ -116,7 +119,13 @@ class Api:
             raise call.ApiError(
                 403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header"
             )
-        refusal = self._world.rates.take(principal, request.method)
+        if route is graph.ROUTE and not self._world.has_graphql:
+            raise call.ApiError(404, "Not Found")
+        is_read = request.method in limits.READS or (route is graph.ROUTE and not graph.is_mutation(body))
+        resource = limits.GRAPHQL if route is graph.ROUTE else limits.CORE
+        refusal = self._world.rates.take(principal, resource=resource, is_read=is_read)
+        if refusal is not None and refusal.is_primary and route is graph.ROUTE:
+            return graph.limited(principal)
         if refusal is not None:
             raise call.ApiError(refusal.status, refusal.message, headers=refusal.headers)
         if route is None:
@@ -124,7 +133,7 @@ class Api:
             raise call.ApiError(404, "Not Found")
         repository = self._repository(request, principal) if route.template.startswith("/repos/") else None
         self._check_rights(route, principal, repository)
-        if request.method in ("POST", "PATCH", "PUT"):
+        if request.method in ("POST", "PATCH", "PUT") and route.is_described:
             problems = openapi.request_problems(*_judge(route), body)
             if problems:
                 raise call.ApiError(422, "Invalid request.\n\n" + "\n".join(problems))
@@ -203,12 +212,20 @@ class Api:
         return call.Answer(status=error.status, body=body, headers=error.headers)
 
     def _note_problems(self, route: call.Route, status: int, body: Any) -> None:
+        if not route.is_described:
+            return
         method, template = _judge(route)
         for problem in openapi.response_problems(method, template, status, body):
             self._world.problems.append(f"{method} {template} {status}: {problem}")
 
     async def _respond(
-        self, request: web.Request, answer: call.Answer, principal: auth.Principal, fault: faults.Fault | None
+        self,
+        request: web.Request,
+        answer: call.Answer,
+        principal: auth.Principal,
+        fault: faults.Fault | None,
+        *,
+        resource: str,
     ) -> web.StreamResponse:
         content = answer.raw
         if content is None:
@@ -228,14 +245,14 @@ class Api:
             if _matches(request.headers.get(hdrs.IF_NONE_MATCH, ""), etag):
                 status, content = 304, b""
                 self._world.rates.give_back(principal)
-        headers.update(self._world.rates.headers(principal))
+        headers.update(self._world.rates.headers(principal, resource))
         if fault is not None:
             headers.update(fault.headers)
         if content or status not in (204, 304):
             headers["Content-Type"] = answer.media_type
         if fault is not None and fault.truncate:
             return await _half(request, status, headers, content)
-        self._world.waits.told(principal.label, status=status, headers=headers, body=content)
+        self._world.waits.told(principal.label, resource=resource, status=status, headers=headers, body=content)
         return web.Response(status=status, body=content, headers=headers)
 
 

@@ -134,5 +134,7 @@ class Route:
     #: What a token needs, e.g. `checks:write` or `issues:write or pull_requests:write`; `app` for the App's JWT,
     #: `token` for any installation token, empty for everyone.
     needs: str = ""
+    #: Whether GitHub's description of REST judges what is sent and answered.
+    is_described: bool = True
     #: Another operation in GitHub's description that judges it, where the path itself is not described.
     judged_as: str = ""
