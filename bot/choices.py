@@ -23,9 +23,11 @@ class Sandbox(enum.StrEnum):
 
 
 class Network(enum.StrEnum):
-    """What a trusted build may reach; untrusted code has no network."""
+    """What a trusted build may reach; untrusted code has no network unless the policy lets it have the list."""
 
     NONE = "none"
+    #: The hosts that the operator's policy lists, by a proxy, and nothing else.
+    LIST = "list"
     #: The outside, never this host's own services or the cloud's metadata address.
     FULL = "full"
 

@@ -1,4 +1,4 @@
-"""The operator's policy: whose code runs and where, which signed webhooks start builds, and who hears of them.
+"""The operator's policy: whose code runs, where, and what it reaches; whose webhooks start builds, who hears of them.
 
 Pure: text in, policy out. A section of the file is one field of `Policy` and one reader in `_SECTIONS`.
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from bot import signing, trust
+from bot import policy_network, signing, trust
 from bot.policy_table import Problem, Problems, Table, either, lines, meant, shown
 
 T = TypeVar("T")
@@ -121,6 +121,8 @@ class Policy:
     engines: Mapping[str, Engine] = field(default_factory=dict)
     #: Of each repository.
     quotas: Quotas = field(default_factory=Quotas)
+    #: What builds may connect to.
+    network: policy_network.Network = field(default_factory=policy_network.Network)
 
 
 def parse(text: str) -> Policy | tuple[Problem, ...]:
@@ -298,6 +300,7 @@ _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "subscribers": _named("subscribers", _subscriber),
     "engines": _named("engines", _engine),
     "quotas": _quotas,
+    "network": policy_network.read,
 }
 assert set(_SECTIONS) == {one.name for one in fields(Policy)}
 

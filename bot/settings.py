@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     access: Annotated[Access, Field(description="Who may see the pages: `local`.")] = Access.LOCAL
     engine: Annotated[str, Field(description="Where jobs run: `local`.")] = "local"
     sandbox: Annotated[Sandbox, Field(description="`auto`, `bubblewrap` or `none` (trusted code only).")] = Sandbox.AUTO
-    network: Annotated[Network, Field(description="What trusted builds may reach: `none` or `full`.")] = Network.NONE
+    network: Annotated[
+        Network, Field(description="What trusted builds may reach: `none`, `list` (the policy's hosts) or `full`.")
+    ] = Network.NONE
     submodules: Annotated[
         Submodules, Field(description="Which submodules are checked out: `none`, `top` or `recursive`.")
     ] = Submodules.NONE

@@ -64,6 +64,11 @@ class Work:
             data_dir=settings.data_dir,
             sandbox=settings.sandbox,
             network=settings.network,
+            egress=contract.Egress(
+                allow=rules.network.allow,
+                allow_private=rules.network.allow_private,
+                strangers=rules.network.strangers,
+            ),
             job_limits=contract.JobLimits(
                 memory_bytes=settings.effective_job_memory_bytes,
                 processes=settings.job_processes,

@@ -57,6 +57,8 @@ FLOOR = (
     "failpoint",
     "identity",
     "policy",
+    "egress",
+    "addresses",
     "sealing",
     "signing",
     "allowance",

@@ -109,7 +109,9 @@ async def _test(engine: contract.Engine) -> Sequence[contract.Probed]:
 
 
 def _load(settings: Settings, name: str, data_dir: Path) -> contract.Engine:
-    return engines.load(name, data_dir=data_dir, sandbox=settings.sandbox, network=settings.network)
+    listed = load_policy(settings).network
+    egress = contract.Egress(allow=listed.allow, allow_private=listed.allow_private, strangers=listed.strangers)
+    return engines.load(name, data_dir=data_dir, sandbox=settings.sandbox, network=settings.network, egress=egress)
 
 
 def _problem(settings: Settings, name: str) -> str | None:

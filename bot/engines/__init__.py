@@ -10,8 +10,8 @@ from pathlib import Path
 from bot import errors
 from bot.engines import contract, fleet
 
-#: Name -> class that is made with `(data_dir, *, sandbox, network, job_limits, checkout)`. A stranger's engine comes by
-#: the entry point group `buildhook.engines`.
+#: Name -> class that is made with `(data_dir, *, sandbox, network, egress, job_limits, checkout)`. A stranger's engine
+#: comes by the entry point group `buildhook.engines`.
 ENGINES = {
     "local": "bot.engines.local.engine:Local",
 }
@@ -24,6 +24,7 @@ def load(
     data_dir: Path,
     sandbox: str,
     network: str,
+    egress: contract.Egress | None = None,
     job_limits: contract.JobLimits | None = None,
     checkout: contract.Checkout | None = None,
 ) -> contract.Engine:
@@ -44,6 +45,7 @@ def load(
             data_dir,
             sandbox=sandbox,
             network=network,
+            egress=egress or contract.Egress(),
             job_limits=job_limits or contract.JobLimits(),
             checkout=checkout or contract.Checkout(),
         )
@@ -58,6 +60,7 @@ def load_all(
     data_dir: Path,
     sandbox: str,
     network: str,
+    egress: contract.Egress | None = None,
     job_limits: contract.JobLimits | None = None,
     checkout: contract.Checkout | None = None,
 ) -> contract.Engine:
@@ -66,7 +69,15 @@ def load_all(
     :raises errors.SettingsError: as `load`.
     """
     made = {
-        name: load(name, data_dir=data_dir, sandbox=sandbox, network=network, job_limits=job_limits, checkout=checkout)
+        name: load(
+            name,
+            data_dir=data_dir,
+            sandbox=sandbox,
+            network=network,
+            egress=egress,
+            job_limits=job_limits,
+            checkout=checkout,
+        )
         for name in names
     }
     return fleet.Fleet(made) if len(made) > 1 else made[names[0]]

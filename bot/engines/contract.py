@@ -100,6 +100,17 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """Which hosts jobs may connect to where the network is `list`, as `bot.egress` reads them."""
+
+    allow: tuple[str, ...] = ()
+    #: Those whose addresses may be of this network only.
+    allow_private: tuple[str, ...] = ()
+    #: Whether jobs of untrusted code may connect to them as well.
+    strangers: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """One job to run."""
 

@@ -15,8 +15,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 import bot
-from bot import policy
-from bot.subscribers import addresses
+from bot import addresses, policy
 
 CONNECT_SECONDS = 5.0
 #: From the name to the last byte that is read of the answer; the specification asks for 15 to 30.
@@ -94,7 +93,11 @@ class Poster:
 
 def rule_of(to: policy.Subscriber) -> addresses.Rule:
     """What the policy lets the address of a subscriber be."""
-    return addresses.Rule(allow_private=to.allow_private, only_loopback=urlsplit(to.url).scheme == "http")
+    return addresses.Rule(
+        allow_private=to.allow_private,
+        allow_loopback=to.allow_private,
+        only_loopback=urlsplit(to.url).scheme == "http",
+    )
 
 
 class _Resolver(AbstractResolver):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot import errors
+from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.engines.local import escapes, sandbox, seccomp
 from tests.engines.conftest import Open
@@ -21,6 +23,31 @@ async def test_t53_t60_all_attempts_are_held(engine: local.Local) -> None:
     found = await engine.test()
     assert {one.name: one.said for one in found if one.is_held is not True} == {}
     assert len(found) == len({one.name for one in found}) >= 25
+
+
+async def test_t53_t60_all_attempts_are_held_where_strangers_have_the_list(open_engine: Open) -> None:
+    egress = contract.Egress(allow=("localhost:80", "*.example"), strangers=True)
+    engine = await open_engine(network="list", egress=egress)
+    found = await engine.test()
+    assert {one.name: one.said for one in found if one.is_held is not True} == {}
+
+
+async def test_a_proxy_that_leads_to_this_host_is_found(open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("python3", path=sandbox.SEARCH_PATH) is None:
+        pytest.skip("there is no python3 that a sandbox shows")
+    lines = (
+        *("import socket", 's = socket.create_server(("127.0.0.1", 3128))', "print(flush=True)", "while 1:"),
+        *(" c, _ = s.accept()", " c.recv(999)", ' c.sendall(b"HTTP/1.1 200 OK\\r\\n")'),
+    )
+    proxy = "python3 -c '" + "\n".join(lines) + "' | "
+    wanted = tuple(
+        escapes.Probe(name=one.name, script=f"{proxy} {{ read line; {one.script}; kill $(pgrep python3); }}")
+        for one in escapes.probes()
+        if "by a proxy" in one.name
+    )
+    monkeypatch.setattr(escapes, "probes", lambda: wanted)
+    engine = await open_engine()
+    assert [one.is_held for one in await engine.test()] == [False, False]
 
 
 async def test_an_engine_without_a_sandbox_has_nothing_to_try(open_engine: Open) -> None:

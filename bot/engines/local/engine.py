@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import errors, telemetry
+from bot.choices import Network
 from bot.engines import contract
 from bot.engines.local import (
     caches,
@@ -27,6 +28,7 @@ from bot.engines.local import (
     orphans,
     parts,
     prepare,
+    reach,
     stream,
     threads,
     watch,
@@ -75,7 +77,8 @@ class Local:
 
     :param data_dir: a folder that the service alone may read.
     :param sandbox: `auto`, `bubblewrap` or `none`.
-    :param network: what trusted jobs reach: `none` or `full`.
+    :param network: what trusted jobs reach: `none`, `list` or `full`.
+    :param egress: the hosts of the list.
     :param job_limits: what each job may use of this machine.
     :param checkout: what is checked out besides a commit's own files.
     :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`.
@@ -87,16 +90,18 @@ class Local:
         *,
         sandbox: str = "auto",
         network: str = "none",
+        egress: contract.Egress | None = None,
         job_limits: contract.JobLimits | None = None,
         limits: Limits | None = None,
         git_env: Mapping[str, str] | None = None,
         checkout: contract.Checkout | None = None,
     ) -> None:
-        if sandbox not in {"auto", "bubblewrap", "none"} or network not in {"none", "full"}:
-            raise errors.SettingsError("SANDBOX is auto, bubblewrap or none, and NETWORK is none or full.")
+        if sandbox not in {"auto", "bubblewrap", "none"}:
+            raise errors.SettingsError("SANDBOX is auto, bubblewrap or none.")
+        self._egress = egress or contract.Egress()
+        self._reach = reach.of_setting(network, self._egress)
         self._disk = disk.Disk(data_dir)
         self._is_sandboxed = sandbox != "none"
-        self._has_network = network == "full"
         self._job_limits = job_limits or contract.JobLimits()
         self._limits = limits or Limits()
         self._git_env = dict(git_env or {})
@@ -144,7 +149,8 @@ class Local:
             tools=tools,
             etc=self._disk.etc,
             is_sandboxed=self._is_sandboxed,
-            has_network=self._has_network,
+            reach=self._reach,
+            egress=self._egress,
             can_nest=False,
             job_limits=self._job_limits,
             held=self._held,
@@ -166,9 +172,9 @@ class Local:
         self._watch.open()
         self._begin(self._files.run(self._disk.empty))
         await self._files.run(lambda: self._held.sweep(lambda job_id: self._disk.job(job_id).exists()))
-        for has_network in {False, self._has_network} if self._is_sandboxed else ():
-            if problem := (await self._preparer.look(has_network=has_network)).problem:
-                _log.warning(problem, action="sandbox_missing", has_network=has_network)
+        for found in {Network.NONE, self._reach} if self._is_sandboxed else ():
+            if problem := (await self._preparer.look(found)).problem:
+                _log.warning(problem, action="sandbox_missing", network=found.value)
 
     async def close(self) -> None:
         """Let go: jobs that run go on; one that is being prepared is gone on with by the next `start` of it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bot.engines.contract import Probed
 from bot.engines.local import launch, probe
+from bot.engines.local.supervisor import egress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,11 @@ class Probe:
 
 
 _NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+#: Asks the proxy of the egress list, where a job has one, for a way to an address.
+_ASK = (
+    'ask() { (exec 3<> /dev/tcp/127.0.0.1/3128 && printf "CONNECT $1 HTTP/1.1\\r\\n\\r\\n" >&3'
+    " && head -1 <&3 | grep ' 200 '); }"
+)
 #: Each with what stands before a `:` as its name.
 _PROBES = (
     ("a file of this host", 'cat "$CANARY"'),
@@ -59,6 +65,11 @@ _PROBES = (
     ("network interfaces", "sed 1,2d /proc/net/dev | grep -v ' *lo:'"),
     ("routes, to a metadata service for one", "sed 1d /proc/net/route; grep -v lo$ /proc/net/ipv6_route"),
     ("a port of this host's loopback", '(exec 3<> "/dev/tcp/127.0.0.1/$PORT") && echo reached'),
+    (
+        "a port of this host's loopback, by a proxy",
+        f'{_ASK}; ask "127.0.0.1:$PORT"; ask "[::ffff:127.0.0.1]:$PORT"',
+    ),
+    ("a metadata service, by a proxy", f"{_ASK}; ask 169.254.169.254:80; ask '[fd00:ec2::254]:80'"),
     ("the terminal", "(: < /dev/tty) && echo there is one; tty | grep -v 'not a tty'"),
     ("capabilities", "grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb):' /proc/self/status | grep -v '0000000000000000'"),
     ("new privileges", "grep '^NoNewPrivs:' /proc/self/status | grep -v 1$"),
@@ -136,10 +147,12 @@ def _script(one: Probe) -> str:
 def _judged(one: Probe, said: str | None, state: str, *, why: str) -> Probed:
     if said is None or state != "passed":
         return Probed(name=one.name, is_held=False, said=why or "It did not come to its end.")
-    lines = said.split("\n")
-    if lines[0] == _UNTRIED:
+    # What was refused is told in the log: it was held.
+    lines = [line for line in said.strip().split("\n") if not line.startswith(egress.SIGN)]
+    if lines[:1] == [_UNTRIED]:
         return Probed(name=one.name, is_held=None, said=f"There is no `{one.needs}` here to try it with.")
-    return Probed(name=one.name, is_held=not said.strip(), said=said.strip()[:500])
+    found = "\n".join(lines).strip()
+    return Probed(name=one.name, is_held=not found, said=found[:500])
 
 
 @contextlib.contextmanager

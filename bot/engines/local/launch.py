@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bot
+from bot.choices import Network
 from bot.engines import contract
 from bot.engines.local import (
     caches,
@@ -22,6 +23,7 @@ from bot.engines.local import (
     late,
     merge,
     mirror,
+    reach,
     results,
     sandbox,
     seccomp,
@@ -45,8 +47,9 @@ class Manner:
     #: Files for /etc of a sandbox.
     etc: Path
     is_sandboxed: bool
-    #: Whether the job reaches the outside.
-    has_network: bool
+    #: What the job reaches of the network, and which hosts where that is a list.
+    reach: Network
+    egress: contract.Egress
     #: Whether bubblewrap is too old to forbid user namespaces inside.
     can_nest: bool
     #: What a job may use, and where that can be held.
@@ -195,7 +198,8 @@ def write(
         "calls": seccomp.program(os.uname().machine),
         "uid": uid,
         "places": places if uid is not None else {},
-        "network": network if manner.is_sandboxed and manner.has_network else None,
+        "network": network if manner.is_sandboxed and manner.reach is Network.FULL else None,
+        "egress": reach.given(manner.reach, manner.egress) if manner.is_sandboxed else None,
         "group": cgroups.given(manner.held, place.job_id, manner.job_limits),
         **room(place.path, manner.job_limits),
         "timeout_seconds": float(timeout_seconds),
@@ -274,6 +278,7 @@ def _step(
     }
     own = {**told, "RUNNER_TEMP": temporary, "RUNNER_OS": "Linux", "RUNNER_ARCH": architecture()}
     own |= {"GITHUB_SHA": code.tested.sha} if code is not None else {}
+    own |= reach.environment(manner.reach) if manner.is_sandboxed else {}
     own[results.VARIABLE] = sandbox.RESULTS if manner.is_sandboxed else str(place.box / results.FOLDER)
     env = sandbox.environment(own, step.env, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
     command = sandbox.command(
@@ -291,7 +296,7 @@ def _step(
     }
     if not manner.is_sandboxed:
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()], **rest}
-    options = sandbox.options(places=shown, env=env, has_network=manner.has_network, can_nest=manner.can_nest)
+    options = sandbox.options(places=shown, env=env, reach=manner.reach, can_nest=manner.can_nest)
     return {"options": options, "command": [tools.sh, *command], "env": [], **rest}
 
 
@@ -335,7 +340,7 @@ def _program(
     )
     if not inside:
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()]}
-    options = sandbox.options(places=shown, env=env, has_network=False, can_nest=manner.can_nest)
+    options = sandbox.options(places=shown, env=env, reach=Network.NONE, can_nest=manner.can_nest)
     return {"options": options, "command": [tools.sh, *command], "env": []}
 
 

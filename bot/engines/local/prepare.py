@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bot import errors, telemetry
+from bot.choices import Network
 from bot.engines import contract
 from bot.engines.local import (
     disk,
@@ -19,6 +20,7 @@ from bot.engines.local import (
     mirrors,
     parts,
     probe,
+    reach,
     sandbox,
     submodules,
     threads,
@@ -51,17 +53,17 @@ class Preparer:
         self._parts = more
         self._workers = workers
         self._on_launch = on_launch
-        self._findings: dict[bool, probe.Finding] = {}
+        self._findings: dict[Network, probe.Finding] = {}
 
-    async def look(self, *, has_network: bool) -> probe.Finding:
+    async def look(self, found: Network) -> probe.Finding:
         """Whether a sandbox can be made: asked once, and again after it was not so or seemed not so."""
-        if has_network not in self._findings:
-            manner = replace(self._manner, has_network=has_network)
-            self._findings[has_network] = await self._workers.run(lambda: probe.probe(self._disk.probes, manner))
-        finding = self._findings[has_network]
+        if found not in self._findings:
+            manner = replace(self._manner, reach=found)
+            self._findings[found] = await self._workers.run(lambda: probe.probe(self._disk.probes, manner))
+        finding = self._findings[found]
         if finding.problem is not None:
             # It may be mended while we run.
-            del self._findings[has_network]
+            del self._findings[found]
         return finding
 
     def doubt(self) -> None:
@@ -75,10 +77,11 @@ class Preparer:
         """
         if not self._manner.is_sandboxed:
             raise errors.EngineError("SANDBOX=none: there is no sandbox to try, and untrusted code does not run.")
-        finding = await self.look(has_network=False)
+        found = self._reach(build.Trust.UNTRUSTED)
+        finding = await self.look(found)
         if finding.problem is not None:
             raise errors.EngineError(finding.problem)
-        manner = replace(self._manner, has_network=False, can_nest=finding.can_nest)
+        manner = replace(self._manner, reach=found, can_nest=finding.can_nest)
         place = self._disk
         return await self._workers.run(lambda: escapes.run(place.probes, manner, data_dir=place.data_dir))
 
@@ -170,11 +173,14 @@ class Preparer:
                     "install bubblewrap (apt-get install bubblewrap)."
                 )
             return self._manner
-        has_network = self._manner.has_network and is_trusted
-        finding = await self.look(has_network=has_network)
+        found = self._reach(source.trust)
+        finding = await self.look(found)
         if finding.problem is not None:
             raise trouble.Ended(finding.problem)
-        return replace(self._manner, has_network=has_network, can_nest=finding.can_nest)
+        return replace(self._manner, reach=found, can_nest=finding.can_nest)
+
+    def _reach(self, trust: build.Trust) -> Network:
+        return reach.of(trust, setting=self._manner.reach, egress=self._manner.egress)
 
     async def _provide(self, source: contract.Source, cancelled: asyncio.Event) -> launch.Code:
         """The code, unless the job is cancelled first."""

@@ -30,7 +30,7 @@ class Finding:
 
 def probe(probes: Path, manner: launch.Manner) -> Finding:
     """Make a sandbox in a folder below `probes` and run `true` in it. To be called from a thread."""
-    problem = sandbox.trouble(manner.tools, has_network=manner.has_network)
+    problem = sandbox.trouble(manner.tools, reach=manner.reach)
     if problem is not None:
         return Finding(problem=problem)
     said = _try(probes, replace(manner, can_nest=False))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.choices import Network
+
 #: Where things are inside.
 WORKSPACE, HOME, STEPS, OBJECTS = "/workspace", "/home/build", "/run/steps", "/run/objects"
 RESULTS = "/run/results"
@@ -184,18 +186,19 @@ def write_etc(folder: Path) -> None:
         path.chmod(0o644)
 
 
-def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: bool, can_nest: bool) -> list[str]:
+def options(*, places: Mapping[str, str], env: Mapping[str, str], reach: Network, can_nest: bool) -> list[str]:
     """Arguments of bubblewrap.
 
     :param places: `box` (with `workspace`, `home`, `tmp`, `results` and `steps`), `etc`, and what it only reads.
     :param env: the whole environment of the step.
+    :param reach: what is outside of it; for all but `none` the network is the supervisor's own.
     :param can_nest: leave a build the making of user namespaces, for a bubblewrap too old to take it away.
     """
     box, etc = places["box"], places["etc"]
     found = ["--unshare-user", "--uid", _IDENTITY, "--gid", _IDENTITY]
     found += [] if can_nest else ["--disable-userns"]
     found += ["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--unshare-uts", "--hostname", "buildhook"]
-    found += [] if has_network else ["--unshare-net"]
+    found += ["--unshare-net"] if reach is Network.NONE else []
     found += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"]
     for name, value in env.items():
         found += ["--setenv", name, value]
@@ -218,7 +221,7 @@ def options(*, places: Mapping[str, str], env: Mapping[str, str], has_network: b
         found += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"] if os.path.exists(f"/etc/{name}") else []
     for name in ("passwd", "group", "hosts", "nsswitch.conf"):
         found += ["--ro-bind", f"{etc}/{name}", f"/etc/{name}"]
-    found += ["--ro-bind", f"{etc}/resolv.conf{'.full' if has_network else ''}", "/etc/resolv.conf"]
+    found += ["--ro-bind", f"{etc}/resolv.conf{'.full' if reach is Network.FULL else ''}", "/etc/resolv.conf"]
     # Every mount point lies on the sandbox's own empty file system, never in a folder that a build can write.
     found += ["--bind", f"{box}/tmp", "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108 (a folder of the job)
     found += ["--perms", "0755", "--dir", "/home", "--bind", f"{box}/home", HOME]
@@ -258,16 +261,16 @@ def environment(*given: Mapping[str, str], home: str, temporary: str, workspace:
     return found
 
 
-def trouble(tools: Tools, *, has_network: bool) -> str | None:
+def trouble(tools: Tools, *, reach: Network) -> str | None:
     """Why no sandbox can be made here as far as one can see without trying, and how to mend it."""
     if tools.bubblewrap is None:
         return "bubblewrap is not installed: install it (apt-get install bubblewrap)."
     if os.stat(tools.bubblewrap).st_mode & stat.S_ISUID:
         return f"{tools.bubblewrap} is setuid, which is not safe: run chmod u-s {tools.bubblewrap}."
-    if has_network and (tools.slirp4netns is None or tools.ip is None):
+    if reach is Network.FULL and (tools.slirp4netns is None or tools.ip is None):
         return (
             "the setting NETWORK=full needs slirp4netns and ip: install them (apt-get install slirp4netns iproute2), "
-            "or set NETWORK=none."
+            "or set NETWORK to list or none."
         )
     return None
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import caches, late
+    from . import caches, egress, late
 
 #: The descriptor of the stream, which holds the job's lock, as the service passes it.
 STREAM = 3
@@ -81,6 +81,7 @@ class Supervisor:
         #: What is known late, from the first moment that somebody needs it.
         self._late: late.Late | None = None
         self._group: groups.Group | None = None
+        self._refusals: egress.Refusals | None = None
         self._space = room.Room("box", size_bytes=launch.disk_bytes, files=launch.disk_files)
         #: What the job gives to those that need it.
         self.outputs: dict[str, str] = {}
@@ -229,6 +230,12 @@ class Supervisor:
             forbidden = [*network["forbidden"], *spaces.own_addresses()]
             uid = os.getuid()
             spaces.connect(slirp=network["slirp"][0], ip=network["ip"][0], forbidden=forbidden, uid=uid)
+        listed = self._launch.egress
+        if listed is not None:
+            from . import egress  # only jobs that have a list pay for it
+
+            library, user = self._launch.library, self._launch.uid
+            self._refusals = egress.connect(listed, library=library, uid=user, doors=self._doors())
         if self._launch.places:
             self._keep_code()
             spaces.show(self._launch.places)
@@ -278,6 +285,8 @@ class Supervisor:
             space=self._space,
         )
         self._stream.end_step()
+        for refused in self._refusals.told() if self._refusals is not None else ():
+            self.say(refused)
         end = self._judge(running, limit_seconds=step["timeout_seconds"] if own_deadline < self._deadline else None)
         return self._end_step(index, end, told)
 

@@ -30,6 +30,8 @@ class Launch:
     places: dict[str, str]
     #: For a network that reaches the outside: programs and the addresses that it must not reach; else None.
     network: dict[str, list[str]] | None
+    #: What the job may connect to where that is listed, see `egress`; else None.
+    egress: dict[str, Any] | None
     #: The job's control groups as `groups.Group` takes them; None where there are none.
     group: dict[str, Any] | None
     #: How many bytes and how many files the job may have on the disk; 0 for no limit.

@@ -82,12 +82,7 @@ def connect(*, slirp: str, ip: str, forbidden: list[str], uid: int) -> None:
     os.close(exit_read)
     # Kept open until this process ends, and by nobody else: then slirp4netns ends as well.
     high(exit_write)
-    identity = os.getuid(), os.getgid()
-    _checked(_libc.unshare(_NEWNET if uid == 0 else _NEWNET | _NEWUSER), "cannot make a network namespace")
-    if uid != 0:
-        write_text("/proc/self/setgroups", "deny")
-        write_text("/proc/self/uid_map", f"0 {identity[0]} 1")
-        write_text("/proc/self/gid_map", f"0 {identity[1]} 1")
+    own_network()
     os.close(start_read)
     os.write(start_write, b".")
     os.close(start_write)
@@ -95,6 +90,20 @@ def connect(*, slirp: str, ip: str, forbidden: list[str], uid: int) -> None:
         raise OSError("slirp4netns did not come up; is /dev/net/tun there and open to the service?")
     os.close(ready_read)
     _forbid(ip, forbidden)
+
+
+def own_network() -> None:
+    """Move into an empty network namespace of our own.
+
+    :raises OSError: if that cannot be made.
+    """
+    identity = os.getuid(), os.getgid()
+    is_root = identity[0] == 0
+    _checked(_libc.unshare(_NEWNET if is_root else _NEWNET | _NEWUSER), "cannot make a network namespace")
+    if not is_root:
+        write_text("/proc/self/setgroups", "deny")
+        write_text("/proc/self/uid_map", f"0 {identity[0]} 1")
+        write_text("/proc/self/gid_map", f"0 {identity[1]} 1")
 
 
 def _become_slirp(slirp: str, *, target: int, start: int, ready: int, ending: int, has_user: bool) -> None:

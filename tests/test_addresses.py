@@ -1,4 +1,4 @@
-"""Which addresses a subscriber may have: a table, as the special registries have them."""
+"""Which addresses a name may lead to: a table, as the special registries have them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from bot.subscribers import addresses
-from bot.subscribers.addresses import Rule
+from bot import addresses
+from bot.addresses import Rule
 
 PUBLIC = ("93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8")
 LOOPBACK = ("127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1")
@@ -35,10 +35,13 @@ NEVER = (
     "169.254.1.1",
     "100.100.100.200",
     "168.63.129.16",
+    "192.0.0.192",
     "fd00:ec2::254",
     "fd20:ce::254",
     "::ffff:169.254.169.254",
     "64:ff9b::169.254.169.254",
+    "64:ff9b:1::169.254.169.254",
+    "::ffff:0:169.254.169.254",
     "2002:a9fe:a9fe::1",
     "fe80::1",
     "fe80::1%eth0",
@@ -73,11 +76,16 @@ def test_t109_what_only_this_network_reaches_takes_a_word_of_the_policy(address:
 
 @pytest.mark.parametrize("address", [*LOOPBACK, *PRIVATE])
 def test_a_word_of_the_policy_allows_this_network(address: str) -> None:
-    assert addresses.why_refused(address, Rule(allow_private=True)) is None
+    assert addresses.why_refused(address, Rule(allow_private=True, allow_loopback=True)) is None
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_t55_a_word_for_the_network_is_none_for_this_machine(address: str) -> None:
+    assert addresses.why_refused(address, Rule(allow_private=True)) == "it is this machine's own"
 
 
 @pytest.mark.parametrize("address", NEVER)
-@pytest.mark.parametrize("rule", [Rule(), Rule(allow_private=True), Rule(only_loopback=True)])
+@pytest.mark.parametrize("rule", [Rule(), Rule(allow_private=True, allow_loopback=True), Rule(only_loopback=True)])
 def test_t109_metadata_one_link_and_many_receivers_are_never_allowed(address: str, rule: Rule) -> None:
     assert addresses.why_refused(address, rule) is not None
 

@@ -1,4 +1,4 @@
-"""Which addresses a subscriber may have: pure. What only this machine or network reaches is not for a name to choose.
+"""Which addresses a name may lead to: pure. What only this machine or network reaches is not for a name to choose.
 
 https://www.iana.org/assignments/iana-ipv4-special-registry and https://www.iana.org/assignments/iana-ipv6-special-registry
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Where clouds tell a machine its own credentials. Two of them look like anybody's address.
+#: Where clouds tell a machine its own credentials. Some of them look like anybody's address.
 _METADATA = frozenset(
     ipaddress.ip_address(one)
     for one in (
@@ -18,27 +18,32 @@ _METADATA = frozenset(
         "169.254.170.2",
         "100.100.100.200",
         "168.63.129.16",
+        "192.0.0.192",
         "fd00:ec2::254",
         "fd20:ce::254",
     )
 )
-#: Their last four bytes are an IPv4 address. https://www.rfc-editor.org/rfc/rfc6052#section-2.1
+#: Their last four bytes are an IPv4 address. https://www.rfc-editor.org/rfc/rfc6052#section-2.1 and, for a network's
+#: own translation, https://www.rfc-editor.org/rfc/rfc8215
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_OWN_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _COMPATIBLE = ipaddress.ip_network("::/96")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What the policy lets one subscriber be."""
+    """What the policy lets the addresses of one name be."""
 
-    #: Private, unique-local and loopback addresses as well.
+    #: Private and unique-local addresses as well.
     allow_private: bool = False
+    #: This machine's loopback as well.
+    allow_loopback: bool = False
     #: Nothing but loopback: what is sent there is not encrypted.
     only_loopback: bool = False
 
 
 def why_refused(address: str, rule: Rule) -> str | None:
-    """Why nothing is sent to an address, or None. Addresses within addresses are judged too."""
+    """Why an address is not to be connected to, or None. Addresses within addresses are judged too."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -57,7 +62,7 @@ def _why_refused(one: _Address, rule: Rule) -> str | None:
         # Only what is within counts.
         return None
     if one.is_loopback:
-        return None if rule.only_loopback or rule.allow_private else "it is this machine's own"
+        return None if rule.only_loopback or rule.allow_loopback else "it is this machine's own"
     if rule.only_loopback:
         return "http goes to this machine's own addresses only"
     if one.is_unspecified or one.is_multicast or one == ipaddress.IPv4Address("255.255.255.255"):
@@ -80,6 +85,6 @@ def _within(one: _Address) -> list[_Address]:
     found: list[_Address] = [inner for inner in (one.ipv4_mapped, one.sixtofour) if inner is not None]
     if one.teredo is not None:
         found += one.teredo
-    if one in _NAT64 or (one in _COMPATIBLE and int(one) > 1):
+    if one in _NAT64 or one in _OWN_NAT64 or (one in _COMPATIBLE and int(one) > 1):
         found.append(ipaddress.IPv4Address(int(one) & 0xFFFF_FFFF))
     return found
