@@ -21,6 +21,15 @@ async def test_the_engines_of_the_settings_and_of_the_policy_are_listed(tmp_path
     assert "There is no engine 'cluster'" in cluster["problem"]
 
 
+async def test_an_engine_whose_list_is_empty_is_told_of(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    environment = process.environment(tmp_path / "data", policy_file=policy, network="list")
+    for text, problem in (("", "NETWORK=list, and nothing is listed"), ('[network]\nallow = "pypi.org"\n', "")):
+        policy.write_text(text)
+        _, out, _ = await process.run("engines", "list", "--json", environment=environment)
+        assert (json.loads(out)[0]["problem"] or "")[: len(problem) or None] == problem
+
+
 async def test_t58_the_sandbox_is_tried_on_this_machine(shell: Shell) -> None:
     status, out, err = await shell.run("engines", "test", "local", "--json")
     found = json.loads(out)
