@@ -18,6 +18,8 @@ class Sandbox(enum.StrEnum):
     #: Bubblewrap; where it cannot run the job errors and says how to mend it. Never becomes `none` by itself.
     AUTO = "auto"
     BUBBLEWRAP = "bubblewrap"
+    #: A container of Podman; never chosen by itself.
+    PODMAN = "podman"
     #: A plain process: for trusted code only.
     NONE = "none"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from bot import policy_network, signing, trust
+from bot import images, policy_network, signing, trust
 from bot.policy_table import Problem, Problems, Table, either, lines, meant, shown
 
 T = TypeVar("T")
@@ -123,6 +123,8 @@ class Policy:
     quotas: Quotas = field(default_factory=Quotas)
     #: What builds may connect to.
     network: policy_network.Network = field(default_factory=policy_network.Network)
+    #: Which images jobs may have.
+    images: images.Rules = field(default_factory=images.Rules)
 
 
 def parse(text: str) -> Policy | tuple[Problem, ...]:
@@ -293,6 +295,17 @@ def _quotas(given: Mapping[str, Any], problems: Problems) -> Quotas:
     return Quotas(**found)
 
 
+def _images(given: Mapping[str, Any], problems: Problems) -> images.Rules:
+    table = Table(("images",), given, problems)
+    allow = table.texts("allow", wanted='names or globs such as `["docker.io/library/*"]`')
+    for one in allow:
+        if (wrong := images.why_no_glob(one)) is not None:
+            table.wrong("allow", f"`{shown(one)}`: {wrong}.")
+    require_digest = table.get("require_digest", bool, False, wanted="true or false")
+    table.end()
+    return images.Rules(require_digest=require_digest, allow=allow if "allow" in given else None)
+
+
 #: The reader of each section; its value is the field of `Policy` with the same name.
 _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "trust": _trust,
@@ -301,6 +314,7 @@ _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "engines": _named("engines", _engine),
     "quotas": _quotas,
     "network": policy_network.read,
+    "images": _images,
 }
 assert set(_SECTIONS) == {one.name for one in fields(Policy)}
 

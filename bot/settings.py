@@ -89,7 +89,13 @@ class Settings(BaseSettings):
     )
     access: Annotated[Access, Field(description="Who may see the pages: `local`.")] = Access.LOCAL
     engine: Annotated[str, Field(description="Where jobs run: `local`.")] = "local"
-    sandbox: Annotated[Sandbox, Field(description="`auto`, `bubblewrap` or `none` (trusted code only).")] = Sandbox.AUTO
+    sandbox: Annotated[Sandbox, Field(description="`auto`, `bubblewrap`, `podman` or `none` (trusted code only).")] = (
+        Sandbox.AUTO
+    )
+    sandbox_image: Annotated[
+        str | None,
+        Field(description="With `SANDBOX=podman`: the image of jobs that name none; it has git, sh and tar."),
+    ] = None
     network: Annotated[
         Network, Field(description="What trusted builds may reach: `none`, `list` (the policy's hosts) or `full`.")
     ] = Network.NONE

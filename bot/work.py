@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from bot import engines, events, keyring, ledger, policy, telemetry
+from bot import engines, events, keyring, ledger, policy, setup, telemetry
 from bot.builds import follower, overdue, quotas, request, restored, scheduler, secrecy, source, sweeper, timer
 from bot.checks import answering, reporter, restoring
 from bot.engines import choice, contract
@@ -60,24 +60,7 @@ class Work:
             default=settings.engine, labels={name: one.labels for name, one in rules.engines.items()}
         )
         self._engine: contract.Engine = engines.load_all(
-            choose.names,
-            data_dir=settings.data_dir,
-            sandbox=settings.sandbox,
-            network=settings.network,
-            egress=contract.Egress(
-                allow=rules.network.allow,
-                allow_private=rules.network.allow_private,
-                strangers=rules.network.strangers,
-            ),
-            job_limits=contract.JobLimits(
-                memory_bytes=settings.effective_job_memory_bytes,
-                processes=settings.job_processes,
-                cpus=settings.job_cpus,
-                disk_bytes=settings.job_disk,
-            ),
-            checkout=contract.Checkout(
-                submodules=settings.submodules, has_lfs=settings.lfs, lfs_bytes=settings.lfs_max
-            ),
+            choose.names, data_dir=settings.data_dir, setup=setup.of(settings, rules)
         )
         #: Hints that are kept at the moment.
         self._told: set[str] = set()
@@ -268,6 +251,7 @@ class Work:
             needs=needs,
             source=self._sources.of(of),
             secrets=self._secrecy.of(one, of),
+            rules=self._policy.images,
             server_url=at.web,
             api_url=at.api,
         )

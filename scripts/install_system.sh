@@ -9,6 +9,9 @@ declare -A package=(
   [ip]=iproute2
   [chromium]=chromium
   [wrk]=wrk
+  [podman]=podman
+  [runc]=runc
+  [busybox]=busybox-static
 )
 missing=()
 PATH="$PATH:/usr/sbin:/sbin"

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from bot import errors, policy, trust
+from bot import errors, images, policy, trust
 from bot.settings import Settings, load, load_policy
 from tests import forgeries
 
@@ -122,6 +122,27 @@ def test_t26_trust_is_told_by_ids_and_words() -> None:
 def test_t26_each_mistake_of_trust_is_told(line: str, says: str) -> None:
     (found,) = problems(f"[trust]\n{line}\n")
     assert found.startswith(f"line 2: `trust.{says}"), found
+
+
+def test_t114_the_rules_of_images_are_read() -> None:
+    found = parsed('[images]\nrequire_digest = true\nallow = ["docker.io/library/*", "ghcr.io/acme/tool"]\n').images
+    assert found == images.Rules(require_digest=True, allow=("docker.io/library/*", "ghcr.io/acme/tool"))
+    assert parsed("").images == images.DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("require_digest = 1", "require_digest`: write true or false."),
+        ('allow = ["python"]', "allow`: `python`: write the whole name with its registry"),
+        ('allow = ["*/library/python"]', "allow`: `*/library/python`: write the whole name"),
+        ("allow = []", "allow`: an empty list names nothing"),
+        ("alow = 1", "alow`: it means nothing. Did you mean `allow`?"),
+    ],
+)
+def test_t114_each_mistake_of_the_rules_of_images_is_told(line: str, says: str) -> None:
+    (found,) = problems(f"[images]\n{line}\n")
+    assert found.startswith(f"line 2: `images.{says}"), found
 
 
 def test_an_empty_file_lets_nobody_do_anything() -> None:

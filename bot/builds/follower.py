@@ -109,6 +109,7 @@ class Follower:
                     state=lifecycle.transition(one.state, lifecycle.Signal.PREPARED),
                     tested_sha=event.tested_sha,
                     tested_tree=event.tested_tree,
+                    images=event.images,
                 )
             case contract.StepChanged():
                 return replace(one, engine_offset=event.offset, steps=_with_step(one.steps, event.step))

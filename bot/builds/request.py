@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from bot import images
 from bot.builds import caching
 from bot.engines import contract
 from bot.model import build, job
@@ -18,12 +19,14 @@ def make(
     needs: Mapping[str, Any],
     source: contract.Source,
     secrets: Callable[[], Awaitable[contract.Secrets]] | None = None,
+    rules: images.Rules = images.DEFAULT,
     server_url: str,
     api_url: str,
 ) -> contract.JobRequest:
     """The request for one job of a build.
 
     :param needs: the context of what it needs, see `lifecycle.needs_of`.
+    :param rules: which images the operator lets jobs have.
     """
     known = contexts.of_build(of)
     github = {**known["github"], "api_url": api_url, "job": one.plan.id, "server_url": server_url}
@@ -36,6 +39,7 @@ def make(
         timeout_seconds=one.plan.timeout_minutes * 60,
         contexts={**known, "github": github, "needs": needs},
         cache_scopes=caching.scopes(of),
+        images=rules,
         secrets=secrets,
     )
 

@@ -170,6 +170,7 @@ def with_result_of(origin: job.Job, new: job.Job) -> job.Job:
         outputs=origin.outputs,
         tested_sha=origin.tested_sha,
         tested_tree=origin.tested_tree,
+        images=origin.images,
         # The first of a chain: its log is the one there is.
         origin_id=origin.origin_id or origin.id,
     )

@@ -20,6 +20,7 @@ _LINES_BEFORE = 5
 _LINE_BYTES = 500
 _MAX_TABLE_BYTES = 20_000
 _MAX_PROBLEMS_BYTES = 12_000
+_MAX_IMAGES_BYTES = 2_000
 _MAX_JOBS_BYTES = 6_000
 _MAX_CHANGES_BYTES = 20_000
 
@@ -64,6 +65,7 @@ def make(
     sections = [
         _status(subject, is_explained=failure is not None),
         _tested(subject),
+        _images(subject),
         _problems(subject.made) if subject.is_whole else "",
         _proposal(subject.made, subject.made.proposal) if subject.is_whole and subject.made.proposal else "",
         _failure(failure, log_tail) if failure is not None else "",
@@ -110,6 +112,14 @@ def _tested(subject: Subject) -> str:
     if not tested:
         return f"{head}, to be merged into {base}."
     return f"{head}, merged into {base}: tested as {markdown.code(tested[0])}."
+
+
+def _images(subject: Subject) -> str:
+    """Which images ran: what a tag means by now says nothing about that."""
+    own = subject.jobs if subject.one is None else (subject.one,)
+    found = dict.fromkeys((what, image) for one in own for what, image in one.images.items())
+    lines = [f"Image of {markdown.code(what)}: {markdown.code(image)}" for what, image in found]
+    return "\n".join(_first_fitting(lines, limit_bytes=_MAX_IMAGES_BYTES))
 
 
 def _problems(made: build.Build) -> str:

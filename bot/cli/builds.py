@@ -252,6 +252,7 @@ def job_to_json(one: job.Job) -> dict[str, Any]:
     """A job as programs read it."""
     names = ("id", "state", "reason", "engine", "exit_code", "tested_sha", "started_at", "finished_at", "origin_id")
     shown = {name: getattr(one, name) for name in names}
+    shown["images"] = dict(one.images)
     return {**shown, "key": one.plan.key, "name": one.plan.name, "check": one.check_name, "steps": one.steps}
 
 

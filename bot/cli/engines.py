@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bot import conformance, engines, errors, telemetry
+from bot import conformance, engines, errors, setup, telemetry
 from bot.cli import bench, output
 from bot.engines import contract
 from bot.settings import Settings, load, load_policy
@@ -109,9 +109,7 @@ async def _test(engine: contract.Engine) -> Sequence[contract.Probed]:
 
 
 def _load(settings: Settings, name: str, data_dir: Path) -> contract.Engine:
-    listed = load_policy(settings).network
-    egress = contract.Egress(allow=listed.allow, allow_private=listed.allow_private, strangers=listed.strangers)
-    return engines.load(name, data_dir=data_dir, sandbox=settings.sandbox, network=settings.network, egress=egress)
+    return engines.load(name, data_dir=data_dir, setup=setup.of(settings, load_policy(settings)))
 
 
 def _problem(settings: Settings, name: str) -> str | None:

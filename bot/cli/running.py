@@ -272,7 +272,7 @@ class _Runner:
                 others = [step for step in one.steps if step.index != event.step.index]
                 return replace(one, steps=tuple(sorted([*others, event.step], key=lambda step: step.index)))
             case contract.Prepared():
-                return replace(one, tested_sha=event.tested_sha, tested_tree=event.tested_tree)
+                return replace(one, tested_sha=event.tested_sha, tested_tree=event.tested_tree, images=event.images)
             case contract.Finished():
                 return replace(
                     one,

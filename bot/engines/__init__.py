@@ -10,24 +10,15 @@ from pathlib import Path
 from bot import errors
 from bot.engines import contract, fleet
 
-#: Name -> class that is made with `(data_dir, *, sandbox, network, egress, job_limits, checkout)`. A stranger's engine
-#: comes by the entry point group `buildhook.engines`.
+#: Name -> class that is made with `(data_dir, setup)`. A stranger's engine comes by the entry point group
+#: `buildhook.engines`.
 ENGINES = {
-    "local": "bot.engines.local.engine:Local",
+    "local": "bot.engines.local.making:made",
 }
 _GROUP = "buildhook.engines"
 
 
-def load(
-    name: str,
-    *,
-    data_dir: Path,
-    sandbox: str,
-    network: str,
-    egress: contract.Egress | None = None,
-    job_limits: contract.JobLimits | None = None,
-    checkout: contract.Checkout | None = None,
-) -> contract.Engine:
+def load(name: str, *, data_dir: Path, setup: contract.Setup) -> contract.Engine:
     """Make the engine of that name, still to be opened.
 
     :raises errors.SettingsError: if there is no such engine, or a part that it needs is not installed.
@@ -41,43 +32,16 @@ def load(
         )
     module, _, attribute = path.partition(":")
     try:
-        made: contract.Engine = getattr(importlib.import_module(module), attribute)(
-            data_dir,
-            sandbox=sandbox,
-            network=network,
-            egress=egress or contract.Egress(),
-            job_limits=job_limits or contract.JobLimits(),
-            checkout=checkout or contract.Checkout(),
-        )
+        made: contract.Engine = getattr(importlib.import_module(module), attribute)(data_dir, setup)
     except ImportError as error:
         raise errors.SettingsError(f"The engine {name!r} cannot be loaded: {error}.") from error
     return made
 
 
-def load_all(
-    names: Sequence[str],
-    *,
-    data_dir: Path,
-    sandbox: str,
-    network: str,
-    egress: contract.Egress | None = None,
-    job_limits: contract.JobLimits | None = None,
-    checkout: contract.Checkout | None = None,
-) -> contract.Engine:
+def load_all(names: Sequence[str], *, data_dir: Path, setup: contract.Setup) -> contract.Engine:
     """Make these engines, still to be opened, and give them as one.
 
     :raises errors.SettingsError: as `load`.
     """
-    made = {
-        name: load(
-            name,
-            data_dir=data_dir,
-            sandbox=sandbox,
-            network=network,
-            egress=egress,
-            job_limits=job_limits,
-            checkout=checkout,
-        )
-        for name in names
-    }
+    made = {name: load(name, data_dir=data_dir, setup=setup) for name in names}
     return fleet.Fleet(made) if len(made) > 1 else made[names[0]]

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from bot import images
 from bot.choices import Submodules
 from bot.model import build, job
 
@@ -111,6 +112,21 @@ class Egress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How the operator wants jobs to run; an engine heeds what means something to it."""
+
+    #: `auto`, `bubblewrap`, `podman` or `none`.
+    sandbox: str = "auto"
+    #: Of jobs that name none, where the sandbox is `podman`.
+    sandbox_image: str = ""
+    #: What trusted code reaches: `none`, `list` or `full`.
+    network: str = "none"
+    egress: Egress = field(default_factory=Egress)
+    job_limits: JobLimits = field(default_factory=JobLimits)
+    checkout: Checkout = field(default_factory=Checkout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """One job to run."""
 
@@ -127,6 +143,8 @@ class JobRequest:
     contexts: Mapping[str, Any] = field(default_factory=dict)
     #: None where it may have none.
     cache_scopes: CacheScopes | None = None
+    #: Which images the operator lets it have.
+    images: images.Rules = field(default_factory=images.Rules)
     #: Gives the values of the plan's secrets, those that the job may have; called when the job is about to run, never
     #: stored. An engine hides them in all that it tells. None where the plan names none. Where it raises, the job ends
     #: as errored.
@@ -155,6 +173,8 @@ class Prepared:
     #: The commit that is tested: the head, or the merge of base and head made here.
     tested_sha: str
     tested_tree: str
+    #: The images that the job runs in and beside: `container` or the service's name, and the image with its digest.
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -144,9 +144,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def prepared(*, sha: str = "a" * 40, tree: str = "b" * 40) -> contract.Prepared:
+def prepared(
+    *, sha: str = "a" * 40, tree: str = "b" * 40, images: Mapping[str, str] | None = None
+) -> contract.Prepared:
     """The code is checked out."""
-    return contract.Prepared(offset=0, at=_now(), tested_sha=sha, tested_tree=tree)
+    return contract.Prepared(offset=0, at=_now(), tested_sha=sha, tested_tree=tree, images=images or {})
 
 
 def output(data: bytes) -> contract.Output:

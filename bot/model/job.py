@@ -217,6 +217,8 @@ class Job:
     cancel_reason: str | None = None
     #: What jobs that need it can read, by name: text that the job wrote.
     outputs: Mapping[str, str] = field(default_factory=dict)
+    #: The images that it ran in and beside: `container`, or the name of a service, and the image with its digest.
+    images: Mapping[str, str] = field(default_factory=dict)
     #: The job whose result it took over.
     origin_id: str | None = None
     epoch: int = 0

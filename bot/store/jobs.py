@@ -33,6 +33,7 @@ _SAVED = (
     "tested_sha",
     "tested_tree",
     "outputs",
+    "images",
     "cancel_requested_at",
     "cancel_reason",
 )

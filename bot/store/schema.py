@@ -150,6 +150,7 @@ jobs = Table(
     Column("tested_sha", Words(64)),
     Column("tested_tree", Words(64)),
     Column("outputs", Value(Mapping[str, str]), nullable=False, server_default="{}"),
+    Column("images", Value(Mapping[str, str]), nullable=False, server_default="{}"),
     Column("cancel_requested_at", Instant),
     Column("cancel_reason", Words()),
     Column("log_tail", LargeBinary),

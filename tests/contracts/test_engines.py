@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -14,7 +15,7 @@ from bot import conformance, engines, errors
 from bot.conformance import Way
 from bot.engines import contract, fleet, scripted
 from bot.engines.local import engine as local
-from tests.engines import gitserver, jobs
+from tests.engines import gitserver, images, jobs, stores
 
 
 class LocalBench:
@@ -120,10 +121,22 @@ class ScriptedBench:
         self._engine.tell(job_id, scripted.finished(contract.Result.ERRORED, reason="Its supervisor was lost."))
 
 
-BENCHES = ("local", "fleet", "scripted")
+class PodmanBench(LocalBench):
+    """The local engine whose jobs run in containers."""
+
+    def _make(self) -> contract.Engine:
+        limits = local.Limits(grace_seconds=0.5)
+        return local.Local(self._data_dir, limits=limits, sandbox="podman", image=stores.TOOLS)
 
 
-@pytest.fixture(params=BENCHES)
+BENCHES = ("local", "fleet", "scripted", "podman")
+_KINDS = {"local": LocalBench, "fleet": FleetBench, "podman": PodmanBench}
+_NEEDS_PODMAN = pytest.mark.skipif(not images.is_possible(), reason="podman or busybox is not installed")
+
+
+@pytest.fixture(
+    params=[pytest.param(one, marks=[pytest.mark.long, _NEEDS_PODMAN] if one == "podman" else []) for one in BENCHES]
+)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[conformance.Bench]:
     """An open engine of each kind."""
     if request.param == "scripted":
@@ -135,19 +148,22 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     async with gitserver.serve(tmp_path / "git") as server:
         repository = server.repository()
         code = jobs.Code(server, repository, repository.commit({"a.txt": "a"}))
-        kind = FleetBench if request.param == "fleet" else LocalBench
-        made = kind(tmp_path / "data", code)
-        await made.engine.open()
-        yield made
-        await made.engine.close()
+        with contextlib.ExitStack() as stack:
+            if request.param == "podman":
+                tools = {stores.TOOLS: images.make(has_git=True)}
+                stack.enter_context(stores.made(tmp_path / "data", named=tools))
+            made = _KINDS[request.param](tmp_path / "data", code)
+            await made.engine.open()
+            yield made
+            await made.engine.close()
 
 
 def test_every_engine_is_on_a_bench_and_can_be_loaded_by_name(tmp_path: Path) -> None:
-    assert set(engines.ENGINES) | {"scripted", "fleet"} == set(BENCHES)
+    assert set(engines.ENGINES) | {"scripted", "fleet", "podman"} == set(BENCHES)
     for name in engines.ENGINES:
-        assert engines.load(name, data_dir=tmp_path, sandbox="auto", network="none").name == name
+        assert engines.load(name, data_dir=tmp_path, setup=contract.Setup()).name == name
     with pytest.raises(errors.SettingsError, match="there are: local"):
-        engines.load("lokal", data_dir=tmp_path, sandbox="auto", network="none")
+        engines.load("lokal", data_dir=tmp_path, setup=contract.Setup())
 
 
 def test_no_promise_is_left_out() -> None:

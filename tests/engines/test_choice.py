@@ -133,4 +133,4 @@ async def test_where_one_engine_cannot_be_opened_the_others_are_let_go_of() -> N
 
 
 def test_one_engine_needs_no_fleet(tmp_path: Path) -> None:
-    assert engines.load_all(("local",), data_dir=tmp_path, sandbox="auto", network="none").name == "local"
+    assert engines.load_all(("local",), data_dir=tmp_path, setup=contract.Setup()).name == "local"

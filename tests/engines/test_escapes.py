@@ -65,7 +65,7 @@ async def test_what_cannot_be_tried_here_is_not_said_to_be_held(
         escapes.Probe(name="three", script="kill -9 $$"),
         escapes.Probe(name="four", script="echo found `echo it`"),
     )
-    monkeypatch.setattr(escapes, "probes", lambda: probes)
+    monkeypatch.setattr(escapes, "probes", lambda **_: probes)
     one, two, three, four = await engine.test()
     assert (one.is_held, one.said) == (None, "There is no `no-such-program` here to try it with.")
     assert two.is_held is True
@@ -107,7 +107,7 @@ def writable(options: Options) -> Options:
 def only(monkeypatch: pytest.MonkeyPatch, names: set[str]) -> None:
     """Make these attempts alone, behind what leaves a process."""
     wanted = tuple(one for one in escapes.probes() if one.name in {*names, "a process that outlives its step"})
-    monkeypatch.setattr(escapes, "probes", lambda: wanted)
+    monkeypatch.setattr(escapes, "probes", lambda **_: wanted)
 
 
 POWERS = {

@@ -14,7 +14,7 @@ import pytest
 import bot
 from bot.engines import contract
 from bot.engines.local import engine as local
-from bot.engines.local import launch
+from bot.engines.local import spawn
 from bot.model import job
 from tests.engines import jobs
 
@@ -264,7 +264,7 @@ async def test_the_code_is_found_also_where_a_mount_covers_its_path(
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         top = Path(folder, "bot")
         shutil.copytree(Path(bot.__file__).parent, top, ignore=shutil.ignore_patterns("simulator", "web"))
-        monkeypatch.setattr(launch, "_ROOM", str(top / "engines" / "local"))
+        monkeypatch.setattr(spawn, "_ROOM", str(top / "engines" / "local"))
         monkeypatch.setattr(bot, "__file__", str(top / "__init__.py"))
         told = await jobs.run(
             engine,

@@ -14,7 +14,7 @@ import pytest
 
 from bot import errors
 from bot.engines import contract
-from bot.engines.local import cgroups, folder, orphans
+from bot.engines.local import cgroups, folder, orphans, podman
 from bot.engines.local import engine as local
 from bot.model import job
 from tests.engines import jobs
@@ -76,9 +76,9 @@ async def test_f69_a_job_that_is_removed_while_it_is_cancelled_needs_no_cancelli
     await jobs.run(engine, request)
     look_after = orphans.look_after
 
-    def removed_before(place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups) -> object:
+    def removed_before(place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups, program: podman.Podman) -> object:
         shutil.rmtree(place.path)
-        return look_after(place, is_late=is_late, held=held)
+        return look_after(place, is_late=is_late, held=held, program=program)
 
     monkeypatch.setattr(orphans, "look_after", removed_before)
     await engine.cancel(request.job_id, reason="late")

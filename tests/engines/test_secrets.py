@@ -15,7 +15,7 @@ import pytest
 from bot import errors
 from bot.engines import contract
 from bot.engines.local import engine as local
-from bot.engines.local import folder, launch
+from bot.engines.local import folder, spawn
 from bot.model import job
 from tests.engines import jobs
 from tests.engines.conftest import Open
@@ -228,7 +228,7 @@ async def test_f4_a_supervisor_that_got_half_of_its_word_leaves_the_job_to_be_la
         claim = place.claim()
         assert claim is not None
         with claim:
-            half = launch.Supervisor(place, claim)
+            half = spawn.Supervisor(place, claim)
             os.write(half._word, word[:length])
             half.close()
         os.waitpid(half.pid, 0)

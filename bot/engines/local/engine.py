@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +16,10 @@ from bot import errors, telemetry
 from bot.choices import Network
 from bot.engines import contract
 from bot.engines.local import (
+    boxes,
     caches,
     cgroups,
+    containers,
     disk,
     folder,
     git,
@@ -27,6 +28,7 @@ from bot.engines.local import (
     mirrors,
     orphans,
     parts,
+    podman,
     prepare,
     reach,
     stream,
@@ -34,34 +36,17 @@ from bot.engines.local import (
     watch,
 )
 from bot.engines.local import sandbox as sandboxes
+from bot.engines.local.limits import Limits as Limits
 
 _log = telemetry.log("engines")
 #: How often a follower looks by itself.
 _LOOK_SECONDS = 2.0
 #: How soon it looks again after a wake-up with nothing new: a dead supervisor's lock is let go a moment later.
 _AGAIN_SECONDS = 0.02
-#: `merge-tree --write-tree` is new with it.
-_OLDEST_GIT = (2, 38)
 #: Waits before each attempt to get a job's lock: somebody who only looks, or a supervisor that never got the word of
 #: the service that is gone, may have it for a moment.
 _CLAIM_SECONDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-
-
 _Read = Callable[[int], tuple[list[contract.Event], bool]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Bounds of each job, and of the engine's own work for it."""
-
-    #: How much of a job's output is kept: its beginning and its end.
-    log_bytes: int = 64 << 20
-    #: How long a step may take to end after it was asked to.
-    grace_seconds: float = 10.0
-    #: How long fetching may take.
-    fetch_seconds: float = 900.0
-    #: How long a follower waits for a job to be started again whose preparation a restart cut off.
-    patience_seconds: float = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -76,12 +61,13 @@ class Local:
     """Runs jobs on this machine; the package's description says how.
 
     :param data_dir: a folder that the service alone may read.
-    :param sandbox: `auto`, `bubblewrap` or `none`.
+    :param sandbox: `auto`, `bubblewrap`, `podman` or `none`.
     :param network: what trusted jobs reach: `none`, `list` or `full`.
     :param egress: the hosts of the list.
     :param job_limits: what each job may use of this machine.
     :param checkout: what is checked out besides a commit's own files.
-    :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`.
+    :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`; for Podman too.
+    :param image: with git and sh, for all jobs that name none where the sandbox is `podman`.
     """
 
     def __init__(
@@ -95,13 +81,15 @@ class Local:
         limits: Limits | None = None,
         git_env: Mapping[str, str] | None = None,
         checkout: contract.Checkout | None = None,
+        image: str = "",
     ) -> None:
-        if sandbox not in {"auto", "bubblewrap", "none"}:
-            raise errors.SettingsError("SANDBOX is auto, bubblewrap or none.")
+        if sandbox not in {"auto", "bubblewrap", "podman", "none"}:
+            raise errors.SettingsError("SANDBOX is auto, bubblewrap, podman or none.")
         self._egress = egress or contract.Egress()
         self._reach = reach.of_setting(network, self._egress)
         self._disk = disk.Disk(data_dir)
-        self._is_sandboxed = sandbox != "none"
+        self._is_sandboxed, self._is_in_containers = sandbox != "none", sandbox == "podman"
+        self._image = image
         self._job_limits = job_limits or contract.JobLimits()
         self._limits = limits or Limits()
         self._git_env = dict(git_env or {})
@@ -125,6 +113,8 @@ class Local:
         """
         self._files = threads.Threads("engine-files", most=8)
         self._workers = threads.Threads("engine-work", most=8)
+        # Of their own, because fetching an image may take minutes.
+        self._fetchers = threads.Threads("engine-images", most=8)
         try:
             await self._files.run(self._disk.make)
         except OSError as error:
@@ -133,7 +123,7 @@ class Local:
         if tools.git is None:
             raise errors.EngineError("git is not installed: install it (apt-get install git).")
         self._git = git.Git(tools.git, extra_env=self._git_env)
-        await self._files.run(self._check_git)
+        await self._files.run(self._git.check)
         self._mirrors = mirrors.Mirrors(
             self._disk.mirrors,
             program=self._git,
@@ -157,7 +147,10 @@ class Local:
             grace_seconds=self._limits.grace_seconds,
             log_limit_bytes=self._limits.log_bytes,
             caches=self._disk.caches,
+            is_in_containers=self._is_in_containers,
         )
+        self._podman = await self._files.run(lambda: podman.Podman(self._disk.data_dir, extra_env=self._git_env))
+        boxer = boxes.Boxer(self._podman, pool=self._fetchers, image=self._image, is_all_inside=self._is_in_containers)
         self._preparer = prepare.Preparer(
             place=self._disk,
             manner=manner,
@@ -167,11 +160,13 @@ class Local:
                 self._checkout, program=self._git, sources=self._mirrors, store=self._large, workers=self._workers
             ),
             workers=self._workers,
+            boxer=boxer,
             on_launch=self._reap_later,
         )
         self._watch.open()
         self._begin(self._files.run(self._disk.empty))
         await self._files.run(lambda: self._held.sweep(lambda job_id: self._disk.job(job_id).exists()))
+        self._begin(self._workers.run(lambda: self._podman.sweep(lambda job_id: self._disk.job(job_id).exists())))
         for found in {Network.NONE, self._reach} if self._is_sandboxed else ():
             if problem := (await self._preparer.look(found)).problem:
                 _log.warning(problem, action="sandbox_missing", network=found.value)
@@ -191,8 +186,10 @@ class Local:
             asyncio.get_running_loop().remove_reader(pid_fd)
             os.close(pid_fd)
         self._supervisors.clear()
+        await self._fetchers.close()
         await self._workers.close()
         await asyncio.to_thread(self._held.close)
+        await asyncio.to_thread(containers.close, self._held)
         await self._files.close()
 
     async def start(self, request: contract.JobRequest) -> None:
@@ -294,7 +291,7 @@ class Local:
         return await self._preparer.try_to_escape()
 
     async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
-        """Delete the mirrors of other repositories than these that no job used since an instant.
+        """Delete the mirrors of other repositories than these, and the images, that no job used since an instant.
 
         :raises bot.errors.EngineError: if one cannot be put away.
         """
@@ -302,6 +299,7 @@ class Local:
             await self._mirrors.sweep(keep=keep, before=before)
             await self._workers.run(lambda: self._large.sweep(keep=keep, before=before))
             await self._workers.run(lambda: caches.sweep(self._disk.caches, keep=keep, now=datetime.now(UTC)))
+            await self._workers.run(lambda: self._podman.sweep_images(before=before.timestamp()))
         except OSError as error:
             raise errors.EngineError(f"A mirror or cache cannot be put away: {error}.") from error
         await self._files.run(self._disk.empty)
@@ -340,7 +338,9 @@ class Local:
         if place.job_id in self._preparing:
             return False
         async with self._claiming:
-            request = await self._files.run(lambda: orphans.look_after(place, is_late=is_late, held=self._held))
+            request = await self._files.run(
+                lambda: orphans.look_after(place, is_late=is_late, held=self._held, program=self._podman)
+            )
         if isinstance(request, contract.JobRequest):
             self._prepare(place, request)
             return False
@@ -397,10 +397,3 @@ class Local:
         os.close(pid_fd)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._supervisors.pop(pid_fd), os.WNOHANG)
-
-    def _check_git(self) -> None:
-        said = self._git.ask("version")
-        found = re.search(r"(\d+)\.(\d+)", said)
-        if found is None or (int(found.group(1)), int(found.group(2))) < _OLDEST_GIT:
-            oldest = ".".join(map(str, _OLDEST_GIT))
-            raise errors.EngineError(f"{said.strip()} is too old: install git {oldest} or newer.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engines.contract import Probed
-from bot.engines.local import launch, probe
+from bot.engines.local import containers, launch, probe
 from bot.engines.local.supervisor import egress
 
 
@@ -109,25 +109,54 @@ _PROBES = (
 )
 
 
-def probes() -> tuple[Probe, ...]:
+_NO_MOUNTS = (
+    "cut -d' ' -f2 /proc/self/mounts | grep -vxE '/|/(proc|dev|sys)(/.*)?|/workspace|/home/build|/tmp|"
+    "/run/(steps|results|objects|secrets|.containerenv)|/etc/(hosts|hostname|resolv.conf|passwd|group)'"
+)
+#: What is asked in another way in a container, which has the files of its image.
+_IN_CONTAINER = {
+    "passwords and keys of this host": "cat /etc/shadow /etc/gshadow /etc/ssh/*key; "
+    'test -s /etc/machine-id && grep -Fx "$MACHINE" /etc/machine-id',
+    # Root's Podman leaves it there as a user like any other; so nothing must give it a capability.
+    "the user namespace of this host": 'readlink /proc/self/ns/user | grep -qFx "$NS_USER"'
+    " && grep -E '^Cap(Prm|Bnd):.*[1-9a-f]' /proc/self/status",
+    "homes of this host": _NO_MOUNTS,
+    "logs, mail and databases of this host": _NO_MOUNTS,
+    # No program of the image can do it either: see the probe for new privileges.
+    "programs that change the user": "grep -E ' /(workspace|home/build|tmp|run/results) ' /proc/self/mounts"
+    " | grep -v nosuid",
+    "the user that the service runs as": "grep -qE '^ *0 +0 ' /proc/self/uid_map"
+    " && grep -E '^Uid:.*[[:space:]]0([[:space:]]|$)' /proc/self/status",
+    "files of the system, to write": "for place in / /usr /usr/bin /bin /etc /run /run/steps /home /var; do"
+    ' (: > "$place/.buildhook-probe") && echo "$place" && rm -f "$place/.buildhook-probe"; done;'
+    ' for file in /etc/passwd /etc/resolv.conf /etc/hosts /run/steps/*; do (: >> "$file") && echo "$file"; done',
+}
+
+
+def probes(*, is_in_container: bool = False) -> tuple[Probe, ...]:
     """All of them, in order."""
     found = []
     for name, script in _PROBES:
         words, _, needs = name.partition(": ")
-        found.append(Probe(name=words, script=script, needs=needs or None))
+        asked = _IN_CONTAINER.get(words, script) if is_in_container else script
+        found.append(Probe(name=words, script=asked, needs=needs or None))
     return tuple(found)
 
 
-def run(folder: Path, manner: launch.Manner, *, data_dir: Path) -> tuple[Probed, ...]:
+def run(
+    folder: Path, manner: launch.Manner, *, data_dir: Path, boxes: containers.Boxes | None = None
+) -> tuple[Probed, ...]:
     """Make all attempts, in a folder below `folder`. To be called from a thread.
+
+    :param boxes: the container in which to make them; None for the sandbox.
 
     :raises OSError: if they cannot be begun.
     """
-    wanted = probes()
+    wanted = probes(is_in_container=boxes is not None)
     with _bait(folder) as bait:
         env = {**bait, "DATA_DIR": str(data_dir)}
         steps = [launch.Step(script=_script(one), env=env, folder=".", may_fail=True) for one in wanted]
-        tried = probe.run(folder, manner, steps)
+        tried = probe.run(folder, manner, steps, boxes=boxes)
     return tuple(
         _judged(one, tried.said.get(index), tried.states.get(index, ""), why=tried.problem)
         for index, one in enumerate(wanted)
@@ -174,7 +203,15 @@ def _bait(folder: Path) -> Iterator[Mapping[str, str]]:
                 "PORT": str(listening.getsockname()[1]),
                 "PID": str(os.getpid()),
                 "HOST": socket.gethostname(),
+                "MACHINE": _machine(),
                 **{f"NS_{kind.upper()}": os.readlink(f"/proc/self/ns/{kind}") for kind in _NAMESPACES},
             }
         finally:
             canary.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip() or "none"
+    except OSError:
+        return "none"

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from bot import errors
+from bot import errors, images
 from bot.engines import contract
 from bot.engines.local.supervisor import frames, output
 from bot.model import build, job
@@ -40,6 +40,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     contexts: dict[str, Any] = {}
     cache_scopes: contract.CacheScopes | None = None
+    images: images.Rules = images.DEFAULT
 
 
 class Folder:
@@ -109,6 +110,7 @@ class Folder:
             timeout_seconds=kept.timeout_seconds,
             contexts=kept.contexts,
             cache_scopes=kept.cache_scopes,
+            images=kept.images,
         )
         return request, kept.needs_token or kept.needs_secrets
 
@@ -283,6 +285,7 @@ def _encode(request: contract.JobRequest) -> bytes:
         timeout_seconds=request.timeout_seconds,
         contexts=dict(request.contexts),
         cache_scopes=request.cache_scopes,
+        images=request.images,
     )
     return msgspec.json.encode(kept)
 

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from bot import errors, telemetry
 
 _OUTPUT_BYTES = 1 << 20
+#: `merge-tree --write-tree` is new with it.
+_OLDEST = (2, 38)
 _OID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _URL = re.compile(r"https?://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9.\-]*)(?::[0-9]{1,5})?/[A-Za-z0-9._~/\-]+\Z")
 _LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}\Z|localhost\Z|::1\Z")
@@ -194,6 +196,16 @@ class Git:
             if not is_over:
                 raise TookTooLong(f"git was stopped after {timeout_seconds:g} seconds.", stderr=words)
             return Answer(code=process.returncode, stdout=_start(stdout), stderr=words)
+
+    def check(self) -> None:
+        """Look whether it is new enough.
+
+        :raises errors.EngineError: if it is not.
+        """
+        said = self.ask("version")
+        found = re.search(r"(\d+)\.(\d+)", said)
+        if found is None or (int(found.group(1)), int(found.group(2))) < _OLDEST:
+            raise errors.EngineError(f"{said.strip()} is too old: install git {'.'.join(map(str, _OLDEST))} or newer.")
 
     def ask(
         self,

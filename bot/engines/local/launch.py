@@ -5,7 +5,6 @@ from __future__ import annotations
 import marshal
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from bot.engines import contract
 from bot.engines.local import (
     caches,
     cgroups,
+    containers,
     extras,
     folder,
     git,
@@ -29,13 +29,10 @@ from bot.engines.local import (
     seccomp,
     trouble,
 )
-from bot.engines.local.supervisor import files, main, orders, spaces
+from bot.engines.local.supervisor import files, spaces
 from bot.model import job
 from bot.pipelines import globs
 
-# The folder that holds the supervisor's package goes last, so that nothing in it can stand for the standard library.
-_CODE = "import sys; sys.path.append(sys.argv[1]); from supervisor import main; main.run()"
-_ROOM = str(Path(__file__).parent)
 _OWN = ("workspace", "home", "tmp")
 
 
@@ -59,6 +56,8 @@ class Manner:
     log_limit_bytes: int
     #: Where caches lie.
     caches: Path
+    #: Whether containers stand for the sandbox, also of what is ours.
+    is_in_containers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +94,6 @@ def steps(request: contract.JobRequest) -> list[Step]:
     :raises trouble.Ended: if one cannot be run as it is written.
     """
     plan = request.plan
-    if plan.container is not None or plan.services:
-        what = "`container`" if plan.container is not None else "`services`"
-        raise trouble.Ended(
-            f"The engine `local` has no containers: delete {what}, and install in a step what is needed."
-        )
     found = []
     for step in plan.steps:
         # What expressions make comes when the step's turn comes.
@@ -164,10 +158,12 @@ def write(
     code: Code | None,
     timeout_seconds: float,
     request: contract.JobRequest | None = None,
+    boxes: containers.Boxes | None = None,
 ) -> None:
     """Write the scripts and the launch, and give the job's own folders to the user that it runs as.
 
     :param request: what is asked for; None where the steps are all that there is.
+    :param boxes: the containers that it has; None where it has none.
     :raises trouble.Ended: if it cannot be told which files are to be collected.
     """
     uid = sandbox.uid(place.job_id) if manner.is_sandboxed else None
@@ -189,19 +185,22 @@ def write(
 
         extras.lay_out(own_objects(place).parent, scripts, code.more, inside=inside)
     shown = places if uid is None else {name: f"{spaces.PLACES}/{name}" for name in places}
+    space = room(place.path, manner.job_limits)
     tools = manner.tools
     network = {"slirp": [tools.slirp4netns], "ip": [tools.ip], "forbidden": list(sandbox.FORBIDDEN)}
     values = {
-        "steps": [_step(place, number, step, manner, code, shown) for number, step in enumerate(found)],
+        "steps": [_step(place, number, step, manner, code, shown, boxes) for number, step in enumerate(found)],
         "program": tools.bubblewrap if manner.is_sandboxed else tools.sh,
         "is_sandboxed": manner.is_sandboxed,
         "calls": seccomp.program(os.uname().machine),
         "uid": uid,
-        "places": places if uid is not None else {},
+        "places": places if uid is not None and boxes is None else {},
         "network": network if manner.is_sandboxed and manner.reach is Network.FULL else None,
         "egress": reach.given(manner.reach, manner.egress) if manner.is_sandboxed else None,
-        "group": cgroups.given(manner.held, place.job_id, manner.job_limits),
-        **room(place.path, manner.job_limits),
+        "group": (cgroups.given if boxes is None else containers.group)(manner.held, place.job_id, manner.job_limits),
+        "containers": None,
+        "images": dict(boxes.pinned) if boxes is not None else {},
+        **space,
         "timeout_seconds": float(timeout_seconds),
         "grace_seconds": float(manner.grace_seconds),
         "log_limit_bytes": manner.log_limit_bytes,
@@ -213,59 +212,39 @@ def write(
         else [],
         "checkout": code.tested.sha if code else "",
         "checkout_at": sandbox.CHECKOUT_AT + (1 if manner.is_sandboxed else 0),
-        "late": _late(request, code, manner) if request is not None else None,
+        "late": _late(request, code, manner, containers.path(boxes)) if request is not None else None,
         "is_late": request is not None and late.is_needed(request.plan),
         "caches": _caches(place, request, manner, code, shown) if request is not None else None,
         "library": str(Path(bot.__file__).parent.parent),
     }
+    if boxes is not None:
+        told = containers.told(
+            place,
+            request.plan if request is not None else containers.NO_PLAN,
+            boxes,
+            places=places,
+            uid=uid,
+            reach=manner.reach,
+            held=manner.held,
+            limits=manner.job_limits,
+            file_bytes=space["file_bytes"],
+            timeout_seconds=timeout_seconds,
+        )
+        checkout = _program(place, manner, code, shown, "-c", ":")
+        values["containers"] = {**told, "places": places if uid is not None else None, "checkout": checkout}
     (place.path / "launch").write_bytes(marshal.dumps(values))
     if uid is not None:
         _give(place.box, uid)
 
 
-class Supervisor:
-    """A supervisor process that waits for our word."""
-
-    def __init__(self, place: folder.Folder, claim: folder.Claim) -> None:
-        """Start it in a session of its own and hand it the locked stream."""
-        # What is torn at the start of the stream came to nothing.
-        os.ftruncate(claim.fd, 0)
-        hearing, self._word = os.pipe()
-        actions = [
-            (os.POSIX_SPAWN_DUP2, hearing, orders.GO),
-            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
-            (os.POSIX_SPAWN_OPEN, 2, str(place.path / "supervisor.err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-            (os.POSIX_SPAWN_DUP2, claim.fd, main.STREAM),
-        ]
-        arguments = [sys.executable, "-I", "-S", "-c", _CODE, _ROOM, str(place.path)]
-        try:
-            #: Its process id.
-            self.pid = os.posix_spawn(sys.executable, arguments, {"LANG": "C.UTF-8"}, file_actions=actions, setsid=True)
-        except OSError:
-            os.close(self._word)
-            raise
-        finally:
-            os.close(hearing)
-
-    def go(self, secrets: Mapping[str, str] | None = None, *, note: str | None = None) -> None:
-        """The job is laid out: run it.
-
-        :param secrets: values by name; they go through the pipe and nowhere else.
-        :param note: a line for the beginning of the job's log.
-        :raises OSError: if it is gone.
-        """
-        data = b"g" + marshal.dumps({"secrets": dict(secrets or {}), "note": note})
-        while data:
-            # It reads on until the pipe is closed, so this never waits for long.
-            data = data[os.write(self._word, data) :]
-
-    def close(self) -> None:
-        """Let go of it; without our whole word it ends by itself and has done nothing."""
-        os.close(self._word)
-
-
 def _step(
-    place: folder.Folder, number: int, step: Step, manner: Manner, code: Code | None, shown: Mapping[str, str]
+    place: folder.Folder,
+    number: int,
+    step: Step,
+    manner: Manner,
+    code: Code | None,
+    shown: Mapping[str, str],
+    boxes: containers.Boxes | None,
 ) -> dict[str, Any]:
     if manner.is_sandboxed:
         workspace, home, temporary, scripts = sandbox.WORKSPACE, sandbox.HOME, "/tmp", sandbox.STEPS  # noqa: S108
@@ -279,6 +258,7 @@ def _step(
     own = {**told, "RUNNER_TEMP": temporary, "RUNNER_OS": "Linux", "RUNNER_ARCH": architecture()}
     own |= {"GITHUB_SHA": code.tested.sha} if code is not None else {}
     own |= reach.environment(manner.reach) if manner.is_sandboxed else {}
+    own["PATH"] = containers.path(boxes)
     own[results.VARIABLE] = sandbox.RESULTS if manner.is_sandboxed else str(place.box / results.FOLDER)
     env = sandbox.environment(own, step.env, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
     command = sandbox.command(
@@ -294,9 +274,14 @@ def _step(
         "may_fail": step.may_fail,
         "secrets": [f"{name}={secret}" for name, secret in step.secrets.items()],
     }
-    if not manner.is_sandboxed:
+    is_inside = boxes is not None and boxes.container is not None
+    if is_inside:
+        env |= {"SHELL": step.env.get("SHELL", "/bin/sh")}
+        command = containers.command(workspace, step.folder, f"{scripts}/{number}.sh", shell=step.shell)
+    if is_inside or not manner.is_sandboxed:
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()], **rest}
     options = sandbox.options(places=shown, env=env, reach=manner.reach, can_nest=manner.can_nest)
+    options = containers.beside(options, shown) if boxes is not None else options
     return {"options": options, "command": [tools.sh, *command], "env": [], **rest}
 
 
@@ -336,15 +321,19 @@ def _program(
     tools = manner.tools
     env = sandbox.environment({}, home=home, temporary=temporary, workspace=workspace, shell=tools.shell)
     command = sandbox.beside(
-        tools=tools, workspace=workspace, more=_list(place, manner, code), program=[tools.sh, *arguments]
+        tools=replace(tools, git="git") if manner.is_in_containers else tools,
+        workspace=workspace,
+        more=_list(place, manner, code),
+        program=["sh" if manner.is_in_containers else tools.sh, *arguments],
     )
-    if not inside:
+    command = ["sh", *command] if manner.is_in_containers else command
+    if not inside or manner.is_in_containers:
         return {"options": [], "command": command, "env": [f"{name}={value}" for name, value in env.items()]}
     options = sandbox.options(places=shown, env=env, reach=Network.NONE, can_nest=manner.can_nest)
     return {"options": options, "command": [tools.sh, *command], "env": []}
 
 
-def _late(request: contract.JobRequest, code: Code | None, manner: Manner) -> dict[str, Any]:
+def _late(request: contract.JobRequest, code: Code | None, manner: Manner, path: str) -> dict[str, Any]:
     temporary = "/tmp" if manner.is_sandboxed else ""  # noqa: S108 (the job's own)
     runner = {"os": "Linux", "arch": architecture(), "temp": temporary, "environment": "self-hosted"}
     github = dict(request.contexts.get("github", {}))
@@ -353,7 +342,7 @@ def _late(request: contract.JobRequest, code: Code | None, manner: Manner) -> di
     if manner.is_sandboxed:
         github["workspace"] = sandbox.WORKSPACE
     known = replace(request, contexts={**request.contexts, "github": github})
-    return late.make(known, path=sandbox.SEARCH_PATH, runner=runner)
+    return late.make(known, path=path, runner=runner)
 
 
 def architecture() -> str:

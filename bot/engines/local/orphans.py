@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.engines import contract
-from bot.engines.local import cgroups, folder
+from bot.engines.local import cgroups, containers, folder, podman
 
 _LOST = "The job's supervisor was lost: it was killed, or this machine was restarted. Run the job again."
 _FORGOTTEN = "The service was restarted while it prepared this job, and nobody started it again. Run the job again."
@@ -17,7 +17,9 @@ def claim(place: folder.Folder, claims: list[folder.Claim]) -> bool:
     return place.was_launched()
 
 
-def look_after(place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups) -> contract.JobRequest | bool:
+def look_after(
+    place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups, program: podman.Podman
+) -> contract.JobRequest | bool:
     """End what is lost or cancelled; gives a request back that can be gone on with, or whether the job was over."""
     claim = place.claim()
     if claim is None:
@@ -26,6 +28,7 @@ def look_after(place: folder.Folder, *, is_late: bool, held: cgroups.Cgroups) ->
         if claim.is_finished:
             return True
         if not claim.is_fresh:
+            containers.clear(program, held, place.job_id)
             held.clear(place.job_id)
             claim.finish(contract.Result.ERRORED, _LOST, log=place.last_words())
             return False

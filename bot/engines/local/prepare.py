@@ -11,17 +11,21 @@ from bot import errors, telemetry
 from bot.choices import Network
 from bot.engines import contract
 from bot.engines.local import (
+    boxes,
+    containers,
     disk,
     escapes,
     extras,
     folder,
     git,
+    images,
     launch,
     mirrors,
     parts,
     probe,
     reach,
     sandbox,
+    spawn,
     submodules,
     threads,
     trouble,
@@ -44,6 +48,7 @@ class Preparer:
         sources: mirrors.Mirrors,
         more: parts.Parts,
         workers: threads.Threads,
+        boxer: boxes.Boxer,
         on_launch: Callable[[int], None],
     ) -> None:
         self._disk = place
@@ -52,6 +57,7 @@ class Preparer:
         self._mirrors = sources
         self._parts = more
         self._workers = workers
+        self._boxer = boxer
         self._on_launch = on_launch
         self._findings: dict[Network, probe.Finding] = {}
 
@@ -59,7 +65,10 @@ class Preparer:
         """Whether a sandbox can be made: asked once, and again after it was not so or seemed not so."""
         if found not in self._findings:
             manner = replace(self._manner, reach=found)
-            self._findings[found] = await self._workers.run(lambda: probe.probe(self._disk.probes, manner))
+            if manner.is_in_containers:
+                self._findings[found] = probe.Finding(problem=(await self._boxer.look()).problem)
+            else:
+                self._findings[found] = await self._workers.run(lambda: probe.probe(self._disk.probes, manner))
         finding = self._findings[found]
         if finding.problem is not None:
             # It may be mended while we run.
@@ -82,8 +91,13 @@ class Preparer:
         if finding.problem is not None:
             raise errors.EngineError(finding.problem)
         manner = replace(self._manner, reach=found, can_nest=finding.can_nest)
-        place = self._disk
-        return await self._workers.run(lambda: escapes.run(place.probes, manner, data_dir=place.data_dir))
+        place, inside = self._disk, None
+        if manner.is_in_containers:
+            try:
+                inside = await self._boxer.ours()
+            except trouble.Ended as error:
+                raise errors.EngineError(f"{error.reason}\n{error.log}".strip()) from None
+        return await self._workers.run(lambda: escapes.run(place.probes, manner, data_dir=place.data_dir, boxes=inside))
 
     async def prepare(
         self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event
@@ -110,21 +124,24 @@ class Preparer:
         self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event
     ) -> None:
         manner = await self._decide(request.source)
+        request = replace(request, plan=containers.planned(request.plan))
         steps = launch.steps(request)
         # Started first, because the interpreter takes longer to come up than a job takes to be laid out.
-        supervisors: list[launch.Supervisor] = []
+        supervisors: list[spawn.Supervisor] = []
         try:
-            await self._workers.run(lambda: supervisors.append(launch.Supervisor(place, claim)))
+            await self._workers.run(lambda: supervisors.append(spawn.Supervisor(place, claim)))
             code = await self._provide(request.source, cancelled)
             if self._parts.is_wanted:
                 code = await self._workers.run(lambda: self._lay_out(place, request, manner, code))
                 code = replace(code, more=await self._complete(place, request, code, cancelled))
+            found = await self._boxes(request, manner, cancelled)
             secrets = await _secrets(request, cancelled)
+            told = images.note(found.pinned, images.names(request.plan)) if found is not None else None
 
             def launch_it() -> None:
                 laid = code if self._parts.is_wanted else self._lay_out(place, request, manner, code)
-                self._write(place, request, manner, steps, laid)
-                supervisors[0].go(secrets, note=secrets.note)
+                self._write(place, request, manner, steps, laid, found)
+                supervisors[0].go(secrets, note="\n".join(one for one in (told, secrets.note) if one))
 
             await self._workers.run(launch_it)
         finally:
@@ -156,9 +173,27 @@ class Preparer:
         manner: launch.Manner,
         steps: list[launch.Step],
         code: launch.Code,
+        found: containers.Boxes | None,
     ) -> None:
         _expect_wanted(place)
-        launch.write(place, steps, manner=manner, code=code, timeout_seconds=request.timeout_seconds, request=request)
+        launch.write(
+            place,
+            steps,
+            manner=manner,
+            code=code,
+            timeout_seconds=request.timeout_seconds,
+            request=request,
+            boxes=found,
+        )
+
+    async def _boxes(
+        self, request: contract.JobRequest, manner: launch.Manner, cancelled: asyncio.Event
+    ) -> containers.Boxes | None:
+        """The images of the job, unless it is cancelled first; None where it runs in no container and has none."""
+        if not manner.is_in_containers and not images.names(request.plan):
+            return None
+        providing = self._boxer.provide(request, is_sandboxed=manner.is_sandboxed, reach=manner.reach)
+        return await _unless(cancelled, providing)
 
     async def _decide(self, source: contract.Source) -> launch.Manner:
         """How the code may run, by whose it is.

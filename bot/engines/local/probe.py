@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot import telemetry
 from bot.engines import contract
-from bot.engines.local import folder, launch, sandbox, stream
+from bot.engines.local import containers, folder, launch, sandbox, spawn, stream
 from bot.model import build, job
 
 _SECONDS = 20.0
@@ -61,7 +61,9 @@ def _try(probes: Path, manner: launch.Manner) -> str:
     return run(probes, manner, [launch.Step(script="true", env={}, folder=".")]).problem
 
 
-def run(probes: Path, manner: launch.Manner, steps: list[launch.Step]) -> Tried:
+def run(
+    probes: Path, manner: launch.Manner, steps: list[launch.Step], *, boxes: containers.Boxes | None = None
+) -> Tried:
     """Run steps without a repository, in a folder below `probes`. To be called from a thread."""
     place = folder.Folder(probes, f"probe-{secrets.token_hex(8)}")
     source = contract.Source(
@@ -76,8 +78,8 @@ def run(probes: Path, manner: launch.Manner, steps: list[launch.Step]) -> Tried:
             return Tried(problem="the probe's folder is in use")
         with claim:
             launch.clean(place)
-            launch.write(place, steps, manner=manner, code=None, timeout_seconds=_SECONDS)
-            supervisor = launch.Supervisor(place, claim)
+            launch.write(place, steps, manner=manner, code=None, timeout_seconds=_SECONDS, boxes=boxes)
+            supervisor = spawn.Supervisor(place, claim)
             supervisor.go()
             supervisor.close()
         _wait(supervisor.pid)

@@ -41,11 +41,13 @@ _ETC = (
     "ssl/openssl.cnf",
     "timezone",
 )
+#: What `/etc/hosts` says.
+HOSTS = "127.0.0.1 localhost buildhook\n::1 localhost\n"
 _WRITTEN = {
     "passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
     f"build:x:{_IDENTITY}:{_IDENTITY}:build:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n",
     "group": f"root:x:0:\nbuild:x:{_IDENTITY}:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost buildhook\n::1 localhost\n",
+    "hosts": HOSTS,
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "resolv.conf": "",
     # slirp4netns answers there and asks this host's own resolver.
@@ -264,7 +266,7 @@ def environment(*given: Mapping[str, str], home: str, temporary: str, workspace:
 def trouble(tools: Tools, *, reach: Network) -> str | None:
     """Why no sandbox can be made here as far as one can see without trying, and how to mend it."""
     if tools.bubblewrap is None:
-        return "bubblewrap is not installed: install it (apt-get install bubblewrap)."
+        return "bubblewrap is not installed: install it (apt-get install bubblewrap), or set SANDBOX=podman."
     if os.stat(tools.bubblewrap).st_mode & stat.S_ISUID:
         return f"{tools.bubblewrap} is setuid, which is not safe: run chmod u-s {tools.bubblewrap}."
     if reach is Network.FULL and (tools.slirp4netns is None or tools.ip is None):
@@ -294,4 +296,5 @@ def advice() -> str:
         "in a container, allow it to make namespaces (for Docker: --security-opt seccomp=unconfined "
         "--security-opt apparmor=unconfined --security-opt systempaths=unconfined)"
     )
+    found.append("or set SANDBOX=podman, so that jobs run in containers (see docs/engines.md)")
     return "; ".join(found)

@@ -7,6 +7,7 @@ so that programs that merely try get along without.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 # https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -97,8 +98,17 @@ _MACHINES = {
         },
     ),
 }
-#: open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, quotactl_fd: the same on every machine.
-_NEW_CALLS = (428, 429, 430, 431, 432, 433, 442, 443)
+#: The same on every machine.
+_NEW_NAMES = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "fspick": 433,
+    "mount_setattr": 442,
+    "quotactl_fd": 443,
+}
 
 
 def program(machine: str) -> bytes:
@@ -110,7 +120,7 @@ def program(machine: str) -> bytes:
     lines += [_line(_JUMP_GREATER, _X32, 0, 1), _refuse(_ENOSYS)]
     # Its flags lie in memory where no filter can see them; C libraries go back to clone.
     lines += _when(clone3, _ENOSYS)
-    for number in (*refused.values(), *_NEW_CALLS):
+    for number in (*refused.values(), *_NEW_NAMES.values()):
         lines += _when(number, _EPERM)
     # Skips its own block where it is another call; the number stays loaded for the next question.
     lines += [_line(_JUMP_EQUAL, clone, 0, 4), _line(_LOAD, _FIRST), _line(_JUMP_SET, _CLONE_NEWUSER, 0, 1)]
@@ -135,3 +145,25 @@ def _when(value: int, number: int) -> list[bytes]:
 
 def _unless(value: int, number: int) -> list[bytes]:
     return [_line(_JUMP_EQUAL, value, 1, 0), _refuse(number)]
+
+
+def profile(machine: str) -> dict[str, Any]:
+    """The same filter as a container's runtime takes it; for a machine that we do not know it refuses by names alone.
+
+    https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp
+    """
+    _, _, refused = _MACHINES.get(machine, _MACHINES["x86_64"])
+    new_user = {"index": 0, "value": _CLONE_NEWUSER, "valueTwo": _CLONE_NEWUSER, "op": "SCMP_CMP_MASKED_EQ"}
+    found: list[dict[str, Any]] = [
+        {"names": sorted({*refused, *_NEW_NAMES}), "errnoRet": _EPERM},
+        {"names": ["clone3"], "errnoRet": _ENOSYS},
+        {"names": ["clone"], "errnoRet": _EPERM, "args": [new_user]},
+    ]
+    found += [
+        {"names": ["ioctl"], "errnoRet": _EPERM, "args": [{"index": 1, "value": command, "op": "SCMP_CMP_EQ"}]}
+        for command in _TERMINAL_COMMANDS
+    ]
+    return {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"action": "SCMP_ACT_ERRNO", **one} for one in found],
+    }

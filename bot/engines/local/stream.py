@@ -67,6 +67,11 @@ def _event(frame: frames.Frame, kept: Path) -> list[contract.Event]:
                 at=_instant(values["at"]),
                 tested_sha=values["tested_sha"],
                 tested_tree=values["tested_tree"],
+                images={
+                    name.removeprefix(frames.IMAGE_PREFIX): text
+                    for name, text in values.items()
+                    if name.startswith(frames.IMAGE_PREFIX)
+                },
             )
         ]
     if frame.kind == frames.STEP:

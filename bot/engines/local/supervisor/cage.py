@@ -18,6 +18,7 @@ def start(
     uid: int | None,
     doors: list[int],
     file_bytes: int,
+    places: dict[str, str] | None = None,
 ) -> int:
     """Start a program with these descriptors and no others; returns its process id.
 
@@ -25,6 +26,7 @@ def start(
     :param uid: user and group to become, or None to stay who we are.
     :param doors: of the control groups that it comes into, see `groups.Group`.
     :param file_bytes: how large a file may become; 0 for no limit.
+    :param places: to be mounted for it alone, see `spaces.show`.
     """
     parent = os.getpid()
     child = os.fork()
@@ -36,6 +38,8 @@ def start(
             os.dup2(source, target)
         for door in doors:
             os.write(door, b"0")
+        if places:
+            spaces.show(places)
         spaces.heed_signals()
         os.umask(0o022)
         _limit(file_bytes)

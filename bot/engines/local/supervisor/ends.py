@@ -22,6 +22,17 @@ class End:
         self.exit_code = exit_code
 
 
+class Trouble(Exception):
+    """The containers are not as the job needs them.
+
+    :ivar result: how the job ends.
+    """
+
+    def __init__(self, reason: str, *, result: str = "errored") -> None:
+        super().__init__(reason)
+        self.result = result
+
+
 def cancel_reason() -> str:
     """Why somebody wants the job cancelled."""
     try:
@@ -50,6 +61,11 @@ def by_limit(launch: Launch, lacking: set[str], code: int | None) -> str | None:
 def by_disk(launch: Launch) -> str:
     """That a job took more of the disk than it may."""
     return f"it wrote more than the {_size(launch.disk_bytes)} or {launch.disk_files} files that a job may have"
+
+
+def too_long(launch: Launch) -> str:
+    """That a job ran longer than it may."""
+    return f"It ran longer than {duration(launch.timeout_seconds)}, its time limit."
 
 
 def by_code(code: int) -> str:

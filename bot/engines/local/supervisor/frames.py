@@ -10,6 +10,8 @@ OUTPUT, LAUNCHED, PREPARED, STEP, RESULT, FINISHED = b"OLPSRF"
 
 #: What the names of a job's outputs begin with, among the fields of its end.
 OUTPUT_PREFIX = "output."
+#: And those of its images, among the fields of its preparation.
+IMAGE_PREFIX = "image."
 
 # Kind, length of the payload, position in the log; then the CRC-32 of these and the payload.
 _HEAD = struct.Struct(">BIQ")

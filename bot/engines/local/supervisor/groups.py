@@ -28,12 +28,15 @@ _LOOK_SECONDS = 0.01
 class Group:
     """Made by a job's supervisor before its first step, taken away behind its last one."""
 
-    def __init__(self, folders: dict[str, str], name: str, *, memory_bytes: int, processes: int, cpus: float) -> None:
+    def __init__(
+        self, folders: dict[str, str], name: str, *, memory_bytes: int, processes: int, cpus: float, leaf: str = ""
+    ) -> None:
         """Make it, empty.
 
         :param folders: kind -> folder in which to make it.
         :param memory_bytes: and no swap beside it; 0 for no limit, as with the others.
         :param cpus: of one processor's time; may be more than 1.
+        :param leaf: name of a group in it for its own processes, where containers have others beside that.
         :raises OSError: if it cannot be made.
         """
         self._folders = {kind: os.path.join(folder, name) for kind, folder in folders.items()}
@@ -46,10 +49,11 @@ class Group:
         if CPUS in self._folders and cpus:
             _limit_cpus(self._folders[CPUS], max(1000, round(cpus * _PERIOD_MICROSECONDS)))
         #: For each the descriptor by which a process comes into it: it writes `0` there.
-        self.doors = [
-            spaces.high(os.open(os.path.join(folder, "cgroup.procs"), os.O_WRONLY | os.O_CLOEXEC))
-            for folder in self._each()
-        ]
+        self.doors = []
+        for folder in self._each():
+            own = os.path.join(folder, leaf)
+            _make(own)
+            self.doors.append(spaces.high(os.open(os.path.join(own, "cgroup.procs"), os.O_WRONLY | os.O_CLOEXEC)))
         self._seen = {MEMORY: 0, PROCESSES: 0}
 
     def ran_out(self) -> set[str]:
@@ -57,7 +61,8 @@ class Group:
         found = set()
         for kind, (names, word) in _COUNTS.items():
             if kind in self._folders:
-                count = _count(self._folders[kind], names, word)
+                folder = self._folders[kind]
+                count = sum(_count(one, names, word) for one in [folder, *_below(folder)])
                 if count > self._seen[kind]:
                     found.add(kind)
                 self._seen[kind] = count
@@ -86,14 +91,17 @@ def remove(folders: Iterable[str]) -> bool:
     left = list(folders)
     while left:
         for folder in list(left):
-            _kill(folder)
-            try:
-                os.rmdir(folder)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                continue
-            left.remove(folder)
+            # Containers have groups of their own in there.
+            for inner in [*_below(folder), folder]:
+                _kill(inner)
+                try:
+                    os.rmdir(inner)
+                except FileNotFoundError:
+                    pass
+                except OSError:
+                    break
+            else:
+                left.remove(folder)
         if left and time.monotonic() >= until:
             return False
         if left:
@@ -114,6 +122,29 @@ def _kill(folder: str) -> None:
                 os.kill(int(pid), _KILL)
             except ProcessLookupError:
                 continue
+
+
+def mounted(table: str) -> list[tuple[str, str]]:
+    """Where control groups are mounted, and the names of the controllers of each; version 2 has none there.
+
+    :param table: `/proc/self/mountinfo`.
+    """
+    found = []
+    for line in table.splitlines():
+        before, _, behind = line.partition(" - ")
+        kind, _, options = behind.split(" ", 2)
+        if kind in ("cgroup", "cgroup2"):
+            found.append((before.split(" ")[4], options if kind == "cgroup" else ""))
+    return found
+
+
+def _below(folder: str) -> list[str]:
+    """The groups in a group, the innermost first."""
+    try:
+        inner = [one.path for one in os.scandir(folder) if one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [one for path in inner for one in (*_below(path), path)]
 
 
 def _make(folder: str) -> None:

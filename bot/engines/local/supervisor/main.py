@@ -7,15 +7,15 @@ import sys
 import time
 from marshal import loads
 
-from . import cage, collect, ends, files, frames, groups, mask, orders, output, process, room, spaces
-from .ends import End
+from . import cage, collect, ends, files, frames, groups, mask, network, orders, output, process, room, spaces
+from .ends import End, Trouble
 from .files import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import caches, egress, late
+    from . import caches, container, egress, late
 
 #: The descriptor of the stream, which holds the job's lock, as the service passes it.
 STREAM = 3
@@ -82,6 +82,7 @@ class Supervisor:
         self._late: late.Late | None = None
         self._group: groups.Group | None = None
         self._refusals: egress.Refusals | None = None
+        self._containers: container.Containers | None = None
         self._space = room.Room("box", size_bytes=launch.disk_bytes, files=launch.disk_files)
         #: What the job gives to those that need it.
         self.outputs: dict[str, str] = {}
@@ -92,10 +93,11 @@ class Supervisor:
             self._settle()
         except OSError as error:
             return End("errored", f"The sandbox could not be made: {error}.")
-        end = End("passed")
         try:
             if self._launch.is_late:
                 self._become_late()
+            if (end := self._begin()).result != "passed":
+                return end
             if self._caches is not None:
                 end = self._caches.restore()
             for index in range(len(self._launch.steps)):
@@ -112,8 +114,17 @@ class Supervisor:
 
     def end(self) -> None:
         """Have nothing left that runs."""
+        if self._containers is not None:
+            self._containers.end()
         if self._group is not None:
             self._group.end()
+        if self._launch.containers is not None:
+            groups.remove(self._launch.containers["groups"])
+
+    @property
+    def _inside(self) -> str:
+        """The container that the steps run in, or nothing."""
+        return self._containers.steps_in if self._containers is not None else ""
 
     def _doors(self) -> list[int]:
         return self._group.doors if self._group is not None else []
@@ -136,18 +147,8 @@ class Supervisor:
         command = list(program["command"])
         if not self._has_code:
             command[launch.checkout_at] = launch.checkout
-        running = process.Process(
-            program=launch.program,
-            options=program["options"],
-            command=command,
-            env=program["env"],
-            uid=launch.uid,
-            is_sandboxed=launch.is_sandboxed,
-            calls=launch.calls,
-            doors=self._doors(),
-            file_bytes=launch.file_bytes,
-            given=given,
-        )
+        inside = self._containers.beside_in if self._containers is not None else ""
+        running = self._started(inside, command, options=program["options"], env=program["env"], given=given)
         running.follow(
             on_output=self._stream.write,
             on_quiet=self._stream.let_go,
@@ -160,6 +161,46 @@ class Supervisor:
         )
         self._stream.end_step()
         return self._judge(running, limit_seconds=BESIDE_SECONDS)
+
+    def _started(
+        self, inside: str, command: list[str], *, options: list[str], env: list[str], given: int = -1
+    ) -> process.Process:
+        """:param inside: the container that it runs in, or nothing."""
+        launch = self._launch
+        if inside and self._containers is not None:
+            return self._containers.exec(inside, command=command, env=env, uid=launch.uid, given=given)
+        return process.Process(
+            program=launch.program,
+            options=options,
+            command=command,
+            env=env,
+            uid=launch.uid,
+            is_sandboxed=launch.is_sandboxed,
+            calls=launch.calls,
+            doors=self._doors(),
+            file_bytes=launch.file_bytes,
+            given=given,
+            places=launch.containers["places"] if launch.containers is not None else None,
+        )
+
+    def _begin(self) -> End:
+        """Make the job's containers, and have the code, which their images need no git for."""
+        told = self._launch.containers
+        if told is None:
+            return End("passed")
+        from . import container  # only jobs that have some pay for it
+
+        self._containers = container.Containers(told, control=self._control, say=self.say)
+        try:
+            self._containers.start(text=self.text, deadline=self._deadline)
+        except Trouble as error:
+            if os.path.exists("cancel"):
+                return End("cancelled", ends.cancel_reason())
+            if time.monotonic() >= self._deadline:
+                return End("timed_out", ends.too_long(self._launch))
+            return End(error.result, str(error))
+        self._space.others = self._containers.layers
+        return self.beside(told["checkout"]) if self._containers.steps_in else End("passed")
 
     def _have_code(self) -> None:
         self._has_code = True
@@ -220,22 +261,13 @@ class Supervisor:
             self._is_prepared = True
             launch = self._launch
             prepared = {"at": time.time(), "tested_sha": launch.tested_sha, "tested_tree": launch.tested_tree}
+            prepared |= {f"{frames.IMAGE_PREFIX}{what}": image for what, image in launch.images.items()}
             self._stream.event(frames.PREPARED, prepared)
 
     def _settle(self) -> None:
         if self._launch.group is not None:
             self._group = groups.Group(**self._launch.group)
-        network = self._launch.network
-        if network is not None:
-            forbidden = [*network["forbidden"], *spaces.own_addresses()]
-            uid = os.getuid()
-            spaces.connect(slirp=network["slirp"][0], ip=network["ip"][0], forbidden=forbidden, uid=uid)
-        listed = self._launch.egress
-        if listed is not None:
-            from . import egress  # only jobs that have a list pay for it
-
-            library, user = self._launch.library, self._launch.uid
-            self._refusals = egress.connect(listed, library=library, uid=user, doors=self._doors())
+        self._refusals = network.enter(self._launch, doors=self._doors())
         if self._launch.places:
             self._keep_code()
             spaces.show(self._launch.places)
@@ -253,17 +285,7 @@ class Supervisor:
         command = list(step["command"])
         if not self._has_code:
             command[launch.checkout_at] = launch.checkout
-        running = process.Process(
-            program=launch.program,
-            options=options,
-            command=command,
-            env=env,
-            uid=launch.uid,
-            is_sandboxed=launch.is_sandboxed,
-            calls=launch.calls,
-            doors=self._doors(),
-            file_bytes=launch.file_bytes,
-        )
+        running = self._started(self._inside, command, options=options, env=env)
 
         def begin() -> None:
             told["started_at"] = time.time()
@@ -287,6 +309,8 @@ class Supervisor:
         self._stream.end_step()
         for refused in self._refusals.told() if self._refusals is not None else ():
             self.say(refused)
+        if self._containers is not None:
+            self._containers.tell_ended()
         end = self._judge(running, limit_seconds=step["timeout_seconds"] if own_deadline < self._deadline else None)
         return self._end_step(index, end, told)
 
@@ -310,7 +334,7 @@ class Supervisor:
         wrong = [name for name, value in more.items() if "\0" in value or len(value.encode()) > MAX_VALUE_BYTES]
         if wrong:
             raise Refused(f"The environment variable {wrong[0]} has a value that no program can be given.")
-        if self._launch.is_sandboxed:
+        if self._launch.is_sandboxed and not self._inside:
             return [*step["options"], *(part for pair in more.items() for part in ("--setenv", *pair))], []
         return [], [*step["env"], *(f"{name}={value}" for name, value in more.items())]
 
@@ -347,9 +371,7 @@ class Supervisor:
         if running.ended_by == "timed_out" and limit_seconds is not None:
             return End("failed", f"The step ran longer than {ends.duration(limit_seconds)}, its time limit.", code)
         if running.ended_by == "timed_out":
-            return End(
-                "timed_out", f"It ran longer than {ends.duration(self._launch.timeout_seconds)}, its time limit."
-            )
+            return End("timed_out", ends.too_long(self._launch))
         if running.ended_by == "full":
             return End("failed", f"killed: {ends.by_disk(self._launch)}", code)
         if code != 0 and (reason := ends.by_limit(self._launch, lacking, code)) is not None:

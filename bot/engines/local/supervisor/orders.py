@@ -46,6 +46,8 @@ class Launch:
     results: dict[str, object]
     tested_sha: str
     tested_tree: str
+    #: What for -> image with its digest.
+    images: dict[str, str]
     #: The commit that the first step checks out, and where in its command it goes; or nothing.
     checkout: str
     checkout_at: int
@@ -55,6 +57,8 @@ class Launch:
     is_late: bool
     #: Which caches the job has, see `caching`; None where it has none.
     caches: dict[str, Any] | None
+    #: The job's containers as `container.Containers` takes them, and what goes with them; None where it has none.
+    containers: dict[str, Any] | None
     #: Folder of the package, for what is imported then.
     library: str
     #: Folders in which to make the file `suspect` where the checkout fails, so that the mirrors are looked at.

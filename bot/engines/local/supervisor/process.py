@@ -41,30 +41,42 @@ class Process:
         doors: list[int],
         file_bytes: int,
         given: int = -1,
+        places: dict[str, str] | None = None,
     ) -> None:
         """:param doors: of the control groups that it comes into.
         :param file_bytes: how large a file may become; 0 for no limit.
         :param given: a descriptor that becomes its input; it has none else.
+        :param places: to be mounted where it finds them, see `spaces.show`.
         """
         self._is_sandboxed = is_sandboxed
-        self._output, output = _pipe()
-        if uid is not None:
-            # Or `> /dev/stderr` would be refused in there.
-            os.fchown(output, uid, uid)
-        self._begin, begin = _pipe()
-        self._status, status = _pipe()
+        self._open_pipes(uid)
+        output, begin, status = self._output_end, self._begin_end, self._status_end
         null = spaces.high(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
         fds = {0: null if given < 0 else spaces.high(os.dup(given)), 1: output, 2: output, _BEGIN: begin}
         if is_sandboxed:
             # In files and not among the arguments, which other users of this machine can read.
-            fds |= {_STATUS: status, _OPTIONS: _file("\0".join([*options, ""]).encode("utf-8", "surrogateescape"))}
+            fds |= {_STATUS: status, _OPTIONS: file("\0".join([*options, ""]).encode("utf-8", "surrogateescape"))}
             outer = ["--args", str(_OPTIONS), "--json-status-fd", str(_STATUS)]
             if calls:
-                fds[_CALLS] = _file(calls)
+                fds[_CALLS] = file(calls)
                 outer += ["--seccomp", str(_CALLS)]
             command = [*outer, "--", *command]
-        self._pid = cage.start(program, command, dict(pair.split("=", 1) for pair in env), fds, uid, doors, file_bytes)
-        for fd in {*fds.values(), status}:
+        own = dict(pair.split("=", 1) for pair in env)
+        self._started(cage.start(program, command, own, fds, uid, doors, file_bytes, places), {*fds.values(), status})
+
+    def _open_pipes(self, uid: int | None) -> None:
+        """For the output, the word that the command begins, and the sandbox's words."""
+        self._output, self._output_end = _pipe()
+        if uid is not None:
+            # Or `> /dev/stderr` would be refused in there.
+            os.fchown(self._output_end, uid, uid)
+        self._begin, self._begin_end = _pipe()
+        self._status, self._status_end = _pipe()
+
+    def _started(self, pid: int, given: set[int]) -> None:
+        """:param given: descriptors that the child has now."""
+        self._pid = pid
+        for fd in given:
             os.close(fd)
         self._pid_fd = os.pidfd_open(self._pid)
         self._wait_status: int | None = None
@@ -282,7 +294,8 @@ def _pipe() -> tuple[int, int]:
     return read, write
 
 
-def _file(data: bytes) -> int:
+def file(data: bytes) -> int:
+    """A descriptor from which these bytes can be read, and which is in no folder."""
     fd = spaces.high(os.memfd_create("given", os.MFD_CLOEXEC))
     while data:
         data = data[os.write(fd, data) :]

@@ -22,6 +22,8 @@ class Room:
     def __init__(self, folder: str, *, size_bytes: int, files: int) -> None:
         """Bytes and files (folders and links too) that it may take; 0 for no limit."""
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        #: Folders that belong to it too, such as what a container wrote over its image.
+        self.others: list[str] = []
         self._limits = (size_bytes, files)
         self._taken = (0, 0)
         self._free = self._look()
@@ -58,7 +60,7 @@ class Room:
     def _measure(self, what: str) -> int:
         # Whatever depth and names a build made: `du` goes through it folder by folder.
         hearing, saying = os.pipe()
-        arguments = ["du", "-s", "-x", what, "--", f"/proc/{os.getpid()}/fd/{self._fd}/."]
+        arguments = ["du", "-s", "-c", "-x", what, "--", f"/proc/{os.getpid()}/fd/{self._fd}/.", *self.others]
         actions = [
             (os.POSIX_SPAWN_DUP2, saying, 1),
             (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_RDWR, 0),
@@ -75,5 +77,6 @@ class Room:
             said += part
         os.close(hearing)
         os.waitpid(pid, 0)
-        number = said.split(b"\t")[0]
+        # The last line is the sum.
+        number = said.rstrip(b"\n").rpartition(b"\n")[2].split(b"\t")[0]
         return int(number) if number.isdigit() else 0

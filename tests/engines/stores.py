@@ -1,0 +1,59 @@
+"""A store of images for a test, and what is left of it put away."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from bot.engines.local import podman
+from tests.engines import images
+
+SMALL, TOOLS, SERVER = "localhost/small:1", "localhost/tools:1", "localhost/server:1"
+
+
+@contextlib.contextmanager
+def made(data_dir: Path, *, named: dict[str, images.Image]) -> Iterator[podman.Podman]:
+    """Podman of the engine with this data folder, with images in it."""
+    program = podman.Podman(data_dir / "engine", extra_env={})
+    look = program.look()
+    assert look.problem is None, look.problem
+    for name, image in named.items():
+        images.put(program.command, program.env, image, name)
+    try:
+        yield program
+    finally:
+        program.sweep(lambda _: False)
+        # Root's Podman mounts it over itself.
+        over = data_dir / "engine/podman/store/overlay"
+        while subprocess.run(["umount", "--lazy", over], check=False, capture_output=True).returncode == 0:
+            pass
+        shutil.rmtree(program.run_dir, ignore_errors=True)
+        subprocess.run(["chmod", "-R", "u+rwX", data_dir / "engine/podman"], check=False, capture_output=True)
+
+
+def containers(program: podman.Podman) -> list[str]:
+    """The names of all containers there."""
+    return program.run("ps", "--all", "--format", "{{.Names}}").split()
+
+
+def groups(data_dir: Path) -> list[str]:
+    """Control groups of containers that are left of this data folder's jobs, anywhere."""
+    mine = f"buildhook-{hashlib.blake2s(os.fsencode(data_dir.absolute() / 'engine')).hexdigest()[:12]}"
+    tops = [os.path.join(place, mine) for place, inner, _ in os.walk("/sys/fs/cgroup") if mine in inner]
+    return [os.path.join(top, one) for top in tops for one in os.listdir(top) if os.path.isdir(os.path.join(top, one))]
+
+
+def supervisors(data_dir: Path) -> list[int]:
+    """The processes of jobs' supervisors of this data folder."""
+    found = []
+    for one in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            words = Path("/proc", one, "cmdline").read_bytes().split(b"\0") if one.isdigit() else []
+            if len(words) > 3 and words[-2].startswith(os.fsencode(data_dir)) and b"supervisor" in b"".join(words):
+                found.append(int(one))
+    return found
