@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -263,3 +264,27 @@ async def test_the_operators_image_has_to_be_named(open_engine: Open, code: jobs
     assert (told.result, "BUILDHOOK_SANDBOX_IMAGE" in told.reason) == ("errored", True)
     with pytest.raises(errors.EngineError, match="BUILDHOOK_SANDBOX_IMAGE"):
         await engine.test()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives containers a network of ours")
+async def test_t55_a_job_in_a_container_reaches_the_listed_hosts_by_the_proxy_and_nothing_else(
+    open_engine: Open, code: jobs.Code, store: podman.Podman, data_dir: Path
+) -> None:
+    engine = await open_engine(network="list", egress=contract.Egress(allow=("listed.invalid",)))
+    port = urlsplit(code.server.address()).port
+    script = (
+        'echo "$https_proxy"; sed 1,2d /proc/net/dev | cut -d: -f1 | tr -d " "\n'
+        "for host in evil.example listed.invalid; do\n"
+        "printf 'CONNECT %s:443 HTTP/1.1\\r\\n\\r\\n' $host | nc 127.0.0.1 3128 | head -1; done\n"
+        f"nc -w 1 127.0.0.1 {port} < /dev/null || echo closed\n"
+    )
+    told = await jobs.run(engine, boxed(jobs.make(code.source(trust=jobs.TRUSTED), script)))
+    assert told.result == "passed", told.log
+    lines = told.log.replace("\r", "").splitlines()
+    interface, refused, *_ = lines[lines.index("http://127.0.0.1:3128") + 1 :]
+    assert (interface, refused[:29]) == ("lo", "HTTP/1.1 403 evil.example:443")
+    # The name of the list has no address anywhere, which the proxy tells apart from what it refuses.
+    assert any("listed.invalid:443 cannot be resolved" in line for line in lines), lines
+    assert "closed" in lines
+    assert any("buildhook: network: evil.example:443 is not in the list" in line for line in lines)
+    assert await left(store, data_dir) == []
