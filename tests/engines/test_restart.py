@@ -230,6 +230,9 @@ async def test_f8_a_killed_sandbox_is_our_fault_and_a_killed_command_is_the_buil
     # In order of birth: bubblewrap, its first process inside, the shell, sleep.
     outer = await killed(0)
     assert (outer.result, outer.reason[:12]) == ("errored", "The sandbox ")
+    # Bubblewrap tells of its own first process as of the command; never that it went well.
+    init = await killed(1)
+    assert (init.result, init.end.exit_code) == ("failed", 137)
     shell = await killed(2)
     assert (shell.result, shell.end.exit_code) == ("failed", 137)
     assert (await killed(3)).result == "failed"
