@@ -100,6 +100,7 @@ async def _job(folder: Path, code: jobs.Code) -> dict[str, object]:
     (jobs.stream_path(folder / "data", request.job_id).parent / "box" / "workspace" / "go").touch()
     told = await jobs.follow(then, request.job_id)
     stranger = await jobs.run(then, jobs.make(code.source(), PLAIN, env={"HOST_NAME": "www.example"}))
+    ended = await _ended(then, code, folder / "data")
     killed = await _killed(then, code)
     await then.close()
     return {
@@ -108,8 +109,22 @@ async def _job(folder: Path, code: jobs.Code) -> dict[str, object]:
         "uids": uids,
         "held": [one for one in held if not one.startswith(("socket:", "pipe:", "anon_inode:"))],
         "stranger": stranger.log,
+        "ended": ended,
         "killed": killed,
     }
+
+
+async def _ended(engine: local.Local, code: jobs.Code, data_dir: Path) -> str:
+    """What a job says whose proxy is killed."""
+    await jobs.until_true(lambda: not _proxies())
+    request = jobs.make(code.source(trust=jobs.TRUSTED), "echo ready; until test -e go; do sleep 0.01; done", "echo on")
+    await engine.start(request)
+    await jobs.until_output(engine, request.job_id, b"ready")
+    (proxy,) = _proxies()
+    os.kill(proxy, signal.SIGKILL)
+    await jobs.until_true(lambda: not _proxies())
+    (jobs.stream_path(data_dir, request.job_id).parent / "box" / "workspace" / "go").touch()
+    return (await jobs.follow(engine, request.job_id)).log
 
 
 async def _killed(engine: local.Local, code: jobs.Code) -> list[int]:

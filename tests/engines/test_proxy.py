@@ -182,4 +182,9 @@ def test_t55_a_job_goes_by_the_list_that_it_began_with(tmp_path: Path, way: str)
     assert {one for one in found["held"] if "supervisor.err" not in one} == {"/dev/null"}
     # The policy lets strangers have the list by then, which is another one.
     assert "www.example: HTTP/1.1 403 www.example:80 is not in the list" in found["stranger"]
+    assert found["ended"].splitlines() == [
+        "ready",
+        "buildhook: network: the proxy of the egress list was ended, so the rest of the job reaches nothing.",
+        "on",
+    ]
     assert found["killed"] == []

@@ -30,15 +30,21 @@ _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 class Refusals:
     """What the proxy refused, as it tells of it."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, pid: int) -> None:
+        """:param pid: of the proxy; 0 once it has ended."""
         self._fd = fd
+        self._pid = pid
 
     def told(self) -> list[str]:
-        """A line of the log for each host that was refused since this was asked last."""
+        """A line of the log for each host that was refused since this was asked last, and for the proxy's own end."""
         try:
             found = os.read(self._fd, 1 << 17).decode("ascii", "replace").splitlines()
         except BlockingIOError:
-            return []
+            found = []
+        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
+            # Where the job's memory ran out, for one: it counts as the job's.
+            self._pid = 0
+            found.append("the proxy of the egress list was ended, so the rest of the job reaches nothing")
         return [f"{SIGN}{one}." for one in found]
 
 
@@ -66,7 +72,7 @@ def connect(given: dict[str, Any], *, library: str, uid: int | None, doors: list
     room = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     fds = {0: null, 1: null, proxy.ORDERS: orders, proxy.LINK: link, proxy.NOTES: saying}
     arguments = ["-I", "-S", "-c", _CODE, room, library]
-    cage.start(sys.executable, arguments, {"LANG": "C.UTF-8"}, fds, None, doors, _MAX_WORDS_BYTES)
+    pid = cage.start(sys.executable, arguments, {"LANG": "C.UTF-8"}, fds, None, doors, _MAX_WORDS_BYTES)
     for fd in set(fds.values()):
         os.close(fd)
     spaces.own_network()
@@ -78,7 +84,7 @@ def connect(given: dict[str, Any], *, library: str, uid: int | None, doors: list
         socket.send_fds(ours, [b"."], [listening.fileno()])
         if not ours.recv(1):
             raise OSError("the proxy of the egress list did not come up")
-    return Refusals(hearing)
+    return Refusals(hearing, pid=pid)
 
 
 def _bring_up(any_socket: socket.socket) -> None:
