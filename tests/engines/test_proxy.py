@@ -17,9 +17,9 @@ from tests.engines import world
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def found(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Any:
     """What came of each attempt among real servers."""
-    return json.loads(world.run("tests.engines.proxied", str(tmp_path_factory.mktemp("proxied"))))
+    return world.once(tmp_path_factory, worker_id, "tests.engines.proxied")
 
 
 HEAD = "{} HTTP/1.1\r\nHost: www.example\r\n{}Connection: close\r\n\r\n{}"

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
-import json
 from collections.abc import Callable, Iterable
 
 import pytest
 
 from bot import egress
-from tests.engines import probed, world
+from bot.choices import Network
+from bot.engines import contract
+from bot.engines.local import reach
+from tests.engines import jobs, probed, world
 
 Found = dict[str, dict[str, list[str]]]
-SETTINGS = ("none", "list", "full")
+#: What `none` and `full` reach is looked at in short by `test_sandbox` and `test_network`.
+SETTINGS = {"none": [pytest.mark.long], "list": [], "full": [pytest.mark.long]}
 
 
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Found]:
     """What jobs reached with a setting; its world is made once, for all processes of the tests."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
 
     @functools.cache
     def find(setting: str) -> Found:
-        path = shared / f"reached-{setting}"
-        with path.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not path.stat().st_size:
-                told = world.run("tests.engines.probed", str(tmp_path_factory.mktemp(setting)), setting)
-                file.write(told.decode())
-            file.seek(0)
-            found: Found = json.loads(file.read())
+        found: Found = world.once(tmp_path_factory, worker_id, "tests.engines.probed", setting)
         return found
 
     return find
@@ -39,7 +32,7 @@ def reached(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callabl
 
 def each(targets: Iterable[str]) -> pytest.MarkDecorator:
     """Each target with each setting."""
-    given = [(setting, target) for setting in SETTINGS for target in targets]
+    given = [pytest.param(setting, target, marks=marks) for setting, marks in SETTINGS.items() for target in targets]
     return pytest.mark.parametrize(("setting", "target"), given)
 
 
@@ -93,3 +86,14 @@ def test_t55_trusted_code_reaches_what_the_setting_says_and_nobody_else_does(
     found = reached(setting)
     assert found["trusted"][target] == EXPECTED[setting].get(target, [])
     assert found["untrusted"][target] == []
+
+
+@pytest.mark.parametrize("setting", Network)
+@pytest.mark.parametrize("strangers", [False, True])
+def test_t55_untrusted_code_reaches_the_list_by_a_word_of_the_policy_and_never_more(
+    setting: Network, strangers: bool
+) -> None:
+    egress = contract.Egress(allow=("pypi.org",), strangers=strangers)
+    assert reach.of(jobs.TRUSTED, setting=setting, egress=egress) is setting
+    theirs = reach.of(jobs.UNTRUSTED, setting=setting, egress=egress)
+    assert theirs is (Network.LIST if strangers and setting is Network.LIST else Network.NONE)

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 #: As real root, whose jobs become other users, and as root of a user namespace, who can become nobody else.
 WAYS = {
@@ -149,3 +154,17 @@ def run(module: str, *words: str, way: str = "root" if os.geteuid() == 0 else "n
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
     return done.stdout.splitlines()[-1]
+
+
+def once(factory: pytest.TempPathFactory, worker_id: str, module: str, *words: str) -> Any:
+    """What a program says, from its JSON; it is run once for all processes of the tests."""
+    base = factory.getbasetemp() if worker_id == "master" else factory.getbasetemp().parent
+    name = "-".join((module, *words))
+    with (base / f"{name}.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        told = file.read()
+        if not told:
+            told = run(module, str(factory.mktemp(name)), *words).decode()
+            file.write(told)
+    return json.loads(told)
