@@ -19,7 +19,7 @@ from bot.logs.objects import Away, Objects
 #: How often all that lies here is looked through, besides what is told.
 LOOK_SECONDS = 60.0
 #: How long a store is left alone at most when it was away.
-MAX_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 10.0
 _AT_ONCE = 4
 #: What a store's own mark is called: the database whose logs and artifacts these are.
 _OWNER = "owner"

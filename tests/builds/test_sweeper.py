@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from structlog.testing import capture_logs
 
 from bot import clock, errors
 from bot.builds import purge, sweeper
 from bot.engines import contract, scripted
+from bot.logs import Storage
 from bot.model import build, delivery, job, outcome
 from bot.store import (
     answers,
@@ -180,6 +184,56 @@ async def test_f24_a_sweep_that_is_cut_off_behind_any_commit_leaves_no_log_witho
 async def test_a_database_without_jobs_deletes_no_logs(yard: Yard) -> None:
     await yard.logs.append(factories.new_id(), offset_bytes=0, data=b"of another database")
     assert await make(yard).free_logs() == 0
+
+
+async def test_a_plain_log_whose_job_has_ended_is_packed_later_and_no_other(yard: Yard, tmp_path: Path) -> None:
+    ended = await add_ended(yard, created_at=clock.now())
+    running = factories.make_new_build(factories.make_build(head_sha="c" * 40))
+    await yard.create(running)
+    await yard.logs.append(running.jobs[0].id, offset_bytes=0, data=b"goes on")
+    await make(yard).seal_logs()
+    assert not await yard.logs.is_sealed(ended.jobs[0].id), "it may be about to be sealed"
+    for path in tmp_path.rglob("*.log"):
+        os.utime(path, (0, 0))
+    await make(yard).seal_logs()
+    assert await yard.logs.is_sealed(ended.jobs[0].id)
+    assert not await yard.logs.is_sealed(running.jobs[0].id)
+
+
+async def test_f24_what_lies_in_an_object_store_without_a_job_is_deleted_by_its_own_database(
+    yard: Yard, tmp_path: Path
+) -> None:
+    later = Time(clock.now() + timedelta(hours=2))
+    far = Storage(tmp_path / "one", url=f"file://{tmp_path}/store")
+    near, yard.storage = yard.storage, far
+    old = await add_ended(yard, created_at=OLD, head_sha="a" * 40)
+    fresh = await add_ended(yard, created_at=clock.now(), head_sha="b" * 40)
+    orphan, artifact_id = factories.new_id(), factories.new_id()
+    await far.logs.append(orphan, offset_bytes=0, data=b"log")
+    for one in (old.jobs[0].id, fresh.jobs[0].id, orphan):
+        await far.logs.seal(one)
+
+    async def copy(path: Path) -> None:
+        await asyncio.to_thread(path.write_bytes, b"zip")
+
+    await far.artifacts.put(artifact_id, copy)
+    await far.carry_all()
+    there = tmp_path / "store"
+    assert len(list(there.rglob("*.packed"))) == 3
+    (there / "owner").write_text("another database")
+    with capture_logs() as logged:
+        await make(yard, now=later).sweep()
+    assert [one["action"] for one in logged if one["log_level"] == "warning"] == ["sweep_storage"]
+    # What the database itself deleted is deleted there as well: its own.
+    assert {path.stem for path in there.rglob("*.packed")} == {fresh.jobs[0].id, orphan}
+    assert list(there.rglob("*.zip"))
+    (there / "owner").unlink()
+    await make(yard, now=later).sweep()
+    assert (there / "owner").read_text() == "test"
+    assert {path.stem for path in there.rglob("*.packed")} == {fresh.jobs[0].id}
+    assert not list(there.rglob("*.zip"))
+    await far.close()
+    yard.storage = near
 
 
 async def test_one_replica_at_a_time_sweeps_the_database_and_each_its_own_logs(yard: Yard) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
+from bot.logs import reading
 from bot.model import answer, build, check, delivery, job
 from bot.simulator import Simulator
 from bot.simulator.values import CheckRun
@@ -245,26 +247,27 @@ def _unreadable(state: State, github: Simulator, evidence: Evidence) -> Iterator
             yield f"check {run.id} could not be sent: {run.error}"
     # A shorter word than a secret may be one of the language.
     words = [word for word in (github.webhook_secret or "", github.private_key.splitlines()[1]) if len(word) >= 16]
-    for path in [*evidence.service_logs, *_files(evidence.job_logs)]:
-        text = path.read_text(errors="replace")
+    told = {path.name: path.read_bytes() for path in evidence.service_logs} | _logs(evidence.job_logs)
+    for name, data in told.items():
+        text = data.decode("utf-8", "replace")
         if _SECRET.search(text) or any(word in text for word in words):
-            yield f"{path.name} shows a secret"
+            yield f"{name} shows a secret"
 
 
 def _torn(state: State, expected: Expected, evidence: Evidence) -> Iterator[str]:
-    found = {path.stem: path for path in _files(evidence.job_logs)}
+    found = _logs(evidence.job_logs)
     for one in state.jobs:
         if one.state != job.State.PASSED or one.origin_id is not None:
             continue
-        path = found.get(one.id)
-        if path is None:
+        whole, growing = found.get(f"{one.id}.packed"), found.get(f"{one.id}.log")
+        if whole is None and growing is None:
             yield f"job {one.id} has none"
             continue
-        data = path.read_bytes()
+        if whole is None or growing is not None:
+            yield f"that of job {one.id} is not sealed"
+        data = whole or growing or b""
         if len(data) != one.log_size_bytes:
             yield f"that of job {one.id} has {len(data)} bytes, and {one.log_size_bytes} were noted"
-        if not path.with_suffix(".sealed").exists():
-            yield f"that of job {one.id} is not sealed"
         lines = [line for line in data.decode("utf-8", "replace").splitlines() if line in set(expected.lines)]
         if lines != list(expected.lines):
             yield f"that of job {one.id} has {len(lines)} of {len(expected.lines)} lines, or not in order: {lines[:20]}"
@@ -285,5 +288,10 @@ def _more_than_one(keys: Iterable[object]) -> list[tuple[object, int]]:
     return [(key, count) for key, count in collections.Counter(keys).items() if count > 1]
 
 
-def _files(folders: Sequence[Path]) -> list[Path]:
-    return sorted(path for folder in folders for path in folder.rglob("*.log"))
+def _logs(folders: Sequence[Path]) -> dict[str, bytes]:
+    """What the logs of jobs say, by the names of their files."""
+    found = {path.name: path.read_bytes() for folder in folders for path in folder.rglob("*.log")}
+    for path in [path for folder in folders for path in folder.rglob("*.packed")]:
+        with contextlib.closing(reading.open_packed(path)) as log:
+            found[path.name] = log.read(0, log.size())
+    return found

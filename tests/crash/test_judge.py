@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.logs import packed
 from bot.model import answer, build, delivery, job
 from bot.simulator import Simulator
 from bot.simulator.values import CheckRun, Repository
@@ -44,6 +45,11 @@ class World:
         return judge.violations(self.state, self.github, expected=expected, evidence=evidence)
 
 
+def _write(log: Path, data: bytes) -> None:
+    with log.open("wb") as file:
+        packed.write(iter([data]), file)
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with Simulator(folder=tmp_path / "github", webhook_secret="a-secret-that-is-long") as github:
@@ -71,10 +77,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             app=github.app,
         )
         github.deliveries[:] = [sent]
-        log, service_log = tmp_path / "logs" / f"{ran.id}.log", tmp_path / "service.log"
+        log, service_log = tmp_path / "logs" / f"{ran.id}.packed", tmp_path / "service.log"
         log.parent.mkdir()
-        log.write_bytes(_LOG)
-        log.with_suffix(".sealed").touch()
+        _write(log, _LOG)
         service_log.write_text("all is well\n")
         came = factories.make_delivery(id=sent.guid, state=delivery.State.HANDLED, reason="Build 1 starts.")
         state = State(deliveries=[came], builds=[made], jobs=[ran], checks=[check])
@@ -149,21 +154,21 @@ def _tell_the_secret(world: World) -> None:
 
 
 def _tell_a_token(world: World) -> None:
-    world.log.write_bytes(_LOG.replace(b"test", b"ghs_" + b"a" * 20))
+    _write(world.log, _LOG.replace(b"test", b"ghs_" + b"a" * 20))
 
 
 def _tear(world: World) -> None:
-    world.log.write_bytes(_LOG[:-3])
+    _write(world.log, _LOG[:-3])
 
 
 def _repeat(world: World) -> None:
     data = _LOG + b"line 2\n"
-    world.log.write_bytes(data)
+    _write(world.log, data)
     world.change(jobs=[replace(world.state.jobs[0], log_size_bytes=len(data))])
 
 
 def _leave_unsealed(world: World) -> None:
-    world.log.with_suffix(".sealed").unlink()
+    world.log.with_suffix(".log").write_bytes(_LOG)
 
 
 def _answer(world: World) -> answer.Answer:

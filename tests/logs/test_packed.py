@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import io
 import itertools
 import os
@@ -240,6 +241,25 @@ async def test_an_append_meets_a_log_that_another_process_packs(tmp_path: Path) 
     assert [path.suffix for path in tmp_path.rglob("*.*")] == [".packed"]
     await one.close()
     await other.close()
+
+
+async def test_an_append_that_waited_while_another_process_packed_the_log_is_not_lost_unseen(tmp_path: Path) -> None:
+    logs = LogStore(tmp_path)
+    await logs.append(JOB, offset_bytes=0, data=b"all of it\n")
+    (path,) = tmp_path.rglob("*.log")
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(logs.append(JOB, offset_bytes=0, data=b"all of it\nand more"))
+        while "->" not in Path("/proc/locks").read_text():
+            await asyncio.sleep(0.01)
+        with files.packed_of(path).open("wb") as into:
+            packed.write(iter([b"all of it\n"]), into)
+        path.unlink()
+    with pytest.raises(errors.Conflict, match="sealed"):
+        await waiting
+    assert await logs.read(JOB) == b"all of it\n"
+    assert [one.suffix for one in tmp_path.rglob("*.*")] == [".packed"]
+    await logs.close()
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""Settings that are checked before anything is done with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import errors
+from bot.settings import load
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://bucket", "s3://bucket/some/prefix", "gs://bucket/x", "az://container/x", "file:///var/lib/logs"],
+)
+def test_a_storage_is_named_by_its_url(url: str) -> None:
+    assert load(storage_url=url).storage_url == url
+    assert load(storage_url=f"{url}/").storage_url == url
+
+
+def test_no_storage_is_the_data_folder() -> None:
+    assert load().storage_url is None
+    assert load(storage_url="").storage_url is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bucket",
+        "/var/lib/logs",
+        "s3:bucket",
+        "s3://",
+        "s3:///x",
+        "file://host/x",
+        "file:///",
+        "ftp://bucket/x",
+        "http://h/x",
+    ],
+)
+def test_f86_what_is_no_url_of_a_storage_is_refused_with_what_to_write(url: str) -> None:
+    with pytest.raises(errors.SettingsError, match="BUILDHOOK_STORAGE_URL: write s3://bucket/prefix"):
+        load(storage_url=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIAEXAMPLE:wJalrXUtnFEMI@bucket/x",
+        "s3://key@bucket/x",
+        "s3://bucket/x?X-Amz-Signature=wJalrXUtnFEMI",
+        "az://container/x?sig=wJalrXUtnFEMI",
+        "file:///x#wJalrXUtnFEMI",
+    ],
+)
+def test_a_secret_in_the_url_of_a_storage_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(errors.SettingsError, match="BUILDHOOK_STORAGE_URL: no secret") as told:
+        load(storage_url=url)
+    assert "wJalr" not in str(told.value)
+    assert "AKIA" not in str(told.value)
