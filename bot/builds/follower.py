@@ -80,6 +80,8 @@ class Follower:
         if one.state not in job.FINAL:
             raise RuntimeError("the engine stopped telling before the job had ended")
         await self._save(one, made=await self._ingest(one, files) if files else None)
+        # Not before its end is written: what is told of a job is read from its log.
+        self._logs.let_go(one.id)
         await failpoint.pause("result.after_commit")
         # What is left over when this fails is freed at the next start.
         with contextlib.suppress(errors.EngineError):
@@ -140,8 +142,8 @@ class Follower:
 
     async def _save(self, one: job.Job, *, made: ingest.Taken | None = None) -> None:
         tail = None
-        if self._store.is_shared and one.state in _FAILURES:
-            # Another replica may tell GitHub of it, and the log is not there.
+        if (self._store.is_shared or self._logs.goes_away) and one.state in _FAILURES:
+            # Another replica may tell GitHub of it, and the log is not there; or the store that has it is away.
             tail = await failure.tail(self._logs, one)
         saved = await self._store.write(_save, one, now=self._now(), tail=tail, made=made)
         self._on_change()

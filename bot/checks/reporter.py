@@ -259,7 +259,7 @@ class Reporter:
         return frozenset(found.names)
 
     async def _tail(self, failed: job.Job) -> str:
-        # Several replicas: the log lies where the job ran, and its end with the job.
+        # Several replicas, or an object store: the log lies elsewhere, and its end with the job.
         kept = await self._store.read(jobs.find_log_tail, failed.origin_id or failed.id)
         data = kept if kept is not None else await failure.tail(self._logs, failed)
         return data.decode("utf-8", "replace")

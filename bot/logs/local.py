@@ -117,8 +117,8 @@ class LogStore:
         # Whoever holds one open has the same as who appends.
         self._indexes: weakref.WeakValueDictionary[str, lines.Index] = weakref.WeakValueDictionary()
         self._recent: dict[str, lines.Index] = {}
-        #: Called with the job whose log became whole.
-        self.on_whole: Callable[[str], None] = lambda _: None
+        #: Called with the job whose log may be taken to the object store.
+        self.on_let_go: Callable[[str], None] = lambda _: None
 
     async def close(self) -> None:
         """Wait for what is under way. Nothing is lost without it."""
@@ -182,7 +182,15 @@ class LogStore:
         await self._run(files.seal, job_id)
         self._recent.pop(job_id, None)
         self._watchers.wake(job_id)
-        self.on_whole(job_id)
+
+    @property
+    def goes_away(self) -> bool:
+        """Whether whole logs are taken to an object store, which may be away when they are wanted."""
+        return self._objects is not None
+
+    def let_go(self, job_id: str) -> None:
+        """Say that nothing depends on a whole log being here any more. Without it that is found out a minute later."""
+        self.on_let_go(job_id)
 
     async def is_sealed(self, job_id: str) -> bool:
         """Whether the log is whole."""
@@ -199,7 +207,14 @@ class LogStore:
             await log.size()
             yield log
         finally:
+            self._close(log)
+
+    def _close(self, log: OpenedLog) -> None:
+        try:
             self._threads.submit(log.close)
+        except RuntimeError:
+            # The store was closed meanwhile: none of its threads reads any more.
+            log.close()
 
     async def list_ids(self) -> AsyncIterator[list[str]]:
         """The jobs that have a log on this machine, some at a time."""

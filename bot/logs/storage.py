@@ -40,7 +40,7 @@ class Storage:
         self._whole: set[tuple[str, bool]] = set()
         self._is_woken = asyncio.Event()
         if self._objects is not None:
-            self.logs.on_whole = lambda job_id: self._wake(job_id, is_log=True)
+            self.logs.on_let_go = lambda job_id: self._wake(job_id, is_log=True)
             self.artifacts.on_whole = lambda artifact_id: self._wake(artifact_id, is_log=False)
 
     @property

@@ -300,7 +300,7 @@ def save_progress(connection: Connection, changed: job.Job) -> None:
 
 
 def save_log_tail(connection: Connection, job_id: str, tail: bytes) -> None:
-    """Keep the end of a failing step's log with the job: the log itself lies where the job ran."""
+    """Keep the end of a failing step's log with the job: the log itself lies where the job ran, or elsewhere."""
     connection.execute(sa.update(table).where(table.c.id == job_id).values(log_tail=lz4.frame.compress(tail)))
 
 

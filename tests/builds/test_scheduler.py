@@ -313,6 +313,32 @@ async def test_retry_makes_the_next_generation_of_an_ended_build_only(yard: Yard
         )
 
 
+async def test_f22_a_log_goes_away_behind_the_end_of_its_job_which_keeps_what_is_told_of_it(
+    yard: Yard, tmp_path: Path
+) -> None:
+    await yard.storage.close()
+    yard.storage = Storage(tmp_path / "one", url=f"file://{tmp_path}/store")
+    gone: list[str] = []
+    yard.logs.on_let_go = gone.append
+    new = factories.make_new_build()
+    await yard.create(new)
+    one = new.jobs[0].id
+    yard.engine.tell(
+        one,
+        scripted.prepared(),
+        scripted.step(0, "running"),
+        scripted.output(b"it broke\n"),
+        scripted.step(0, "failed", exit_code=1, end_bytes=9),
+        scripted.finished(contract.Result.FAILED),
+    )
+    async with yard.running():
+        await yard.until(lambda: bool(gone))
+        assert (await yard.get_job(one)).state == job.State.FAILED
+    await yard.storage.carry_all()
+    shutil.rmtree(tmp_path / "store")
+    assert await yard.store.read(jobs.find_log_tail, one) == b"it broke\n"
+
+
 async def test_f17_a_database_that_is_locked_at_the_start_is_waited_for(
     empty_database: Path, metrics: telemetry.Metrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

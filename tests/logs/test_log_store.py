@@ -174,6 +174,16 @@ async def test_appends_at_once_for_one_job_keep_order_by_offset(logs: LogStore) 
     assert await logs.read(JOB) == text
 
 
+async def test_who_reads_to_the_end_of_the_service_lets_go_of_the_file(tmp_path: Path) -> None:
+    store = LogStore(tmp_path)
+    await store.append(JOB, offset_bytes=0, data=b"x")
+    before = len(os.listdir("/proc/self/fd"))
+    async with store.opened(JOB) as log:
+        assert await log.read() == b"x"
+        await store.close()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
 async def test_files_are_for_their_owner_only(logs: LogStore, tmp_path: Path) -> None:
     await logs.append(JOB, offset_bytes=0, data=b"x")
     assert the_file(tmp_path).stat().st_mode & 0o077 == 0

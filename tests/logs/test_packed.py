@@ -8,6 +8,7 @@ import fcntl
 import io
 import itertools
 import os
+import random
 import resource
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from bot import errors, failpoint
 from bot.logs import LogStore, files, lines, packed, reading
+from tests.logs import writer
 
 JOB = "01J00000000000000000000XYZ"
 #: Bytes with many line ends, carriage returns, colours and what is no UTF-8.
@@ -301,28 +303,21 @@ async def test_f5_a_thousand_logs_killed_anywhere_compare_byte_for_byte(tmp_path
 
 
 async def test_f5_logs_killed_anywhere_compare_byte_for_byte(tmp_path: Path) -> None:
-    await _kill_and_compare(tmp_path, count=8)
+    await _kill_and_compare(tmp_path, count=40)
 
 
 async def _kill_and_compare(folder: Path, *, count: int) -> None:
     """Write each log in a process that is killed somewhere, then go on as the follower does: from where it was."""
-    import random
-
-    from tests.logs import writer
-
+    assert await writer.write(folder, first=0, count=count) == count
     chance = random.Random(count)
-    for first in range(0, count, 8):
-        numbers = range(first, min(first + 8, count))
-        deaths = await asyncio.gather(*(writer.write(folder, number, chance=chance) for number in numbers))
-        assert all(deaths), "each was killed before it was done"
-        again = LogStore(folder)
-        for number in numbers:
-            job_id, text = writer.job_id(number), writer.text(number)
-            kept = await again.read(job_id, limit=len(text) + 1)
-            assert kept == text[: len(kept)], "a beginning of it, without a gap"
-            start = chance.randrange(len(kept) + 1)
-            assert await again.append(job_id, offset_bytes=start, data=text[start:]) == len(text)
-            await again.seal(job_id)
-            assert await again.read(job_id, limit=len(text) + 1) == text
-            assert await again.line_numbers(job_id, at=[len(text)]) == [text.count(b"\n") + 1]
-        await again.close()
+    again = LogStore(folder)
+    for number in range(count):
+        job_id, text = writer.job_id(number), writer.text(number)
+        kept = await again.read(job_id, limit=len(text) + 1)
+        assert kept == text[: len(kept)], "a beginning of it, without a gap"
+        start = chance.randrange(len(kept) + 1)
+        assert await again.append(job_id, offset_bytes=start, data=text[start:]) == len(text)
+        await again.seal(job_id)
+        assert await again.read(job_id, limit=len(text) + 1) == text
+        assert await again.line_numbers(job_id, at=[len(text)]) == [text.count(b"\n") + 1]
+    await again.close()

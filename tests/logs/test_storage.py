@@ -58,6 +58,7 @@ async def opened(data_dir: Path, url: str) -> AsyncIterator[Storage]:
 async def write(storage: Storage, job_id: str = JOB, text: bytes = TEXT) -> None:
     await storage.logs.append(job_id, offset_bytes=0, data=text)
     await storage.logs.seal(job_id)
+    storage.logs.let_go(job_id)
 
 
 async def keep(storage: Storage, data: bytes) -> None:
@@ -86,7 +87,7 @@ async def test_every_replica_serves_what_one_has_taken_to_the_store(url: str, tm
         assert await two.logs.size(JOB) == 0
         await one.carry()
         assert files_of(tmp_path / "one") == set()
-        assert one.logs.on_whole is not two.logs.on_whole
+        assert one.logs.goes_away
         two.logs._elsewhere.forget(JOB)  # type: ignore[union-attr]
         for storage in (one, two):
             assert await storage.logs.size(JOB) == len(TEXT)
@@ -140,6 +141,9 @@ async def test_a_log_that_still_grows_stays_here(url: str, tmp_path: Path) -> No
         assert files_of(tmp_path / "one") == {".log"}
         await one.logs.append(JOB, offset_bytes=6, data=b"growing")
         await one.logs.seal(JOB)
+        await one.carry()
+        assert files_of(tmp_path / "one") == {".packed"}, "somebody may still read it"
+        one.logs.let_go(JOB)
         await one.carry()
         assert await one.logs.read(JOB) == b"still growing"
     # A follower that was killed before it wrote that the job has ended reads some of it again.

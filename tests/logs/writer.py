@@ -1,8 +1,12 @@
-"""A process that writes one log and is killed: `python -m tests.logs.writer FOLDER NUMBER FAILPOINT`."""
+"""Processes that write a log each and are killed: `python -m tests.logs.writer FOLDER FIRST COUNT`.
+
+It says how many were killed before they were done. They are forks: a thousand of them take seconds.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -11,7 +15,7 @@ from pathlib import Path
 from bot import failpoint
 from bot.logs import LogStore
 
-#: Where it may die, and how often each place is passed.
+#: Where one may die, and how often each place is passed.
 PLACES = (("log.mid_chunk", 12), ("artifact.mid_write", 1), ("log.packed", 1))
 _PIECES = 12
 
@@ -28,25 +32,38 @@ def text(number: int) -> bytes:
     return b"".join(chance.choice(parts) % number for number in range(chance.randrange(50, 5000)))
 
 
-async def write(folder: Path, number: int, *, chance: random.Random) -> bool:
-    """Let one be written and killed; whether it was."""
-    place, times = chance.choice(PLACES)
+async def write(folder: Path, *, first: int, count: int) -> int:
+    """Let logs be written and their writers killed; gives how many were."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.logs.writer", str(folder), str(number), f"{place}:kill:{chance.randint(1, times)}"
+        sys.executable, "-m", "tests.logs.writer", str(folder), str(first), str(count), stdout=asyncio.subprocess.PIPE
     )
-    return await process.wait() == -signal.SIGKILL
+    said, _ = await process.communicate()
+    return int(said)
 
 
-async def _main() -> None:
-    folder, number, point = sys.argv[1:]
-    failpoint.arm(failpoint.parse(point), on_fire=lambda _: None)
-    whole, one = text(int(number)), job_id(int(number))
+async def _write(folder: Path, number: int) -> None:
+    chance = random.Random(-number)
+    place, times = chance.choice(PLACES)
+    failpoint.arm(failpoint.parse(f"{place}:kill:{chance.randint(1, times)}"), on_fire=lambda _: None)
+    whole, one = text(number), job_id(number)
     step = -(-len(whole) // _PIECES)
-    logs = LogStore(Path(folder))
+    logs = LogStore(folder)
     for start in range(0, len(whole), step):
         await logs.append(one, offset_bytes=start, data=whole[start : start + step])
     await logs.seal(one)
 
 
+def _main() -> None:
+    killed = 0
+    folder, first, count = sys.argv[1:]
+    for number in range(int(first), int(first) + int(count)):
+        pid = os.fork()
+        if pid == 0:
+            asyncio.run(_write(Path(folder), number))
+            os._exit(0)
+        killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    sys.stdout.write(f"{killed}\n")
+
+
 if __name__ == "__main__":
-    asyncio.run(_main())
+    _main()
