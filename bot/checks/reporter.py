@@ -186,6 +186,8 @@ class Reporter:
         failed = [one for one in told.values() if isinstance(one, errors.RateLimited | errors.GitHubUnavailable)]
         if failed:
             self._outbox.ramp.went_badly()
+        # What went together comes back together.
+        now = self._now()
         outcomes = []
         for one in attempts:
             became = told.get(one.claimed.id)
@@ -195,7 +197,7 @@ class Reporter:
                 outcomes.append("sent")
             else:
                 with telemetry.bound(build_id=one.claimed.build_id, check_name=one.claimed.name):
-                    outcomes.append(await self._after(one.claimed, became, number=attempts[0].claimed.id))
+                    outcomes.append(await self._after(one.claimed, became, now=now, number=attempts[0].claimed.id))
         if done:
             await failpoint.pause("outbox.after_mark")
         return outcomes
@@ -264,14 +266,13 @@ class Reporter:
         data = kept if kept is not None else await failure.tail(self._logs, failed)
         return data.decode("utf-8", "replace")
 
-    async def _after(self, claimed: check.Check, error: Exception, *, number: int) -> str:
+    async def _after(self, claimed: check.Check, error: Exception, *, now: datetime, number: int) -> str:
         try:
-            return await self._settle(claimed, error, number=number)
+            return await self._settle(claimed, error, now=now, number=number)
         except errors.LeaseLost:
             return "lease_lost"
 
-    async def _settle(self, claimed: check.Check, error: Exception, *, number: int) -> str:
-        now = self._now()
+    async def _settle(self, claimed: check.Check, error: Exception, *, now: datetime, number: int) -> str:
         if isinstance(error, sending.RunGone):
             _log.warning("A check run is gone.", action="send_check", error=str(error))
             await patience.write(self._store, checks.forget, claimed, now=now)

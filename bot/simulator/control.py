@@ -49,8 +49,9 @@
 | `clear_faults` | | |
 | `seed_faults` | `number` | |
 | `lag_reads` | `seconds` | |
-| `rates` | of `limit`, `window_seconds` those that change | |
-| `use_up_rate` | `login` | |
+| `rates` | of `limit`, `graphql_limit`, `window_seconds` those that change | |
+| `graphql` | `is_there` | |
+| `use_up_rate` | `login`, `resource`: `core` or `graphql` | |
 | `secondary_limit` | as `Secondary`: what is not given is as on GitHub | |
 | `no_secondary_limit` | | |
 | `calls_inside_waits` | | every call that came although its account had been told to wait |

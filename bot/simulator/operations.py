@@ -226,14 +226,18 @@ def _age_deliveries(its: github.GitHub, arguments: dict[str, Any]) -> None:
 
 
 def _rates(its: github.GitHub, arguments: dict[str, Any]) -> None:
-    _change(its.rates, arguments, "limit", "window_seconds")
+    _change(its.rates, arguments, "limit", "graphql_limit", "window_seconds")
+
+
+def _graphql(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    its.has_graphql = bool(arguments["is_there"])
 
 
 def _use_up_rate(its: github.GitHub, arguments: dict[str, Any]) -> None:
     found = its.installation_of(arguments["login"])
     if found is None:
         raise world.SimulatorError(f"the App is not installed in {arguments['login']!r}; install does that")
-    its.rates.use_up(found)
+    its.rates.use_up(found, resource=arguments.get("resource", limits.CORE))
 
 
 def _secondary_limit(its: github.GitHub, arguments: dict[str, Any]) -> None:
@@ -297,6 +301,7 @@ OPERATIONS: dict[str, Operation] = {
     "add_fault": _add_fault,
     "seed_faults": _seed_faults,
     "rates": _rates,
+    "graphql": _graphql,
     "use_up_rate": _use_up_rate,
     "secondary_limit": _secondary_limit,
     "no_secondary_limit": _no_secondary_limit,

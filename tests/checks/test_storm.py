@@ -110,12 +110,12 @@ async def test_f6_f32_f34_60_pushes_through_lost_answers_failing_calls_and_two_l
         # A quarter of the answers to writes get lost, and half of the calls fail once.
         simulator.faults.add(
             method=("POST", "PATCH"),
-            path="/check-runs",
+            path="/check-runs|^/graphql$",
             times=None,
             probability=0.25,
             drop_response_after_applying=True,
         )
-        simulator.faults.add(path="/repos/", times=None, once_each=True, probability=0.5, status=500)
+        simulator.faults.add(path="/repos/|^/graphql$", times=None, once_each=True, probability=0.5, status=500)
         names = ["a", "b"] if store.is_shared else ["a"]
         replicas = [_Replica(name, store=store, simulator=simulator, logs=logs) for name in names]
         if store.is_shared:

@@ -17,6 +17,9 @@ from bot.simulator import CheckRun, limits
 from bot.store import checks, jobs, results
 from tests import factories
 from tests.checks.conftest import Desk
+from tests.databases import long_on_postgresql
+
+pytestmark = long_on_postgresql
 
 VISIBLE_SECONDS = writing.VISIBLE_AFTER.total_seconds()
 GRAPHQL = "^/graphql$"
@@ -321,7 +324,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
 async def test_f6_f32_f33_whatever_happens_to_many_there_is_one_run_of_each_with_the_last_word(
     desk: Desk, seed: int
 ) -> None:

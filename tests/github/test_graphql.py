@@ -189,6 +189,16 @@ async def test_f34_a_limit_in_the_middle_counts_for_the_next_request(server: Ser
     assert len(server.asked("POST", PATH)) == 1
 
 
+async def test_f97_the_credential_goes_to_no_other_place(
+    server: Server, foreign: Server, repository: Repository
+) -> None:
+    server.on("POST", PATH, Reply(status=307, headers={"location": f"{foreign.url}{PATH}"}))
+    with pytest.raises(errors.GitHubUnavailable) as caught:
+        await repository.put_check_runs(TWO)
+    assert "another place" in str(caught.value)
+    assert foreign.seen == []
+
+
 async def test_without_an_id_of_the_repository_nothing_is_sent(server: Server, github: GitHub) -> None:
     server.on("POST", f"/app/installations/{INSTALLATION_ID}/access_tokens", granted())
     repository = github.repository(installation_id=INSTALLATION_ID, repository_id=REPOSITORY_ID, full_name=NAME)

@@ -170,6 +170,12 @@ async def test_limits_can_be_set(client: Client) -> None:
     assert (await client("GET", "/repos/octo/hello")).status == 200
     assert [one["path"] for one in await done(client, "calls_inside_waits")] == ["/repos/octo/hello"]
     await done(client, "advance_clock", seconds=60)
+    await done(client, "use_up_rate", login="octo", resource="graphql")
+    assert (await client("GET", "/repos/octo/hello")).status == 200
+    query = {"query": "query { rateLimit { remaining } }"}
+    assert "data" not in (await client("POST", "/graphql", query, root=client.github.url)).body
+    await done(client, "graphql", is_there=False)
+    assert (await client("POST", "/graphql", query, root=client.github.url)).status == 404
     await done(client, "use_up_rate", login="octo")
     answer = await client("GET", "/repos/octo/hello")
     assert (answer.status, answer.headers["X-RateLimit-Limit"]) == (403, "100")
