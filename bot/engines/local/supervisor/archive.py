@@ -27,6 +27,7 @@ class Archive:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = open(fd, "w+b")  # noqa: SIM115 (closed by `close`)
         self._zip = ZipFile(self._file, "w", ZIP_DEFLATED, compresslevel=1)
+        self._names: set[str] = set()
         self.count = 0
 
     def add(self, fd: int, name: str, *, most_bytes: int) -> int:
@@ -35,7 +36,7 @@ class Archive:
         :raises Full: if it has more than that; then the archive cannot be gone on with.
         :raises OSError: if it cannot be read, or the disk is full.
         """
-        info = ZipInfo(name.encode("utf-8", "replace").decode("utf-8"), _SOME_TIME)
+        info = ZipInfo(self._safe(name), _SOME_TIME)
         is_program = bool(os.fstat(fd).st_mode & 0o100)
         info.external_attr = (0o100755 if is_program else 0o100644) << 16
         info.compress_type = ZIP_DEFLATED
@@ -48,6 +49,17 @@ class Archive:
                 entry.write(data)
         self.count += 1
         return size
+
+    def _safe(self, name: str) -> str:
+        """The name, so that no system reads something else in it: a backslash may lead out, a colon name a disk."""
+        text = name.encode("utf-8", "replace").decode("utf-8")
+        safe = "".join("_" if one < " " or one in "\\:\x7f" else one for one in text)
+        tried, number = safe, 1
+        while tried in self._names:
+            number += 1
+            tried = f"{safe}~{number}"
+        self._names.add(tried)
+        return tried
 
     def close(self) -> tuple[int, str]:
         """Finish it; gives its size in bytes and its SHA-256 in hexadecimal.
