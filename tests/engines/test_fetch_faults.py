@@ -117,7 +117,7 @@ async def test_f76_a_fetch_that_failed_once_is_made_anew(
 
 @pytest.mark.parametrize("kind", WORDS)
 async def test_f76_a_fault_that_stays_is_told_with_its_phase_and_leaves_nothing_broken(
-    open_engine: Open, code: jobs.Code, breaking: Callable[..., Faulty], kind: str
+    open_engine: Open, code: jobs.Code, breaking: Callable[..., Faulty], kind: str, data_dir: Path
 ) -> None:
     is_slow = kind not in PASSING
     engine = await open_engine(limits=local.Limits(fetch_seconds=0.5 if is_slow else 60.0))
@@ -132,6 +132,7 @@ async def test_f76_a_fault_that_stays_is_told_with_its_phase_and_leaves_nothing_
     healthy = await open_engine()
     told = await jobs.run(healthy, jobs.make(code.source(), "cat README.md; git fsck --no-dangling"))
     assert (told.result, told.log) == ("passed", "hello\n"), told.reason
+    assert not list(data_dir.glob("engine/mirrors/*/*.git/objects/pack/tmp_*"))
 
 
 async def test_f76_a_server_of_a_submodule_that_is_down_is_told_by_the_submodule(

@@ -15,6 +15,8 @@ from bot.engines.local.supervisor import main
 
 _LOOK_SECONDS = 60.0
 _CHECK_SECONDS = 600.0
+#: What git warns of, and is content, where a server has less than a whole history.
+_CUT_OFF = "shallow roots are not allowed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +99,19 @@ class Mirror:
                 f"--git-dir={self.folder}", *arguments, *refs, url=url, token=token, timeout_seconds=timeout_seconds
             )
         except git.TookTooLong as error:
+            self._clean(error.stderr)
             raise trouble.Fetching(
                 f"{host} took longer than {timeout_seconds:g} seconds, the time limit.", log=error.stderr
             ) from error
         if answer.code != 0:
-            self._unlock(answer.stderr)
+            self._clean(answer.stderr)
             raise trouble.fetching(answer.stderr, host=host)
+        if _CUT_OFF in answer.stderr:
+            # It has taken what came all the same, and later it would look whole.
+            self.discard()
+            raise trouble.Fetching(
+                f"{host} gave a history that is cut off, and only whole ones are tested.", log=answer.stderr
+            )
         if self.look(oids) is None:
             raise trouble.Fetching(
                 "What was fetched is not the commit that was asked for.",
@@ -162,8 +171,10 @@ class Mirror:
         self.discard()
         return False
 
-    def _unlock(self, stderr: str) -> None:
-        # Left behind by a fetch that was killed; nobody else fetches into this mirror.
+    def _clean(self, stderr: str) -> None:
+        # Left behind by a fetch that failed or was killed; nobody else fetches into this mirror.
+        for path in self.folder.glob("objects/pack/tmp_*"):
+            path.unlink(missing_ok=True)
         if ".lock': File exists" in stderr:
             for path in (*self.folder.glob("refs/kept/**/*.lock"), *self.folder.glob("*.lock")):
                 path.unlink(missing_ok=True)

@@ -59,8 +59,8 @@ FORBIDDEN = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.
 #: What goes before each step's script, inside the sandbox. It tells by descriptor 3 that the code is checked out (`c`)
 #: and that the step begins (`b`), and closes it. Git gets an environment of its own: the step's could mislead it.
 #: What is checked out besides goes by a list, three lines for each thing, see `extras`; what that needs stays in a
-#: shell of its own. Its arguments: workspace, folder in it, commit to check out or nothing, git, the list or nothing,
-#: then the program.
+#: shell of its own. Where something fails its status is kept: a signal may tell which limit was met. The arguments:
+#: workspace, folder in it, commit to check out or nothing, git, the list or nothing, then the program.
 PRELUDE = """
 if [ -n "$3" ]; then (
     workspace=$1 commit=$3 git=$4 list=$5 PATH=/usr/bin:/bin
@@ -71,24 +71,24 @@ if [ -n "$3" ]; then (
             -c core.protectHFS=true -c core.protectNTFS=true -c submodule.recurse=false "$@" 3>&-
     }
     cd -- "$workspace" || exit 1
-    run read-tree --reset -u "$commit" || exit 1
+    run read-tree --reset -u "$commit" || exit
     [ -n "$list" ] || exit 0
     while IFS= read -r kind && IFS= read -r what && IFS= read -r path; do
         cd -- "$workspace/" || exit 1
         case $kind in
         file)
-            cp -- "$what" "$workspace/$path" 3>&- || exit 1 ;;
+            cp -- "$what" "$workspace/$path" 3>&- || exit ;;
         submodule)
             set -- $what
             cd -- "./$path" || exit 1
             printf 'gitdir: %s.git/modules/%s\\n' "$3" "$1" > .git || exit 1
-            run --git-dir="$workspace/.git/modules/$1" --work-tree=. read-tree --reset -u "$2" < /dev/null || exit 1 ;;
+            run --git-dir="$workspace/.git/modules/$1" --work-tree=. read-tree --reset -u "$2" < /dev/null || exit ;;
         kept)
             cd -- "./$path" || exit 1
             run update-index -z --assume-unchanged --stdin < "$what" || exit 1 ;;
         esac
     done < "$list"
-) || exit 1; fi
+) || exit; fi
 printf c >&3
 cd -- "$1/$2" || exit 1
 shift 5
