@@ -103,10 +103,12 @@ def breaking(server: gitserver.Server, monkeypatch: pytest.MonkeyPatch) -> Calla
     return break_it
 
 
+#: What is tried in every run; the others look the same from here.
+SHORT = ("500", "corrupted pack", "hangs in the pack")
 PASSING = sorted(kind for kind in WORDS if "limit" not in WORDS[kind])
 
 
-@pytest.mark.parametrize("kind", ["503", "closes", "corrupted pack"])
+@pytest.mark.parametrize("kind", ["closes", *(pytest.param(one, marks=pytest.mark.long) for one in ("503", "no git"))])
 async def test_f76_a_fetch_that_failed_once_is_made_anew(
     engine: local.Local, code: jobs.Code, breaking: Callable[..., Faulty], kind: str
 ) -> None:
@@ -115,7 +117,9 @@ async def test_f76_a_fetch_that_failed_once_is_made_anew(
     assert (told.result, told.log, faulty.asked) == ("passed", "hello\n", 1), told.reason
 
 
-@pytest.mark.parametrize("kind", WORDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in SHORT else pytest.param(kind, marks=pytest.mark.long) for kind in WORDS]
+)
 async def test_f76_a_fault_that_stays_is_told_with_its_phase_and_leaves_nothing_broken(
     open_engine: Open, code: jobs.Code, breaking: Callable[..., Faulty], kind: str, data_dir: Path
 ) -> None:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from bot.choices import Submodules
 from bot.engines import contract
 from bot.engines.local import engine as local
-from bot.engines.local import pointers
+from bot.engines.local import lfs_client, pointers, trouble
 from tests.engines import gitserver, jobs, lfsserver
 from tests.engines.conftest import Open
 
+LONG = pytest.mark.long
 CANARY = "ghs_0123456789abcdefCANARYcanary"
 LFS = contract.Checkout(has_lfs=True)
 ATTRIBUTES = "*.bin filter=lfs diff=lfs merge=lfs -text\n"
@@ -154,11 +155,23 @@ async def test_t45_what_a_repository_says_of_its_server_counts_for_nothing(
         "",
     ],
 )
-async def test_t42_t45_an_address_of_another_kind_is_not_downloaded_from(
-    lfs: local.Local, code: jobs.Code, large: lfsserver.Large, href: str
+def test_t42_t45_an_address_of_another_kind_is_not_downloaded_from(href: str) -> None:
+    with pytest.raises(trouble.Ended, match="an address that nothing is downloaded from"):
+        lfs_client._checked(href, url="http://127.0.0.1:8080/octo/hello.git")
+
+
+@pytest.mark.parametrize("href", ["http://127.0.0.1:9/x", "http://localhost/x"])
+def test_t42_t45_plain_http_is_for_this_machine_and_a_server_that_is_reached_so(href: str) -> None:
+    assert str(lfs_client._checked(href, url="http://127.0.0.1:8080/octo/hello.git")) == href
+    with pytest.raises(trouble.Ended):
+        lfs_client._checked(href, url="https://github.com/octo/hello.git")
+
+
+async def test_t42_t45_what_the_server_names_is_looked_at_before_it_is_asked(
+    lfs: local.Local, code: jobs.Code, large: lfsserver.Large
 ) -> None:
     def change(answer: dict[str, Any]) -> dict[str, Any]:
-        answer["objects"][0]["actions"]["download"]["href"] = href
+        answer["objects"][0]["actions"]["download"]["href"] = "http://example.com/x"
         return answer
 
     large.change = change
@@ -249,7 +262,7 @@ async def test_f76_an_object_that_is_not_there_is_told_by_its_file(
     )
 
 
-@pytest.mark.parametrize("faults", [[0], [1], [500, 503], [429], [0, 1]])
+@pytest.mark.parametrize("faults", [[0, 1], *(pytest.param(some, marks=LONG) for some in ([500, 503], [429]))])
 async def test_f76_a_download_that_fails_is_made_anew_and_only_that_one(
     lfs: local.Local, code: jobs.Code, large: lfsserver.Large, faults: list[int], data_dir: Path
 ) -> None:
@@ -265,11 +278,11 @@ async def test_f76_a_download_that_fails_is_made_anew_and_only_that_one(
     ("refusals", "faults", "words"),
     [
         ([500] * 3, [], "127.0.0.1 answered 500."),
-        ([401], [], "127.0.0.1 answered 401: there is no Git LFS for the repository, or the App may not read it."),
         ([404], [], "127.0.0.1 answered 404: there is no Git LFS for the repository, or the App may not read it."),
-        ([], [503] * 3, "127.0.0.1 answered 503 for x.bin"),
         ([], [1] * 3, "127.0.0.1 gave another content for x.bin"),
-        ([], [0] * 3, "127.0.0.1 did not send x.bin"),
+        pytest.param([401], [], "127.0.0.1 answered 401: there is no Git LFS for the repository", marks=LONG),
+        pytest.param([], [503] * 3, "127.0.0.1 answered 503 for x.bin", marks=LONG),
+        pytest.param([], [0] * 3, "127.0.0.1 did not send x.bin", marks=LONG),
     ],
 )
 async def test_f76_a_server_that_stays_away_ends_the_job_with_the_phase(

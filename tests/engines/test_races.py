@@ -84,7 +84,7 @@ ARTIFACTS = results.wanted(job.Reports(), (job.Artifact(name="all", paths=("**/*
 
 @pytest.mark.parametrize("seconds", SECONDS)
 @pytest.mark.parametrize("wanted", [REPORTS, ARTIFACTS], ids=["reports", "artifacts"])
-@pytest.mark.parametrize("place", ["workspace/a.xml", "workspace/sub"])
+@pytest.mark.parametrize("place", ["workspace/a.xml", pytest.param("workspace/sub", marks=pytest.mark.long)])
 def test_t47_result_files_and_artifacts_are_never_what_was_put_in_their_place(
     box: Path, outside: Path, place: str, wanted: dict[str, object], seconds: float
 ) -> None:
@@ -141,7 +141,7 @@ def _contents(data: bytes) -> set[bytes]:
 
 
 @pytest.mark.parametrize("seconds", SECONDS)
-@pytest.mark.parametrize("place", ["tmp/packed", "tmp"])
+@pytest.mark.parametrize("place", ["tmp/packed", pytest.param("tmp", marks=pytest.mark.long)])
 def test_t47_what_a_step_writes_and_what_is_packed_for_a_cache_is_never_read_elsewhere(
     box: Path, outside: Path, place: str, seconds: float
 ) -> None:

@@ -18,10 +18,13 @@ from tests import hostile_archives
 NOWHERE = Path("/nonexistent/outside")
 
 
-@pytest.mark.parametrize("what", hostile_archives.corpus(NOWHERE))
+CORPUS = hostile_archives.corpus(NOWHERE)
+
+
+@pytest.mark.parametrize("what", CORPUS)
 def test_t48_a_hostile_archive_is_no_backup(tmp_path: Path, what: str) -> None:
     file = tmp_path / "backup.tar"
-    file.write_bytes(hostile_archives.corpus(NOWHERE)[what])
+    file.write_bytes(CORPUS[what])
     with pytest.raises(errors.BackupUnusable), archive.reading(file):
         pass
     assert list(tmp_path.iterdir()) == [file]
