@@ -69,7 +69,7 @@ def find(
 
 def first_error(log_tail: str, *, places: marks.Places) -> int | None:
     """The line of an output that says first what failed, from its end: -1 is the last; None where none does."""
-    found = usual.FINDER.find(log_tail, places=places, most=_MAX_LOG_FINDINGS, most_lines=_MAX_LOG_LINES)
+    found = usual.finder().find(log_tail, places=places, most=_MAX_LOG_FINDINGS, most_lines=_MAX_LOG_LINES)
     return found.first_error
 
 
@@ -102,7 +102,7 @@ def _of_log(log_tail: str, *, places: marks.Places) -> Iterator[_Remark]:
     for one in found.annotations:
         yield _Remark(path=one.path, line=one.start_line, text=one.text, title=one.title, level=one.level)
     known = {(one.path, one.start_line) for one in found.annotations}
-    usually = usual.FINDER.find(log_tail, places=places, most=_MAX_LOG_FINDINGS, most_lines=_MAX_LOG_LINES)
+    usually = usual.finder().find(log_tail, places=places, most=_MAX_LOG_FINDINGS, most_lines=_MAX_LOG_LINES)
     for more in usually.findings:
         if more.is_inside and (more.path, more.line) not in known:
             yield _Remark(path=more.path, line=more.line, text=more.text, title=more.title, level=more.level)

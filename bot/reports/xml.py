@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from lxml import etree
-
 from bot.reports import limits
 
 _CHUNK_BYTES = 64 * 1024
@@ -34,6 +32,9 @@ def read(data: bytes, reader: Reader) -> None:
 
     :raises limits.Unreadable: if it is too large, no XML, or has a DOCTYPE.
     """
+    # Megabytes that a service without such a report never pays for.
+    from lxml import etree
+
     limits.check_size(data)
     parser = etree.XMLParser(
         target=_Target(reader),

@@ -10,7 +10,8 @@ import enum
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.store.postgresql import CHANNEL
+#: Where hints between replicas travel.
+CHANNEL = "buildhook"
 
 
 class Word(enum.StrEnum):

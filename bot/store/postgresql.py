@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot import errors, telemetry
+from bot.store import hints
 
 T = TypeVar("T")
 
@@ -32,8 +33,6 @@ _ATTEMPTS = 10
 _AGAIN = frozenset({"40001", "40P01", "23505"})
 #: Connection, resources, shutdown, recovery, lock not available, statement cancelled.
 _UNAVAILABLE = ("08", "53", "57", "58", "25006", "55P03")
-#: Where hints between replicas travel.
-CHANNEL = "buildhook"
 _SETTINGS = {
     "application_name": "buildhook",
     "lock_timeout": "8s",
@@ -129,7 +128,7 @@ class Postgresql:
                     server_settings={"application_name": "buildhook listener"},
                 )
                 try:
-                    await connection.add_listener(CHANNEL, take)
+                    await connection.add_listener(hints.CHANNEL, take)
                     # What was told while nobody listened.
                     on_hint("*")
                     while True:

@@ -16,11 +16,11 @@ _FOLDER = Path(__file__).parent / "templates"
 
 
 class Templates:
-    """All templates, read once."""
+    """All templates: read at once, so that a request never waits for the disk, and made when they are first shown."""
 
     def __init__(self, assets: Assets) -> None:
         self.environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_FOLDER),
+            loader=jinja2.DictLoader({path.name: path.read_text("utf-8") for path in _FOLDER.iterdir()}),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -41,9 +41,6 @@ class Templates:
             size=phrases.size,
             who=phrases.who,
         )
-        # Read now, so that a request never waits for the disk.
-        for name in self.environment.list_templates():
-            self.environment.get_template(name)
 
     def render(self, name: str, context: object) -> str:
         """A template with the fields of a context value.

@@ -50,8 +50,8 @@ WRITTEN = {
 }  # fmt: skip
 
 
-def find(log: str, *, by: Any = usual.MATCHERS, places: paths.Places | None = None) -> matchers.Found:
-    return matchers.Finder(by).find(log, places=places or paths.Places())
+def find(log: str, *, by: Any = None, places: paths.Places | None = None) -> matchers.Found:
+    return matchers.Finder(by or usual.known()).find(log, places=places or paths.Places())
 
 
 def file(*patterns: dict[str, Any], **changes: Any) -> bytes:
@@ -173,6 +173,6 @@ def test_a_long_log_is_looked_at_from_its_end() -> None:
 
 def test_more_than_are_wanted_are_counted() -> None:
     log = "\n".join(f"a.c:{line}:1: error: x" for line in range(1, 31))
-    found = usual.FINDER.find(log, places=paths.Places(), most=10)
+    found = usual.finder().find(log, places=paths.Places(), most=10)
     assert (len(found.findings), found.total) == (10, 30)
     assert find("a.c:1:1: error: x\na.c:1:1: error: x").total == 1
