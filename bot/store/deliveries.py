@@ -45,6 +45,8 @@ _KNOWN = sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.sta
     table.c.id.in_(sa.bindparam("guids", expanding=True))
 )
 _INSERT = sa.insert(table)
+# Written out, not bound: only then does SQLite see that the partial indexes hold them.
+_SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
 #: What is written behind the fence is given when it is run.
 _FENCED = sa.update(table).where(
     table.c.seq == sa.bindparam("of_seq"),
@@ -327,6 +329,7 @@ def list_newest(
         query = query.where(table.c.seq < before_seq)
     if state is not None:
         query = query.where(table.c.state == state)
+        query = query.where(due.UNFINISHED if state in delivery.UNFINISHED else _SETTLED)
     if event is not None:
         query = query.where(table.c.event == event)
     if repository is not None:

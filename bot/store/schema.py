@@ -29,6 +29,7 @@ from bot.store.secrets_table import secrets
 #: Those of other modules, so that whoever wants all tables finds them here.
 __all__ = ["AUDIT_RULES", "artifacts", "audit", "findings", "job_results", "metadata", "secrets", "test_results"]
 
+_SETTLED = text("state IN ('handled', 'ignored', 'parked')")
 _UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
 _ACTIVE_JOB = text("state IN ('waiting', 'queued', 'starting', 'running')")
 _GROUPED = text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued', 'running')")
@@ -73,6 +74,7 @@ deliveries = Table(
     Index("ix_deliveries_unfinished", "ordering_key", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_repository", "repository_id", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("ix_deliveries_settled", "state", "seq", sqlite_where=_SETTLED, postgresql_where=_SETTLED),
     Index("ix_deliveries_id", "id"),
     Index("ix_deliveries_received_at", "received_at"),
     Index("ix_deliveries_head_sha", "head_sha", "seq", sqlite_where=_HAS_HEAD, postgresql_where=_HAS_HEAD),
@@ -119,6 +121,9 @@ builds = Table(
     Index("ix_builds_pull", "repository_id", "pull_number"),
     Index("ix_builds_ref", "repository_id", "ref"),
     Index("ix_builds_created_at", "created_at"),
+    Index("ix_builds_delivery_id", "delivery_id"),
+    Index("ix_builds_repository", "repository", "id"),
+    Index("ix_builds_state", "state", "id"),
     Index(
         "ix_builds_concurrency",
         "repository_id",
