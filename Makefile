@@ -53,9 +53,9 @@ fix: $(INSTALLED) ## mends what a program can mend
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/generate_pages.py
 
-bench: install ## the door and the way, side by side with peers in one run
+bench: install ## every benchmark, beside peers, into docs/benchmarks.md; some: make bench PART="door way"
 	@scripts/install_system.sh wrk
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(PART)
 
 screenshots: install-test ## make the pictures of the docs anew
 	$(BIN)/python scripts/make_screenshots.py

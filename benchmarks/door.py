@@ -1,30 +1,33 @@
-"""Answers a second at the door, side by side with peers: `wrk` on one core, the server on the other."""
+"""The door beside its peers: answers a second with `wrk`, and how late answers are at a rate that is offered."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
 import re
 import shutil
-import socket
+import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import figures
+from benchmarks import figures, servers
+from benchmarks.peers import probot
 from tests import recorded
 
-SECONDS = 5
+SECONDS = 4
 ROUNDS = 3
 CONNECTIONS = (8, 64, 256)
-_HERE = Path(__file__).parent
-SERVERS = {
-    "aiohttp, answers only": _HERE / "peers/bare.py",
-    "gidgethub's documented server": _HERE / "peers/gidgethub_server.py",
-    "buildhook's door, durable": _HERE / "door_server.py",
-}
-PEER, OURS = "gidgethub's documented server", "buildhook's door, durable"
+#: What is offered, whether it is answered or not.
+OFFERED_A_SECOND = 3000
+OFFERED_CONNECTIONS = 64
+OURS, GIDGETHUB, PROBOT = "buildhook's door, durable", "gidgethub's documented server", "Probot with no-op handlers"
+_SHORT = {GIDGETHUB: "gidgethub", PROBOT: "Probot"}
+_Command = Callable[[int, str], Sequence[str | Path]]
 _SCRIPT = """
 local file = io.open("{body}", "rb")
 wrk.body = file:read("*a")
@@ -47,101 +50,173 @@ class Round:
     rate: float
     p99_ms: float
     refused: int
+    #: Of the server, for each answer.
+    cpu_us: float
 
 
-async def measure() -> list[figures.Row]:
-    """Every server at every number of connections, in turn, several times."""
+def _python(module: str) -> _Command:
+    return lambda port, secret: [sys.executable, "-m", f"benchmarks.{module}", str(port), secret]
+
+
+async def measure() -> figures.Part:
+    """Every server at every number of connections, in turn, several times; then each at the same rate."""
     if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing: apt-get install wrk")
-    found: dict[tuple[str, int], list[Round]] = {}
+        raise servers.Missing("wrk is missing: apt-get install wrk")
+    commands: dict[str, _Command] = {
+        "aiohttp, answers only": _python("peers.bare"),
+        GIDGETHUB: _python("peers.gidgethub_server"),
+        PROBOT: probot.command,
+        OURS: _python("door_server"),
+    }
+    notes = []
+    try:
+        await probot.install()
+        notes.append(f"Probot {probot.version()}.")
+    except servers.Missing as missing:
+        print(f"!!! {missing} It is left out.", file=sys.stderr, flush=True)
+        notes.append(f"{missing} It was left out.")
+        del commands[PROBOT]
+    most: dict[tuple[str, int], list[Round]] = {}
+    offered: dict[str, list[Round]] = {}
     for number in range(ROUNDS):
-        for connections in CONNECTIONS:
-            for name, script in SERVERS.items():
-                result = await _round(script, connections=connections, run=f"r{number}c{connections}")
-                found.setdefault((name, connections), []).append(result)
+        for name, command in commands.items():
+            for connections in CONNECTIONS:
+                found = await _most(command, connections=connections, run=f"r{number}c{connections}")
+                most.setdefault((name, connections), []).append(found)
+            offered.setdefault(name, []).append(await _offered(command, run=f"o{number}"))
+    return figures.Part(rows=_rows(most, offered), targets=_targets(most, offered), notes=notes)
+
+
+def _rows(most: dict[tuple[str, int], list[Round]], offered: dict[str, list[Round]]) -> list[figures.Row]:
     rows = []
-    for (name, connections), rounds in found.items():
-        peers = found[PEER, connections]
-        ratios = [ours.rate / peer.rate for ours, peer in zip(rounds, peers, strict=True)]
-        rows.append(
-            figures.Row(
-                subject=name,
-                case=f"{connections} connections",
-                values={
-                    "answers/s": figures.spread([one.rate for one in rounds]),
-                    "p99 ms": figures.spread([one.p99_ms for one in rounds]),
-                    "ratio to gidgethub": figures.spread(ratios, digits=2),
-                    "refused": str(sum(one.refused for one in rounds)),
-                },
-            )
-        )
+    for connections in CONNECTIONS:
+        for name in offered:
+            rounds = most[name, connections]
+            values = _values(rounds)
+            values |= {
+                f"times {short}": _ratio(rounds, most[other, connections])
+                for other, short in _SHORT.items()
+                if other in offered
+            }
+            rows.append(figures.Row(subject=name, case=f"{connections} connections", values=values))
+    for name, rounds in offered.items():
+        case = f"{OFFERED_A_SECOND:,} a second offered, {OFFERED_CONNECTIONS} connections"
+        rows.append(figures.Row(subject=name, case=case, values=_values(rounds)))
     return rows
 
 
-async def _round(script: Path, *, connections: int, run: str) -> Round:
-    port = _free_port()
-    server = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        ".".join(script.relative_to(_HERE.parent).with_suffix("").parts),
-        str(port),
-        recorded.SECRET.decode(),
-        cwd=_HERE.parent,
-        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[0]}),
+def _values(rounds: list[Round]) -> dict[str, str]:
+    return {
+        "answers/s": figures.spread([one.rate for one in rounds]),
+        "p99 ms": figures.spread([one.p99_ms for one in rounds], digits=1),
+        "CPU us/answer": figures.spread([one.cpu_us for one in rounds]),
+        "refused or lost": str(sum(one.refused for one in rounds)),
+    }
+
+
+def _ratio(ours: list[Round], theirs: list[Round]) -> str:
+    return figures.spread([one.rate / other.rate for one, other in zip(ours, theirs, strict=True)], digits=2)
+
+
+def _targets(most: dict[tuple[str, int], list[Round]], offered: dict[str, list[Round]]) -> list[figures.Target]:
+    targets = []
+    for peer, label in _SHORT.items():
+        rate = late = math.nan
+        theirs = math.nan
+        if peer in offered:
+            pairs = zip(most[OURS, 64], most[peer, 64], strict=True)
+            rate = statistics.median(one.rate / other.rate for one, other in pairs)
+            theirs = statistics.median(one.p99_ms for one in offered[peer])
+            late = statistics.median(one.p99_ms for one in offered[OURS])
+        targets.append(
+            figures.Target(
+                name=f"answers a second at 64 connections, by those of {label}",
+                value=rate,
+                must=1.5,
+                goal=2,
+                is_rate=True,
+            )
+        )
+        targets.append(
+            figures.Target(
+                name=f"p99 at {OFFERED_A_SECOND:,} a second, by that of {label}", value=late / theirs, must=1, goal=0.5
+            )
+        )
+    return targets
+
+
+async def _most(command: _Command, *, connections: int, run: str) -> Round:
+    port = servers.free_port()
+    started = servers.running(command(port, recorded.SECRET.decode()), port=port, core=servers.cores()[0])
+    with tempfile.TemporaryDirectory() as folder:
+        async with started as server:
+            used = servers.cpu_seconds(server.pid)
+            out = await _wrk(port, connections=connections, run=run, folder=Path(folder))
+            used = servers.cpu_seconds(server.pid) - used
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
+    count = re.search(r"(\d+) requests in", out)
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    if rate is None or p99 is None or count is None:
+        raise RuntimeError(f"wrk said:\n{out}")
+    scale = {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
+    return Round(
+        rate=float(rate[1]),
+        p99_ms=float(p99[1]) * scale,
+        refused=int(refused[1]) if refused else 0,
+        cpu_us=used / max(1, int(count[1])) * 1e6,
     )
-    try:
-        await _listening(port)
-        with tempfile.TemporaryDirectory() as folder:
-            return await _wrk(port, connections=connections, run=run, folder=Path(folder))
-    finally:
-        server.kill()
-        await server.wait()
 
 
-async def _wrk(port: int, *, connections: int, run: str, folder: Path) -> Round:
+async def _offered(command: _Command, *, run: str) -> Round:
+    port = servers.free_port()
+    delivery = recorded.load("pull_request", "opened")
+    started = servers.running(command(port, recorded.SECRET.decode()), port=port, core=servers.cores()[0])
+    with tempfile.TemporaryDirectory() as folder:
+        async with started as server:
+            (Path(folder) / "body").write_bytes(delivery.body)
+            (Path(folder) / "headers.json").write_text(json.dumps(dict(delivery.headers)))
+            # A moment at the same rate first: what a server compiles or opens at its first requests is not asked here.
+            await _load(port, seconds=1, folder=folder, run=f"{run}w")
+            used = servers.cpu_seconds(server.pid)
+            found = await _load(port, seconds=SECONDS, folder=folder, run=run)
+            used = servers.cpu_seconds(server.pid) - used
+    return Round(
+        rate=found["answered"] / SECONDS,
+        p99_ms=found["p99"],
+        refused=int(found["refused"] + found["lost"]),
+        cpu_us=used / max(1.0, found["answered"]) * 1e6,
+    )
+
+
+async def _load(port: int, *, seconds: int, folder: str, run: str) -> dict[str, float]:
+    arguments = (port, OFFERED_A_SECOND, seconds, OFFERED_CONNECTIONS, folder, run)
+    out = await _out([sys.executable, "-m", "benchmarks.load", *map(str, arguments)])
+    found: dict[str, float] = json.loads(out)
+    return found
+
+
+async def _wrk(port: int, *, connections: int, run: str, folder: Path) -> str:
     delivery = recorded.load("pull_request", "opened")
     (folder / "body").write_bytes(delivery.body)
     headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in delivery.headers.items())
     (folder / "load.lua").write_text(_SCRIPT.format(body=folder / "body", headers=headers, run=run))
+    arguments = ["--threads=1", f"--connections={connections}", f"--duration={SECONDS}s", "--latency"]
+    return await _out(["wrk", *arguments, f"--script={folder / 'load.lua'}", f"http://127.0.0.1:{port}"])
+
+
+async def _out(command: Sequence[str]) -> str:
+    """What a load generator says, on the core that is left for it."""
+    core = servers.cores()[1]
     process = await asyncio.create_subprocess_exec(
-        "wrk",
-        "--threads=1",
-        f"--connections={connections}",
-        f"--duration={SECONDS}s",
-        "--latency",
-        f"--script={folder / 'load.lua'}",
-        f"http://127.0.0.1:{port}",
+        *command,
+        cwd=servers.ROOT,
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=lambda: os.sched_setaffinity(0, {_cores()[-1]}),
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
-    out = (await process.communicate())[0].decode()
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-    if rate is None or p99 is None:
-        raise SystemExit(f"wrk said:\n{out}")
-    scale = {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
-    return Round(float(rate[1]), float(p99[1]) * scale, int(refused[1]) if refused else 0)
-
-
-def _cores() -> list[int]:
-    return sorted(os.sched_getaffinity(0))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
+    try:
+        async with asyncio.timeout(60):
+            return (await process.communicate())[0].decode()
+    finally:
+        if process.returncode is None:
+            process.kill()

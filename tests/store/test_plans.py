@@ -1,0 +1,62 @@
+"""What pages and lists ask for is found by an index: with a million rows a look at each takes a second."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.model import build, delivery
+from bot.store import Store, budgets, builds, checks, deliveries, jobs
+from tests.databases import on_sqlite
+
+_ASKED: dict[str, Callable[[Connection], object]] = {
+    "builds by state": partial(builds.list_newest, limit=20, states=(build.State.ERRORED,)),
+    "builds of a repository": partial(builds.list_newest, limit=20, repository="octo/hello"),
+    "builds of a delivery": partial(builds.list_of_delivery, delivery_id="g-1"),
+    "jobs by state": builds.count_jobs_by_state,
+    "wishes": partial(jobs.list_cancel_requested, owner="a"),
+    "what waits": budgets.count_waiting,
+    "stale checks": checks.count_stale,
+    **{
+        f"{state} deliveries": partial(deliveries.list_newest, limit=20, state=state, before_seq=9)
+        for state in delivery.State
+    },
+}
+
+
+@on_sqlite
+@pytest.mark.parametrize("ask", _ASKED.values(), ids=_ASKED)
+async def test_a_list_is_found_by_an_index(store: Store, ask: Callable[[Connection], object]) -> None:
+    said = await store.read(_plan, ask)
+    assert said
+    assert [line for line in said if re.fullmatch(r"SCAN \w+", line)] == []
+
+
+@on_sqlite
+@pytest.mark.parametrize("ask", _ASKED.values(), ids=_ASKED)
+async def test_the_newest_are_not_sorted(store: Store, ask: Callable[[Connection], object]) -> None:
+    if getattr(ask, "func", None) in (builds.list_newest, deliveries.list_newest):
+        assert "USE TEMP B-TREE FOR ORDER BY" not in await store.read(_plan, ask)
+
+
+def _plan(connection: Connection, ask: Callable[[Connection], object]) -> list[str]:
+    """What SQLite says of how it finds what is asked for."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        seen.append((statement, parameters))
+
+    sa.event.listen(connection, "before_cursor_execute", note)
+    ask(connection)
+    sa.event.remove(connection, "before_cursor_execute", note)
+    return [
+        row[3]
+        for statement, parameters in seen
+        for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    ]
