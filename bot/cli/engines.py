@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import tempfile
 from collections.abc import Callable, Sequence
@@ -109,7 +110,8 @@ async def _test(engine: contract.Engine) -> Sequence[contract.Probed]:
 
 
 def _load(settings: Settings, name: str, data_dir: Path) -> contract.Engine:
-    return engines.load(name, data_dir=data_dir, setup=setup.of(settings, load_policy(settings)))
+    found = setup.of(settings, load_policy(settings))
+    return engines.load(name, data_dir=data_dir, setup=dataclasses.replace(found, images_dir=settings.data_dir))
 
 
 def _problem(settings: Settings, name: str) -> str | None:

@@ -119,6 +119,8 @@ class Setup:
     sandbox: str = "auto"
     #: Of jobs that name none, where the sandbox is `podman`.
     sandbox_image: str = ""
+    #: The data folder of another engine, which runs, to use the images of; None for its own.
+    images_dir: Path | None = None
     #: What trusted code reaches: `none`, `list` or `full`.
     network: str = "none"
     egress: Egress = field(default_factory=Egress)

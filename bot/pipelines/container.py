@@ -9,7 +9,7 @@ from typing import Any
 from bot import images
 from bot.expressions import names
 from bot.model import job
-from bot.pipelines import container_words, fields, nodes, vocabulary
+from bot.pipelines import container_words, fields, nodes, templates, vocabulary
 from bot.pipelines.problems import Problems, quoted
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -81,6 +81,9 @@ def _tried(check: Callable[[str], Any], text: str, node: nodes.Node, problems: P
 
 
 def _image(node: nodes.Node, problems: Problems) -> str | None:
+    late = templates.late(node, place=names.JOB, problems=problems) if isinstance(node, nodes.Scalar) else None
+    if late is not None:
+        return late
     text = fields.text(node, what="`image`", problems=problems)
     if text is not None and images.parse(text) is None:
         problems.add(node.place, f"{quoted(text)} is not the name of an image, e.g. `python:3.13-slim`.")

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from bot import images
 from bot.expressions import evaluate, values
+from bot.expressions.templates import has_expression
 from bot.model import build, job
 from bot.pipelines import fields, matrix, steps
 from bot.pipelines import templates as reading
@@ -187,11 +189,23 @@ def _filled(one: Job, late: _Late, contexts: Mapping[str, Any]) -> job.Plan:
         continue_on_error=late.boolean("continue-on-error", plan.continue_on_error),
         runs_on=late.text("runs-on", plan.runs_on),
         environment=late.text("environment", plan.environment) or None,
+        container=None if plan.container is None else _image(plan.container, one, contexts),
+        services={name: _image(service, one, contexts) for name, service in plan.services.items()},
         steps=tuple(
             _step(step, _Late(one, contexts, one.late_of_steps[position])) if position in one.late_of_steps else step
             for position, step in enumerate(plan.steps)
         ),
     )
+
+
+def _image(container: job.Container, one: Job, contexts: Mapping[str, Any]) -> job.Container:
+    if not has_expression(container.image):
+        return container
+    image = _Late(one, contexts, {"image": container.image}).text("image", None) or ""
+    if images.parse(image) is None:
+        told = f"`image` has to give the name of an image, e.g. `python:3.13-slim`, not `{_shown(image)}`."
+        raise ExpansionProblem(told, line=one.plan.line)
+    return replace(container, image=image)
 
 
 def _step(step: job.Step, late: _Late) -> job.Step:

@@ -192,6 +192,8 @@ def _texts_of(plan: job.Plan) -> list[str]:
         found += [step.run, *step.env.values()]
     for cache in plan.caches:
         found += [cache.key, *cache.restore_keys]
+    for one in (plan.container, *plan.services.values()):
+        found += one.env.values() if one is not None else ()
     return [text for text in found if templates.has_expression(text)]
 
 

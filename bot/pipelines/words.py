@@ -184,7 +184,7 @@ CONTAINER: Mapping[str, Key] = {
     "env": Key("Environment variables in the container.", {"POSTGRES_PASSWORD": "postgres"}, of("env")),
     "ports": Key("Ports that the job can reach.", [5432], TEXTS),
     "volumes": Key("Folders that the container has.", ["/var/lib/data"], TEXTS),
-    "options": Key("Options of the container.", "--health-cmd pg_isready", TEXT),
+    "options": Key("Of a service: how one finds out that it is ready.", "--health-cmd pg_isready", TEXT),
 }
 _GLOBS = "Globs of files in the workspace"
 REPORTS: Mapping[str, Key] = {

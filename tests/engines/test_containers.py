@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.engines.local import podman
 from bot.model import job
+from tests.acceptance import process
 from tests.engines import images, jobs, stores
 from tests.engines.conftest import Open
 
@@ -288,3 +291,39 @@ async def test_t55_a_job_in_a_container_reaches_the_listed_hosts_by_the_proxy_an
     assert "closed" in lines
     assert any("buildhook: network: evil.example:443 is not in the list" in line for line in lines)
     assert await left(store, data_dir) == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's containers have a network")
+async def test_t55_a_container_with_a_network_reaches_the_outside_and_nothing_of_this_host(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--net", sys.executable, "-m", "tests.engines.outside_boxed", str(tmp_path / "world")),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    said, _ = await process.communicate()
+    found = json.loads(said.splitlines()[-1])
+    assert found["trusted"] == ["passed", "reached 192.0.2.2", "reached 198.51.100.7", "nameserver 10.0.2.3"]
+    assert found["untrusted"] == ["passed"]
+
+
+@pytest.mark.long
+async def test_the_attempts_of_an_operator_are_made_beside_a_service_with_its_images(
+    data_dir: Path, store: podman.Podman, open_engine: Open, code: jobs.Code
+) -> None:
+    engine = await open_engine(sandbox="podman", image=stores.TOOLS)
+    request = jobs.make(code.source(), "echo ready; until test -e ~/go; do sleep 0.1; done")
+    await engine.start(request)
+    await jobs.until(
+        engine.events(request.job_id), lambda one: isinstance(one, contract.Output) and b"ready" in one.data
+    )
+    settings = {"BUILDHOOK_SANDBOX": "podman", "BUILDHOOK_SANDBOX_IMAGE": stores.TOOLS}
+    status, out, err = await process.run(
+        *("engines", "test", "local", "--json"), environment={**process.environment(data_dir), **settings}
+    )
+    assert (status, err) == (0, ""), (out, err)
+    assert {one["held"] for one in json.loads(out)} == {True}
+    # The job that ran went on.
+    await asyncio.to_thread((engine._disk.job(request.job_id).box / "home/go").touch)
+    assert (await jobs.follow(engine, request.job_id)).result == "passed"
+    assert [one.name for one in data_dir.iterdir() if one.name.startswith(".engines-test")] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -184,7 +185,12 @@ async def test_images_that_no_job_used_for_long_are_deleted_and_those_of_the_ope
         return set(store.run("images", "--format", "{{.Repository}}").split())
 
     now = datetime.now(UTC)
-    await engine.sweep(keep={1}, before=now - timedelta(days=1))
+    await engine.sweep(keep={1}, before=now)
     assert await asyncio.to_thread(listed) == {name.removesuffix(":1"), "localhost/tools"}
-    await engine.sweep(keep={1}, before=now + timedelta(days=1))
+    long_ago = (now - timedelta(days=15)).timestamp()
+    used = list(store._used.iterdir())
+    assert len(used) == 2
+    for one in used:
+        os.utime(one, (long_ago, long_ago))
+    await engine.sweep(keep={1}, before=now)
     assert await asyncio.to_thread(listed) == {"localhost/tools"}

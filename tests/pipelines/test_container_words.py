@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.pipelines import container_words
+from bot.pipelines import container_words, expand
 from bot.pipelines.container_words import Health, Volume, WordProblem
 from bot.pipelines.parse import parse
 
@@ -82,3 +82,31 @@ def test_mistakes_are_told_at_their_line(written: str, says: str) -> None:
     parsed = parse(f"on: push\njobs:\n  a:\n    {written}\n    steps: [{{run: make}}]\n")
     (problem,) = parsed.problems
     assert (problem.line, says in problem.text) == (4, True), problem
+
+
+FILE = """\
+on: push
+env: {TOP: 1}
+jobs:
+  a:
+    strategy: {matrix: {python: ["3.12", "3.13"]}}
+    container: {image: "python:${{ matrix.python }}-slim", env: {KEY: "${{ secrets.ONE }}"}}
+    services: {db: {image: "${{ matrix.python }}%s", env: {KEY: "${{ secrets.TWO }}"}}}
+    steps: [{run: make}]
+"""
+
+
+def test_an_image_may_come_from_the_matrix_and_its_environment_from_secrets() -> None:
+    parsed = parse(FILE % "")
+    assert parsed.pipeline is not None, parsed.problems
+    first, second = expand.expand(parsed.pipeline, {"github": {}, "inputs": {}})
+    assert first.container is not None
+    assert (first.container.image, second.services["db"].image) == ("python:3.12-slim", "3.13")
+    assert first.secret_names == ("ONE", "TWO")
+
+
+def test_an_image_that_comes_to_no_name_is_told() -> None:
+    parsed = parse(FILE % " --privileged")
+    assert parsed.pipeline is not None, parsed.problems
+    with pytest.raises(expand.ExpansionProblem, match="`image` has to give the name of an image"):
+        expand.expand(parsed.pipeline, {"github": {}, "inputs": {}})

@@ -46,7 +46,8 @@ def around(kind: vocabulary.Kind, key: str, value: Any) -> dict[str, Any]:
         case "CHECKOUT":
             job["steps"].insert(0, {"uses": "actions/checkout@v4", "with": {key: value}})
         case "CONTAINER":
-            job["container"] = {"image": "a", key: value}
+            # Of a service: `options` are for one only.
+            job["services"] = {"a": {"image": "a", key: value}}
         case "REPORTS":
             job["reports"] = {key: value}
         case "INPUT":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from bot import images as rules
 from bot.choices import Network
 from bot.engines import contract
-from bot.engines.local import containers, images, podman, threads, trouble
+from bot.engines.local import containers, disk, images, launch, podman, threads, trouble
 from bot.model import build
 
 _AS_ROOT = "the service has to run as root for that"
@@ -87,3 +90,22 @@ class Boxer:
         if not self._image:
             raise trouble.Ended("SANDBOX=podman needs an image with git and sh: name one by BUILDHOOK_SANDBOX_IMAGE.")
         return await self._images.provide(self._image, rules=rules.DEFAULT, trust=trust, is_ours=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What an operator says of containers."""
+
+    #: For what is not in an image of a job's own; may be empty.
+    image: str
+    #: The data folder of another engine, whose images are used; None for this one's own.
+    images_dir: Path | None
+    #: Variables for fetching images.
+    env: Mapping[str, str]
+
+
+def make(place: disk.Disk, manner: launch.Manner, given: Given, *, pool: threads.Threads) -> Boxer:
+    """The one of an engine. Blocks."""
+    of = disk.Disk(given.images_dir) if given.images_dir is not None else place
+    program = podman.Podman(of.data_dir, extra_env=given.env, is_ours=of is place)
+    return Boxer(program, pool=pool, image=given.image, is_all_inside=manner.is_in_containers)

@@ -120,12 +120,16 @@ def told(
     found = _groups(held, place.job_id)
     common = _common(place, boxes, user=user, file_bytes=file_bytes)
     common += ["--timeout", str(int(timeout_seconds) + 3600)]
-    common += ["--cgroup-parent", found[0]] if found is not None else _limits(limits)
+    if found is not None:
+        common += ["--cgroup-parent", found[0]]
+    elif uid is not None:
+        # Who is not root has no other groups than those that were handed down to him; the log of the start says it.
+        common += _limits(limits)
     _write_hosts(place.box, plan)
     shared = _shared(places, has_names=reach is Network.FULL)
     own = [*_volumes(place.box, "job", plan.container, uid), *_mounts(places)]
     names = {kind: f"buildhook-{place.job_id}-{kind}" for kind in ("job", "tools")}
-    held_open = ["--rm", "--preserve-fds", "1", "--entrypoint", json.dumps(["sh", "-c", container.HOLD])]
+    held_open = ["--workdir", "/", "--preserve-fds", "1", "--entrypoint", json.dumps(["sh", "-c", container.HOLD])]
     made = []
     for kind, image, mounts in (("job", boxes.container, own), ("tools", boxes.tools, _mounts(places))):
         if image is not None:
@@ -196,12 +200,12 @@ def _common(place: folder.Folder, boxes: Boxes, *, user: str, file_bytes: int) -
     for option in ("no-new-privileges", f"seccomp={boxes.podman.calls}", "mask=/sys", "label=disable"):
         found += ["--security-opt", option]
     found += ["--no-hosts", "--hostname", "buildhook", "--http-proxy=false", "--image-volume", "ignore"]
-    found += ["--no-healthcheck", "--oom-score-adj", "500", "--workdir", "/"]
+    found += ["--no-healthcheck", "--oom-score-adj", "500"]
     for one in podman.limits_of_processes():
         found += ["--ulimit", one]
     found += ["--ulimit", f"fsize={file_bytes}:{file_bytes}"] if file_bytes else []
     # What is written over an image counts; where that cannot be measured, nothing is.
-    return found if boxes.has_layers else [*found, "--read-only"]
+    return found if boxes.has_layers else [*found, "--read-only", "--read-only-tmpfs=false"]
 
 
 def _limits(limits: contract.JobLimits) -> list[str]:

@@ -28,7 +28,6 @@ from bot.engines.local import (
     mirrors,
     orphans,
     parts,
-    podman,
     prepare,
     reach,
     stream,
@@ -68,6 +67,7 @@ class Local:
     :param checkout: what is checked out besides a commit's own files.
     :param git_env: variables for git when it fetches, e.g. `https_proxy` or `SSL_CERT_FILE`; for Podman too.
     :param image: with git and sh, for all jobs that name none where the sandbox is `podman`.
+    :param images_dir: the data folder of another engine, which runs, to use the images of.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Local:
         git_env: Mapping[str, str] | None = None,
         checkout: contract.Checkout | None = None,
         image: str = "",
+        images_dir: Path | None = None,
     ) -> None:
         if sandbox not in {"auto", "bubblewrap", "podman", "none"}:
             raise errors.SettingsError("SANDBOX is auto, bubblewrap, podman or none.")
@@ -89,11 +90,11 @@ class Local:
         self._reach = reach.of_setting(network, self._egress)
         self._disk = disk.Disk(data_dir)
         self._is_sandboxed, self._is_in_containers = sandbox != "none", sandbox == "podman"
-        self._image = image
         self._job_limits = job_limits or contract.JobLimits()
         self._limits = limits or Limits()
         self._git_env = dict(git_env or {})
         self._checkout = checkout or contract.Checkout()
+        self._given = boxes.Given(image=image, images_dir=images_dir, env=self._git_env)
         self._watch = watch.Watch()
         self._preparing: dict[str, _Preparation] = {}
         self._supervisors: dict[int, int] = {}
@@ -149,8 +150,8 @@ class Local:
             caches=self._disk.caches,
             is_in_containers=self._is_in_containers,
         )
-        self._podman = await self._files.run(lambda: podman.Podman(self._disk.data_dir, extra_env=self._git_env))
-        boxer = boxes.Boxer(self._podman, pool=self._fetchers, image=self._image, is_all_inside=self._is_in_containers)
+        boxer = await self._files.run(lambda: boxes.make(self._disk, manner, self._given, pool=self._fetchers))
+        self._podman = boxer.podman
         self._preparer = prepare.Preparer(
             place=self._disk,
             manner=manner,
@@ -237,7 +238,8 @@ class Local:
                     offset = event.offset
                     yield event
                     if isinstance(event, contract.Finished):
-                        self._doubt(event)
+                        if event.result is contract.Result.ERRORED:
+                            self._preparer.doubt()
                         return
                 if is_more:
                     continue
@@ -291,7 +293,7 @@ class Local:
         return await self._preparer.try_to_escape()
 
     async def sweep(self, *, keep: Collection[int], before: datetime) -> None:
-        """Delete the mirrors of other repositories than these, and the images, that no job used since an instant.
+        """Delete the mirrors of other repositories than these that no job used since an instant, and old images.
 
         :raises bot.errors.EngineError: if one cannot be put away.
         """
@@ -299,7 +301,7 @@ class Local:
             await self._mirrors.sweep(keep=keep, before=before)
             await self._workers.run(lambda: self._large.sweep(keep=keep, before=before))
             await self._workers.run(lambda: caches.sweep(self._disk.caches, keep=keep, now=datetime.now(UTC)))
-            await self._workers.run(lambda: self._podman.sweep_images(before=before.timestamp()))
+            await self._workers.run(self._podman.sweep_images)
         except OSError as error:
             raise errors.EngineError(f"A mirror or cache cannot be put away: {error}.") from error
         await self._files.run(self._disk.empty)
@@ -382,10 +384,6 @@ class Local:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _doubt(self, event: contract.Finished) -> None:
-        if event.result is contract.Result.ERRORED:
-            self._preparer.doubt()
 
     def _reap_later(self, pid: int) -> None:
         pid_fd = os.pidfd_open(pid)

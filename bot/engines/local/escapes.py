@@ -156,13 +156,15 @@ def run(
     with _bait(folder) as bait:
         env = {**bait, "DATA_DIR": str(data_dir)}
         steps = [launch.Step(script=_script(one), env=env, folder=".", may_fail=True) for one in wanted]
-        tried = probe.run(folder, manner, steps, boxes=boxes)
+        tried = probe.run(folder, manner, steps, boxes=boxes, seconds=_SECONDS)
     return tuple(
         _judged(one, tried.said.get(index), tried.states.get(index, ""), why=tried.problem)
         for index, one in enumerate(wanted)
     )
 
 
+#: How long all of them may take.
+_SECONDS = 300.0
 _UNTRIED = "?"
 
 

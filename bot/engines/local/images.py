@@ -171,11 +171,8 @@ def _told(wanted: images.Reference, error: str) -> trouble.Ended:
 
 
 def note(pinned: Mapping[str, str], asked: Mapping[str, str]) -> str:
-    """Lines for the beginning of a job's log: which images it has."""
-    return "\n".join(
-        f"Image of {what}: {image}" + (f" (asked for as {asked[what]})" if what in asked else "")
-        for what, image in pinned.items()
-    )
+    """Lines for the beginning of a job's log: which images it has of those that it named."""
+    return "\n".join(f"Image of {what}: {pinned[what]} (asked for as {name})" for what, name in asked.items())
 
 
 def told(found: Mapping[str, Image]) -> dict[str, str]:

@@ -14,6 +14,7 @@ def made(data_dir: Path, setup: contract.Setup) -> engine.Local:
         data_dir,
         sandbox=setup.sandbox,
         image=setup.sandbox_image,
+        images_dir=setup.images_dir,
         network=setup.network,
         egress=setup.egress,
         job_limits=setup.job_limits,

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ LABEL = "buildhook.job"
 SERVICE = "-service-"
 #: How long anything but fetching an image may take.
 SECONDS = 60.0
+_PAUSE_SECONDS = 0.2
+#: How long an image is kept that no job uses.
+_UNUSED_SECONDS = 14 * 86400.0
 #: In the order in which they are tried.
 _RUNTIMES = ("crun", "runc")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -54,9 +58,10 @@ class Look:
 class Podman:
     """Podman as this engine uses it. Its methods block: they are called from threads."""
 
-    def __init__(self, data_dir: Path, *, extra_env: Mapping[str, str]) -> None:
+    def __init__(self, data_dir: Path, *, extra_env: Mapping[str, str], is_ours: bool = True) -> None:
         """:param data_dir: the engine's own folder.
         :param extra_env: for fetching images, such as `https_proxy`.
+        :param is_ours: whether nobody else uses it, so that what nobody knows is left over.
         """
         self._folder = data_dir / "podman"
         self._store = self._folder / "store"
@@ -67,16 +72,16 @@ class Podman:
         #: The system calls that containers are refused.
         self.calls = self._folder / "seccomp.json"
         self._program = shutil.which("podman", path=sandbox.SEARCH_PATH)
-        home = pwd.getpwuid(os.geteuid()).pw_dir
         self._env = {
             **extra_env,
             "PATH": sandbox.SEARCH_PATH,
-            "HOME": home,
+            "HOME": _home(),
             "LC_ALL": "C.UTF-8",
             "CONTAINERS_CONF": str(self._folder / "containers.conf"),
             "TMPDIR": str(self._folder / "tmp"),
             "XDG_RUNTIME_DIR": str(self._session()),
         }
+        self._is_ours = is_ours
         self._found: Look | None = None
         self._looking = threading.Lock()
 
@@ -140,7 +145,7 @@ class Podman:
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
         """Take away what is left of jobs that are not known any more."""
-        if self.is_there:
+        if self.is_there and self._is_ours:
             self._remove([one for one, job in self._containers() if not is_known(job)])
 
     def use(self, image_id: str) -> None:
@@ -148,13 +153,11 @@ class Podman:
         self._used.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._used / image_id.removeprefix("sha256:")).touch()
 
-    def sweep_images(self, *, before: float) -> None:
-        """Delete the images that no job used since; those that somebody put here by hand stay.
-
-        :param before: seconds since the epoch.
-        """
-        if not self.is_there:
+    def sweep_images(self) -> None:
+        """Delete the images that no job used for long; those that somebody put here by hand stay."""
+        if not self.is_there or not self._is_ours:
             return
+        before = time.time() - _UNUSED_SECONDS
         try:
             for one in json.loads(self.run("images", "--all", "--no-trunc", "--format", "json")):
                 used = self._used / str(one["Id"]).removeprefix("sha256:")
@@ -184,10 +187,17 @@ class Podman:
         services = [one for one in names if SERVICE in one]
         # A service may be in the network of another one, which goes behind it.
         for group in (services, [one for one in names if one not in services]):
-            try:
-                if group:
+            error = None
+            for _ in range(container.REMOVALS if group else 0):
+                try:
                     self.run(*container.REMOVE, *group)
-            except PodmanError as error:
+                    error = None
+                    break
+                except PodmanError as failed:
+                    # What Podman itself does behind the end of a container can be in the way for a moment.
+                    error = failed
+                    time.sleep(_PAUSE_SECONDS)
+            if error is not None:
                 _log.warning("A container cannot be taken away.", action="containers_kept", error=str(error))
 
     def _look(self) -> Look:
@@ -222,13 +232,13 @@ class Podman:
             self.run_dir.mkdir(mode=0o700)
             booted.write_text(boot, encoding="ascii")
         limits = ", ".join(f'"{one}"' for one in limits_of_processes())
-        (self._folder / "containers.conf").write_text(
+        _write(
+            self._folder / "containers.conf",
             f'[containers]\ndefault_ulimits = [{limits}]\nlog_driver = "k8s-file"\nlog_size_max = 1048576\n'
             f'[engine]\nruntime = "{runtime}"\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
             f'tmp_dir = "{self.run_dir / "tmp"}"\n',
-            encoding="utf-8",
         )
-        self.calls.write_text(json.dumps(seccomp.profile(os.uname().machine)), encoding="ascii")
+        _write(self.calls, json.dumps(seccomp.profile(os.uname().machine)))
 
     def _try(self, runtime: str) -> None:
         """Make a container of nothing: the runtime says what it lacks before it looks for a program."""
@@ -298,8 +308,29 @@ def _advice() -> str:
         return (
             "install runc (apt-get install runc); in a container, allow it to mount and to write below /sys/fs/cgroup"
         )
-    user = pwd.getpwuid(os.geteuid()).pw_name
+    user = _user()
     return (
         f"give the user {user} ids of its own in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 "
         f"--add-subgids 100000-165535 {user}), and install uidmap (apt-get install uidmap)"
     )
+
+
+def _write(path: Path, text: str) -> None:
+    """As a whole: the supervisor of a job may read it in this moment."""
+    made = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    made.write_text(text, encoding="utf-8")
+    made.rename(path)
+
+
+def _home() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return "/nonexistent"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

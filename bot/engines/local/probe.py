@@ -62,7 +62,12 @@ def _try(probes: Path, manner: launch.Manner) -> str:
 
 
 def run(
-    probes: Path, manner: launch.Manner, steps: list[launch.Step], *, boxes: containers.Boxes | None = None
+    probes: Path,
+    manner: launch.Manner,
+    steps: list[launch.Step],
+    *,
+    boxes: containers.Boxes | None = None,
+    seconds: float = _SECONDS,
 ) -> Tried:
     """Run steps without a repository, in a folder below `probes`. To be called from a thread."""
     place = folder.Folder(probes, f"probe-{secrets.token_hex(8)}")
@@ -70,7 +75,7 @@ def run(
         repository_id=0, url="", head_sha="", base_sha=None, trust=build.Trust.UNTRUSTED, token=None
     )
     plan = job.Plan(key="probe", name="probe", steps=())
-    request = contract.JobRequest(job_id=place.job_id, source=source, plan=plan, env={}, timeout_seconds=_SECONDS)
+    request = contract.JobRequest(job_id=place.job_id, source=source, plan=plan, env={}, timeout_seconds=seconds)
     try:
         place.accept(request)
         claim = place.claim()
@@ -78,7 +83,7 @@ def run(
             return Tried(problem="the probe's folder is in use")
         with claim:
             launch.clean(place)
-            launch.write(place, steps, manner=manner, code=None, timeout_seconds=_SECONDS, boxes=boxes)
+            launch.write(place, steps, manner=manner, code=None, timeout_seconds=seconds, boxes=boxes)
             supervisor = spawn.Supervisor(place, claim)
             supervisor.go()
             supervisor.close()

@@ -43,6 +43,9 @@ ENTER = 'exec 0<&6 1>&4 2>&4 4>&- 6<&-\n. /proc/self/fd/5\nexec 5<&-\nexec "$@"'
 ENTER_SERVICE = '. /proc/self/fd/3\nexec 3<&-\nexec "$@"'
 #: What takes containers away, whatever they do.
 REMOVE = ("rm", "--force", "--volumes", "--ignore", "--time", "0")
+#: How often that is tried.
+REMOVALS = 5
+_PAUSE_SECONDS = 0.2
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 #: Those that some shell keeps for itself.
 _KEPT = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})
@@ -112,11 +115,15 @@ class Containers:
 
     def end(self) -> None:
         """Take them all away."""
-        os.close(self._held)
         # A service may be in the network of the first one, so it goes first.
         for kind in ("services", "containers"):
-            if names := [one["name"] for one in self.told[kind]]:
-                self.call([*REMOVE, *names], deadline=time.monotonic() + SECONDS, is_heard=False)
+            names = [one["name"] for one in self.told[kind]]
+            # What Podman itself does behind the end of a container can be in the way for a moment.
+            for _ in range(REMOVALS if names else 0):
+                if self.call([*REMOVE, *names], deadline=time.monotonic() + SECONDS, is_heard=False)[0] == 0:
+                    break
+                time.sleep(_PAUSE_SECONDS)
+        os.close(self._held)
 
     def call(
         self, arguments: list[str], *, fds: dict[int, int] | None = None, deadline: float, is_heard: bool = True
