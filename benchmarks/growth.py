@@ -114,5 +114,5 @@ async def _service(github: Simulator, url: str, folder: Path, number: int) -> As
         database_url=url,
         log_level="warning",
     )
-    async with process.serving(environment, log=folder / f"service-{number}.log") as service:
+    async with servers.serving(environment, log=folder / f"service-{number}.log") as service:
         yield service

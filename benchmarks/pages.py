@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from sqlalchemy.engine import Connection
 
-from benchmarks import figures, filling
+from benchmarks import figures, filling, servers
 from bot.model import build, delivery
 from bot.store import Store, builds, checks, deliveries, jobs
 from tests import postgresql
@@ -124,7 +124,7 @@ async def measure(name: str, url: str, folder: Path) -> figures.Part:
             found[label, "the query"] = await _times(partial(store.read, ask))
     environment = process.environment(folder / "data", database_url=url, log_level="warning")
     slowest, p95_ms = "", 0.0
-    async with process.serving(environment, log=folder / "service.log") as service, aiohttp.ClientSession() as client:
+    async with servers.serving(environment, log=folder / "service.log") as service, aiohttp.ClientSession() as client:
         for label, path in pages(count // 2).items():
             found[label, f"`{path[:40]}`"] = times = await _times(partial(_get, client, service.url + path))
             if figures.percentile(times, 0.95) > p95_ms:

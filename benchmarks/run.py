@@ -15,12 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks import door, figures, growth, machine, pages, start, way
+from benchmarks import calls, door, figures, growth, logs, machine, pages, start, way
 
 #: One line for each part; its figures stand between the marks of its name in `docs/benchmarks.md`.
 BENCHMARKS: dict[str, Callable[[], Awaitable[figures.Part]]] = {
     "door": door.measure,
     "way": way.measure,
+    "calls": calls.measure,
+    "logs": logs.measure,
     "start": start.measure,
     "pages-sqlite": pages.on_sqlite,
     "pages-postgresql": pages.on_postgresql,

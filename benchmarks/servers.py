@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+
+from tests.acceptance import process
 
 ROOT = Path(__file__).parent.parent
 #: Peers are installed here; `make clean` leaves them.
@@ -115,3 +118,7 @@ async def install(command: Sequence[str | Path], *, folder: Path, what: str) -> 
     said = (await process.communicate())[0].decode("utf-8", "replace").strip()
     if process.returncode:
         raise Missing(f"{what} is missing here: `{command[0]}` ended with status {process.returncode}: {said[-200:]}")
+
+
+#: `buildhook serve`, started anew as a person starts it.
+serving = functools.partial(process.serving, program=process.PROGRAM)

@@ -35,7 +35,7 @@ async def measure() -> figures.Part:
             )
             for number in range(STARTS + 1):
                 began = time.perf_counter()
-                async with process.serving(environment, log=Path(folder) / "service.log") as service:
+                async with servers.serving(environment, log=Path(folder) / "service.log") as service:
                     await _ready(client, service.url)
                     # The first one makes the database.
                     if number:

@@ -191,6 +191,6 @@ async def world(**settings: object) -> AsyncIterator[tuple[Simulator, process.Pr
                 log_level="warning",
                 **settings,
             )
-            async with process.serving(environment, log=Path(folder) / "service.log") as service:
+            async with servers.serving(environment, log=Path(folder) / "service.log") as service:
                 github.webhook_url = service.webhook_url
                 yield github, service
