@@ -188,6 +188,7 @@ class Reporter:
             self._outbox.ramp.went_badly()
         # What went together comes back together.
         now = self._now()
+        known: set[int] = set()
         outcomes = []
         for one in attempts:
             became = told.get(one.claimed.id)
@@ -197,7 +198,11 @@ class Reporter:
                 outcomes.append("sent")
             else:
                 with telemetry.bound(build_id=one.claimed.build_id, check_name=one.claimed.name):
-                    outcomes.append(await self._after(one.claimed, became, now=now, number=attempts[0].claimed.id))
+                    verdict = sending.decide(became, one.claimed, now=now, number=attempts[0].claimed.id)
+                    # What became of many at once is traced once.
+                    self._tell(verdict, became, is_traced=id(became) not in known)
+                    known.add(id(became))
+                    outcomes.append(await self._after(one.claimed, became, verdict, now=now))
         if done:
             await failpoint.pause("outbox.after_mark")
         return outcomes
@@ -266,22 +271,24 @@ class Reporter:
         data = kept if kept is not None else await failure.tail(self._logs, failed)
         return data.decode("utf-8", "replace")
 
-    async def _after(self, claimed: check.Check, error: Exception, *, now: datetime, number: int) -> str:
-        try:
-            return await self._settle(claimed, error, now=now, number=number)
-        except errors.LeaseLost:
-            return "lease_lost"
-
-    async def _settle(self, claimed: check.Check, error: Exception, *, now: datetime, number: int) -> str:
+    def _tell(self, verdict: sending.Verdict, error: Exception, *, is_traced: bool) -> None:
         if isinstance(error, sending.RunGone):
             _log.warning("A check run is gone.", action="send_check", error=str(error))
-            await patience.write(self._store, checks.forget, claimed, now=now)
-            return "gone"
-        verdict = sending.decide(error, claimed, now=now, number=number)
-        if verdict.is_unexpected:
+        elif verdict.is_unexpected and is_traced:
             _log.error("A check could not be sent.", action="send_check", exc_info=error)
         else:
             _log.warning("A check could not be sent.", action="send_check", error=verdict.text)
+
+    async def _after(self, claimed: check.Check, error: Exception, verdict: sending.Verdict, *, now: datetime) -> str:
+        try:
+            return await self._settle(claimed, error, verdict, now=now)
+        except errors.LeaseLost:
+            return "lease_lost"
+
+    async def _settle(self, claimed: check.Check, error: Exception, verdict: sending.Verdict, *, now: datetime) -> str:
+        if isinstance(error, sending.RunGone):
+            await patience.write(self._store, checks.forget, claimed, now=now)
+            return "gone"
         # What an earlier attempt may have left behind is still there.
         begun_at = claimed.create_begun_at if verdict.is_unmade or claimed.github_id is not None else now
         if verdict.again_at is None:

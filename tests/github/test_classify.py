@@ -223,7 +223,7 @@ RECORDED = {
     "410": Case(410, errors.NotReachable, "This repository was deleted", text="deleted"),
     "451": Case(451, errors.NotReachable, "Repository access blocked", text="blocked"),
     "400": Case(400, errors.Invalid, "Problems parsing JSON", text="parsing JSON"),
-    "413": Case(413, errors.Invalid, b"", content_type="text/plain"),
+    "413": Case(413, errors.TooMuch, b"", content_type="text/plain"),
     "415": Case(415, errors.Invalid, "Unsupported 'Accept' header", text="Accept"),
     "408": Case(408, errors.GitHubUnavailable),
     "409": Case(409, errors.Invalid, "Git Repository is empty.", text="empty."),
