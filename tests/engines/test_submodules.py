@@ -173,6 +173,23 @@ async def test_f72_a_damaged_mirror_of_a_submodule_is_made_anew(
     assert results[-1] == "passed"
 
 
+async def test_f72_a_mirror_that_cannot_be_read_for_submodules_is_made_anew_by_the_next_job(
+    top: local.Local, code: jobs.Code, data_dir: Path
+) -> None:
+    lib = library(code.server, "octo/lib", {"lib.c": "one\n"})
+    sha = code.repository.commit({".gitmodules": modules(lib="../lib"), "lib": link(lib)}, parent=code.sha)
+    assert (await jobs.run(top, jobs.make(code.source(sha), "true"))).result == "passed"
+    for pack in (data_dir / "engine/mirrors/untrusted/1.git").glob("objects/pack/*.pack"):
+        # In the middle and unseen from outside: neither its size nor its time says so.
+        known, data = pack.stat(), pack.read_bytes()
+        pack.chmod(0o644)
+        pack.write_bytes(data[:12] + bytes(len(data) - 32) + data[-20:])
+        os.utime(pack, ns=(known.st_atime_ns, known.st_mtime_ns))
+    first = await jobs.run(top, jobs.make(code.source(sha), "true"))
+    assert (first.result, "could not be read" in first.reason) == ("errored", True)
+    assert (await jobs.run(top, jobs.make(code.source(sha), "cat lib/lib.c"))).log == "one\n"
+
+
 @pytest.mark.parametrize(
     ("given", "meant"),
     [

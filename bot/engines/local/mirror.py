@@ -120,6 +120,10 @@ class Mirror:
                 is_damaged=True,
             )
 
+    def doubt(self) -> None:
+        """Something in it could not be read: look at all of it before the next job."""
+        (self.folder / main.SUSPECT).touch()
+
     def discard(self) -> None:
         """Put the mirror away, so that the next fetch makes it anew."""
         if self.folder.exists():

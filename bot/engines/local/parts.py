@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from bot.choices import Submodules
 from bot.engines import contract
 from bot.engines.local import extras, git, lfs, mirror, mirrors, pointers, submodules, threads, trouble
 
+T = TypeVar("T")
 #: How many submodules of one job are fetched at once.
 _AT_ONCE = 4
 
@@ -94,8 +96,7 @@ class Parts:
         """The submodules that these trees name, fetched."""
         wanted: list[tuple[_Tree, submodules.Submodule]] = []
         for tree in level:
-            read = partial(submodules.read, tree.found, program=self._git, tree=tree.tree, env=tree.env, url=tree.url)
-            wanted += [(tree, one) for one in await self._workers.run(read)]
+            wanted += [(tree, one) for one in await self._read(tree, partial(submodules.read, url=tree.url))]
             if first + len(wanted) > submodules.MAX_NUMBER + 1:
                 raise submodules.too_many()
             if wanted and depth > submodules.MAX_DEPTH:
@@ -113,6 +114,21 @@ class Parts:
             )
         return found
 
+    async def _read(self, tree: _Tree, read: Callable[..., tuple[T, ...]]) -> tuple[T, ...]:
+        """What a tree says.
+
+        :raises trouble.Ended: if it cannot be read, or says what is refused.
+        """
+        reading = partial(read, tree.found, program=self._git, tree=tree.tree, env=tree.env)
+        try:
+            return await self._workers.run(reading)
+        except git.Failed as error:
+            await self._workers.run(tree.found.doubt)
+            name = submodules.full_name(tree.url)
+            raise trouble.Ended(
+                f"The files of {name} could not be read; its mirror is looked at before the next job.", log=error.stderr
+            ) from error
+
     async def _fetch(self, source: contract.Source, one: submodules.Submodule) -> tuple[mirror.Mirror, mirror.Commit]:
         async with self._turns:
             try:
@@ -124,10 +140,7 @@ class Parts:
         self, source: contract.Source, trees: list[_Tree], *, most_bytes: int
     ) -> tuple[tuple[extras.Large, ...], tuple[tuple[int, Path], ...]]:
         """The LFS files of these trees, and where their objects are."""
-        found: list[tuple[_Tree, tuple[pointers.Entry, ...]]] = []
-        for tree in trees:
-            read = partial(pointers.read, tree.found, program=self._git, tree=tree.tree, env=tree.env)
-            found.append((tree, await self._workers.run(read)))
+        found = [(tree, await self._read(tree, pointers.read)) for tree in trees]
         entries = [entry for _, some in found for entry in some]
         pointers.check(entries, most_bytes=most_bytes)
         files: list[extras.Large] = []

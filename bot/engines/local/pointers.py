@@ -58,7 +58,9 @@ def read(place: mirror.Mirror, *, program: git.Git, tree: str, env: Mapping[str,
         bare = ("-c", "core.bare=false", directory, f"--work-tree={folder}")
         wanted = ("ls-files", "--stage", "-z", "--", ":(attr:filter=lfs)")
         listed = program.run(*bare, *wanted, env=own, timeout_seconds=_SECONDS)
-    if listed.code != 0 or (listed.stdout and not listed.stdout.endswith(b"\0")):
+    if listed.code != 0:
+        raise git.Failed("the files of a tree cannot be listed", stderr=listed.stderr)
+    if listed.stdout and not listed.stdout.endswith(b"\0"):
         raise _too_many()
     files: list[tuple[str, str]] = []
     for line in filter(None, listed.stdout.split(b"\0")):
@@ -110,6 +112,8 @@ def _pointers(place: mirror.Mirror, *, program: git.Git, oids: list[str], env: M
     for start in range(0, len(small), 500):
         asked = small[start : start + 500]
         answer = program.run(directory, "cat-file", "--batch", env=env, stdin="\n".join([*asked, ""]).encode())
+        if answer.code != 0:
+            raise git.Failed("a file of a tree cannot be read", stderr=answer.stderr)
         at = 0
         for oid in asked:
             head, _, _ = answer.stdout[at:].partition(b"\n")
