@@ -35,7 +35,7 @@ async def fill(url: str, *, count: int, repositories: int, seconds: float, is_ov
     """
     store = await Store(url).open()
     made = factories.make_build(id=f"{0:026d}", head_sha=f"{0:040x}", delivery_id="d0", started_at=factories.NOW)
-    one = factories.make_job(id=f"{0:026d}", build_id=made.id, state=job.State.PASSED)
+    one = factories.make_job(id=f"{0:026d}", build_id=made.id)
     steps = tuple(factories.make_step_result(index=number) for number in range(5))
     new = factories.make_new_build(made, one)
     await store.write(outcomes.create, new, now=factories.NOW)

@@ -87,10 +87,15 @@ def _row(subject: str, found: Found, peer: Found | None) -> figures.Row:
             for value in (
                 statistics.median(peer.first_ms) / statistics.median(found.first_ms),
                 statistics.median(peer.success_ms) / statistics.median(found.success_ms),
-                statistics.median(found.builds_a_second) / statistics.median(peer.builds_a_second),
+                _ratio(found.builds_a_second, peer.builds_a_second),
             )
         )
     return figures.Row(subject=subject, case=f"{len(found.first_ms)} pushes, then {BURST} at once", values=values)
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    # One that has built nothing within its time is beaten by any number.
+    return statistics.median(ours) / statistics.median(theirs) if statistics.median(theirs) else math.inf
 
 
 async def measure_ours(*, single: int = SINGLE, rounds: int = ROUNDS, burst: int = BURST) -> Found:
