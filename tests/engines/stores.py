@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -28,12 +29,36 @@ def made(data_dir: Path, *, named: dict[str, images.Image]) -> Iterator[podman.P
         yield program
     finally:
         program.sweep(lambda _: False)
+        _wait_for_all(data_dir / "engine/podman/store")
         # Root's Podman mounts it over itself.
         over = data_dir / "engine/podman/store/overlay"
         while subprocess.run(["umount", "--lazy", over], check=False, capture_output=True).returncode == 0:
             pass
         shutil.rmtree(program.run_dir, ignore_errors=True)
         subprocess.run(["chmod", "-R", "u+rwX", data_dir / "engine/podman"], check=False, capture_output=True)
+
+
+def _wait_for_all(store: Path) -> None:
+    """What Podman itself does behind the end of a container would mount the store again."""
+    while left := [pid for pid in _processes() if os.fsencode(store) in _words(pid) and pid != os.getpid()]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                fd = os.pidfd_open(pid)
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                ended = poll.poll(20_000)
+                os.close(fd)
+                assert ended, _words(pid)
+
+
+def _processes() -> list[int]:
+    return [int(one) for one in os.listdir("/proc") if one.isdigit()]
+
+
+def _words(pid: int) -> list[bytes]:
+    with contextlib.suppress(OSError):
+        return Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def containers(program: podman.Podman) -> list[str]:
@@ -50,10 +75,6 @@ def groups(data_dir: Path) -> list[str]:
 
 def supervisors(data_dir: Path) -> list[int]:
     """The processes of jobs' supervisors of this data folder."""
-    found = []
-    for one in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            words = Path("/proc", one, "cmdline").read_bytes().split(b"\0") if one.isdigit() else []
-            if len(words) > 3 and words[-2].startswith(os.fsencode(data_dir)) and b"supervisor" in b"".join(words):
-                found.append(int(one))
-    return found
+    mine = os.fsencode(data_dir)
+    told = {pid: words for pid in _processes() if len(words := _words(pid)) > 3}
+    return [pid for pid, words in told.items() if words[-2].startswith(mine) and b"supervisor" in b"".join(words)]
