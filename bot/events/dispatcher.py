@@ -300,6 +300,9 @@ def _look(
     hand_on: Callable[[str, str | None], Sequence[str]],
 ) -> _Look:
     ignored = idle.ignore_idle(connection, why=why_idle, hand_on=hand_on, now=now, limit=MAX_IDLE)
+    if not deliveries.is_any_waiting(connection, now=now):
+        # Mostly so: nobody pays for more than this look.
+        return _Look([], None, ignored)
     claimed = deliveries.claim_next(
         connection, now=now, owner=owner, lease=LEASE, limit=limit, most_each=MAX_OF_ONE, busy=busy
     )

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from bot import errors
 from bot.model import build, check, job
 from bot.pipelines import plan
-from bot.store import budgets, check_claims, gathering, hints
+from bot.store import budgets, check_claims, gathering, hints, owners
 from bot.store.columns import Instant
 from bot.store.schema import checks as table
 
@@ -106,7 +106,8 @@ _FENCED = sa.update(table).where(
     table.c.id == sa.bindparam("of_id"),
     table.c.epoch == sa.bindparam("of_epoch"),
 )
-_ANY_STALE = sa.select(table.c.id).where(check_claims.IS_STALE).limit(1)
+#: Whether there is any that nobody is sending.
+_ANY_STALE = sa.select(table.c.id).where(check_claims.IS_STALE, owners.is_free(table)).limit(1)
 _VERSION = sa.select(table.c.desired_version).where(table.c.id == sa.bindparam("of_id"))
 _now = sa.bindparam("now", type_=Instant())
 _NEXT_DUE_AT = sa.select(sa.func.min(table.c.next_attempt_at)).where(
@@ -144,7 +145,7 @@ def claim_stale(
     :param together: so many of one repository may go in one request, and count as one.
     :param alone: installations in which each goes with a request of its own.
     """
-    if connection.execute(_ANY_STALE).first() is None:
+    if connection.execute(_ANY_STALE, {"now": now}).first() is None:
         # Mostly so: nobody pays for more than this look.
         return []
     connection.execute(check_claims.DROP_UNSEEN)
@@ -297,7 +298,7 @@ def send_again(connection: Connection, seen: check.Check) -> bool:
 
 def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next check that waits will be due, or the next installation that waits may make calls."""
-    if connection.execute(_ANY_STALE).first() is None:
+    if connection.execute(_ANY_STALE, {"now": now}).first() is None:
         return None
     due_at: datetime | None = connection.execute(_NEXT_DUE_AT, {"now": now}).scalar_one()
     sent_at: datetime | None = connection.execute(_LAST_SENT_AT, {"progress_since": now - PROGRESS_PAUSE}).scalar_one()

@@ -347,6 +347,11 @@ def backlog(connection: Connection) -> Backlog:
     return Backlog(rows=row[0], size_bytes=row[1], oldest_received_at=row[2])
 
 
+def is_any_waiting(connection: Connection, *, now: datetime) -> bool:
+    """Whether there is anything to handle, now or later, that nobody is handling."""
+    return connection.execute(due.ANY, {"now": now}).first() is not None
+
+
 def next_due_at(connection: Connection, *, now: datetime) -> datetime | None:
     """When the next delivery that waits will be due."""
     found: datetime | None = connection.execute(due.NEXT_DUE_AT, {"now": now}).scalar_one()

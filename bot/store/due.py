@@ -70,6 +70,12 @@ def _waiting_repositories() -> sa.Select[Any]:
 #: Of so many repositories the oldest deliveries are looked at in one claim.
 _MOST_REPOSITORIES = 256
 WAITING_REPOSITORIES: sa.Select[Any] = _waiting_repositories()
+#: Whether there is anything that nobody is handling.
+ANY = (
+    sa.select(table.c.seq)
+    .where(UNFINISHED, sa.or_(table.c.state != delivery.State.HANDLING, owners.is_free(table)))
+    .limit(1)
+)
 CLAIM = (
     sa.update(table)
     .where(table.c.seq.in_(sa.bindparam("seqs", expanding=True)))
