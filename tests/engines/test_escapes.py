@@ -45,7 +45,7 @@ async def test_a_proxy_that_leads_to_this_host_is_found(open_engine: Open, monke
         for one in escapes.probes()
         if "by a proxy" in one.name
     )
-    monkeypatch.setattr(escapes, "probes", lambda: wanted)
+    monkeypatch.setattr(escapes, "probes", lambda **_: wanted)
     engine = await open_engine()
     assert [one.is_held for one in await engine.test()] == [False, False]
 

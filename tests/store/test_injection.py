@@ -172,6 +172,7 @@ FINDS_NOTHING: dict[str, _Call] = {
     "jobs.lock_wish": lambda connection, text: jobs.lock_wish(connection, text),
     "jobs.is_ending": lambda connection, text: jobs.is_ending(connection, text),
     "jobs.list_without": lambda connection, text: [one for one in jobs.list_without(connection, [text]) if one != text],
+    "jobs.list_final": lambda connection, text: jobs.list_final(connection, [text]),
     "pulls.find_closed_of_branch": lambda connection, text: pulls.find_closed_of_branch(
         connection, repository_id=REPOSITORY_ID, branch=text
     ),
