@@ -110,7 +110,7 @@ class Work:
             choose=choose.of,
             request=self._request,
             max_jobs=settings.max_jobs,
-            quota=quotas.Quotas(store, rules.quotas, now=replica.now),
+            quota=quotas.Quotas(rules.quotas),
             metrics=metrics,
             owner=replica.id,
             on_change=self._wake_reporting,

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
 from bot import policy
-from bot.store import Store, usage
+from bot.store import usage
 
 WINDOW = timedelta(hours=24)
 #: How long an answer counts: adding up a day of jobs before each start would be dear, and an hour has many of these.
 LOOK = timedelta(seconds=10)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was found out about a repository of which a job waits."""
+
+    at: datetime
+    is_exhausted: bool
+
+
 class Quotas:
     """What the policy grants each repository, and who has used it up."""
 
-    def __init__(self, store: Store, rules: policy.Quotas, *, now: Callable[[], datetime]) -> None:
-        self._store = store
+    def __init__(self, rules: policy.Quotas) -> None:
         self._hours = rules.hours_per_day
-        self._now = now
-        self._looked_at: datetime | None = None
-        self._exhausted: frozenset[int] = frozenset()
+        self._answers: dict[int, _Answer] = {}
         #: How many jobs of one repository may run at once, over all replicas; None for as many as there are places.
         self.jobs = rules.jobs
 
-    async def exhausted(self) -> frozenset[int]:
-        """The ids of repositories of which no job is to start now; why is written with the jobs that wait."""
-        now = self._now()
-        if self._hours is None or (self._looked_at is not None and now - self._looked_at < LOOK):
-            return self._exhausted
-        if await self._store.read(usage.list_waiting):
-            self._exhausted = await self._store.write(_settle, hours=self._hours, now=now)
-        self._looked_at = now
-        return self._exhausted
+    def exhausted(self, connection: Connection, *, now: datetime) -> frozenset[int]:
+        """The ids of repositories of which no job is to start now; why is written with the jobs that wait.
+
+        To be asked in the transaction that claims, so that no job slips in between.
+        """
+        if self._hours is None:
+            return frozenset()
+        waiting = usage.list_waiting(connection)
+        known = {id: self._answers[id] for id in waiting if id in self._answers and now - self._answers[id].at < LOOK}
+        new = {id: name for id, name in waiting.items() if id not in known}
+        found = _look(connection, new, hours=self._hours, now=now) if new else frozenset()
+        self._answers = known | {id: _Answer(now, id in found) for id in new}
+        return frozenset(id for id, one in self._answers.items() if one.is_exhausted)
 
 
-def _settle(connection: Connection, *, hours: int, now: datetime) -> frozenset[int]:
-    waiting = usage.list_waiting(connection)
-    spans = usage.list_spans(connection, waiting, since=now - WINDOW, now=now)
+def _look(connection: Connection, names: Mapping[int, str], *, hours: int, now: datetime) -> frozenset[int]:
+    spans = usage.list_spans(connection, names, since=now - WINDOW, now=now)
     quota = timedelta(hours=hours)
     found = set()
-    for repository_id, name in waiting.items():
+    for repository_id, name in names.items():
         again_at = free_at(spans.get(repository_id, ()), quota=quota)
         if again_at is None:
             continue

@@ -111,8 +111,7 @@ class Scheduler:
             now=self._now(),
             owner=self._owner,
             limit=free,
-            most_of_one=self._quota.jobs,
-            without=await self._quota.exhausted(),
+            quota=self._quota,
         )
         for one in claimed:
             self._metrics.queue_seconds.observe(max(0.0, (self._now() - one.job.created_at).total_seconds()))
@@ -225,12 +224,12 @@ def _claim(
     now: datetime,
     owner: str,
     limit: int,
-    most_of_one: int | None,
-    without: frozenset[int],
+    quota: quotas.Quotas,
 ) -> list[_Started]:
     started = []
+    without = quota.exhausted(connection, now=now)
     for one in jobs.claim_ready(
-        connection, now=now, owner=owner, lease=LEASE, limit=limit, most_of_one=most_of_one, without=without
+        connection, now=now, owner=owner, lease=LEASE, limit=limit, most_of_one=quota.jobs, without=without
     ):
         try:
             engine = choose(one.plan)

@@ -78,7 +78,7 @@ class Yard:
             choose=self.choose,
             request=make_request,
             max_jobs=self.max_jobs,
-            quota=quotas.Quotas(self.store, self.quotas, now=clock.now),
+            quota=quotas.Quotas(self.quotas),
             metrics=self.metrics,
             owner="test",
             on_change=lambda: self.changes.append(None),

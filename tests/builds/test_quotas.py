@@ -86,6 +86,22 @@ async def test_t69_a_repository_that_used_its_hours_waits_and_says_until_when(ya
     assert started.reason is None
 
 
+async def test_t69_a_job_that_comes_while_nothing_waits_is_held_by_the_quota_as_well(yard: Yard) -> None:
+    yard.quotas, yard.max_jobs = policy.Quotas(hours_per_day=10), 4
+    await spend(yard, 1, ended_ago=HOUR, hours=11)
+    async with yard.running():
+        # The scheduler has looked, and knows of nobody who is over his quota.
+        await yard.create(new_build(2, count=1))
+        await yard.until(lambda: len(yard.engine.started) == 1)
+        greedy, modest = new_build(1, count=1), new_build(3, count=1)
+        await yard.create(greedy)
+        await yard.create(modest)
+        await yard.until_job(modest.jobs[0].id, State.STARTING, State.RUNNING)
+        waiting = await yard.get_job(greedy.jobs[0].id)
+    assert waiting.state == State.QUEUED
+    assert "jobs of octo/1 ran for 10 hours" in (waiting.reason or "")
+
+
 def used(spans: list[usage.Span], at: datetime) -> timedelta:
     """What of these times lies in the day before an instant."""
     since = at - quotas.WINDOW
