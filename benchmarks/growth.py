@@ -105,12 +105,9 @@ async def _replicas(count: int, url: str, folder: Path) -> figures.Row:
 
 @contextlib.asynccontextmanager
 async def _service(github: Simulator, url: str, folder: Path, number: int) -> AsyncIterator[process.Process]:
-    environment = process.environment(
+    environment = process.for_github(
+        github,
         folder / f"data-{number}",
-        github_api_url=github.api_url,
-        app_id=github.app_id,
-        private_key=github.private_key,
-        webhook_secret=github.webhook_secret,
         database_url=url,
         log_level="warning",
     )

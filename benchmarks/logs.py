@@ -10,7 +10,6 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +19,6 @@ from benchmarks import figures, servers
 from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.logs import LogStore
-from bot.simulator import Simulator
-from tests.acceptance import process
 from tests.engines import gitserver, jobs
 
 FLOOD_BYTES = 1_000_000_000
@@ -80,7 +77,7 @@ def _row(case: str, values: list[float]) -> figures.Row:
 async def _floods() -> list[Flood]:
     steps = {"flood": _FLOOD, "quiet": "echo ok"}
     pipeline = "on: push\njobs:\n  test:\n    steps:\n      - run: {run}\n"
-    async with _world() as (github, service):
+    async with servers.world() as (github, service):
         found = []
         repository = await github.create_repository("octo/hello", files={"README.md": "# hello\n"})
         for number in range(ROUNDS + 1):
@@ -209,20 +206,3 @@ def _text() -> bytes:
         for number in range(1, LINES + 1)
     )
     return "".join(lines).encode()
-
-
-@contextlib.asynccontextmanager
-async def _world() -> AsyncIterator[tuple[Simulator, process.Process]]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with Simulator(folder=Path(folder) / "github") as github:
-            environment = process.environment(
-                Path(folder) / "data",
-                github_api_url=github.api_url,
-                app_id=github.app_id,
-                private_key=github.private_key,
-                webhook_secret=github.webhook_secret,
-                log_level="warning",
-            )
-            async with servers.serving(environment, log=Path(folder) / "service.log") as service:
-                github.webhook_url = service.webhook_url
-                yield github, service

@@ -9,9 +9,11 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+from bot.simulator import Simulator
 from tests.acceptance import process
 
 ROOT = Path(__file__).parent.parent
@@ -122,3 +124,14 @@ async def install(command: Sequence[str | Path], *, folder: Path, what: str) -> 
 
 #: `buildhook serve`, started anew as a person starts it.
 serving = functools.partial(process.serving, program=process.PROGRAM)
+
+
+@contextlib.asynccontextmanager
+async def world() -> AsyncIterator[tuple[Simulator, process.Process]]:
+    """A simulator, and a service that it delivers to, in folders that go with them."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with Simulator(folder=Path(folder) / "github") as github:
+            environment = process.for_github(github, Path(folder) / "data", log_level="warning")
+            async with serving(environment, log=Path(folder) / "service.log") as service:
+                github.webhook_url = service.webhook_url
+                yield github, service

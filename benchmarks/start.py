@@ -25,12 +25,9 @@ async def measure() -> figures.Part:
     took, cpu = list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder:
         async with Simulator(folder=Path(folder) / "github") as github, aiohttp.ClientSession() as client:
-            environment = process.environment(
+            environment = process.for_github(
+                github,
                 Path(folder) / "data",
-                github_api_url=github.api_url,
-                app_id=github.app_id,
-                private_key=github.private_key,
-                webhook_secret=github.webhook_secret,
                 log_level="warning",
             )
             for number in range(STARTS + 1):

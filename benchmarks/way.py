@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import math
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from benchmarks import figures, servers
 from benchmarks.peers import buildbot
 from bot.settings import Settings
 from bot.simulator import Simulator
-from tests.acceptance import process
 
 SINGLE = 25
 #: Pushes of the peer, which takes a second for each.
@@ -101,7 +98,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> float:
 async def measure_ours(*, single: int = SINGLE, rounds: int = ROUNDS, burst: int = BURST) -> Found:
     """`buildhook serve` against the simulator."""
     found = Found()
-    async with world() as (github, service):
+    async with servers.world() as (github, service):
         repository = await github.create_repository("octo/hello", files=FILES)
         for number in range(single + WARM_UP):
             body, headers, head = await _push(github, f"one-{number}")
@@ -177,25 +174,3 @@ async def _peer() -> Found:
                 found.builds_a_second.append(done / (time.perf_counter() - began))
                 found.cpu_ms.append((servers.cpu_seconds(pid) - used) / max(1, done) * 1000)
     return found
-
-
-@contextlib.asynccontextmanager
-async def world(**settings: object) -> AsyncIterator[tuple[Simulator, process.Process]]:
-    """The simulator and a service that works for it.
-
-    :param settings: of the service, beside those that it needs.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        async with Simulator(folder=Path(folder) / "github") as github:
-            environment = process.environment(
-                Path(folder) / "data",
-                github_api_url=github.api_url,
-                app_id=github.app_id,
-                private_key=github.private_key,
-                webhook_secret=github.webhook_secret,
-                log_level="warning",
-                **settings,
-            )
-            async with servers.serving(environment, log=Path(folder) / "service.log") as service:
-                github.webhook_url = service.webhook_url
-                yield github, service

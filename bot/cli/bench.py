@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from bot import conformance, identity
@@ -36,13 +37,7 @@ class Bench:
         """A job whose steps run the commands of that way."""
         source = self._source
         if way is conformance.Way.LACKS:
-            source = contract.Source(
-                repository_id=source.repository_id,
-                url=source.url,
-                head_sha=self._absent_sha,
-                base_sha=None,
-                trust=source.trust,
-            )
+            source = dataclasses.replace(source, head_sha=self._absent_sha)
         steps = tuple(job.Step(name=way.name.lower(), run=script) for script in conformance.SCRIPTS[way])
         return contract.JobRequest(
             job_id=self._new_id(),

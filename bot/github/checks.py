@@ -191,7 +191,7 @@ def _found(run: _Shown) -> Found:
 def _proved(run: _Run, wanted: check.CheckRun) -> int:
     told = ((run.external_id, wanted.external_id), (run.name, wanted.name), (run.head_sha, wanted.head_sha))
     # A server may leave a member out; one that says another thing answers about another run.
-    if any(given not in (msgspec.UNSET, expected) for given, expected in told):
+    if any(said not in (msgspec.UNSET, expected) for said, expected in told):
         raise _not_ours(wanted)
     return run.id
 
@@ -204,7 +204,7 @@ def _not_ours(wanted: check.CheckRun) -> errors.AnswerLost:
 
 
 def _body(check_run: check.CheckRun) -> dict[str, object]:
-    return _given(
+    return given(
         {
             "name": check_run.name,
             "external_id": check_run.external_id,
@@ -213,7 +213,7 @@ def _body(check_run: check.CheckRun) -> dict[str, object]:
             "conclusion": check_run.conclusion,
             "started_at": instant(check_run.started_at),
             "completed_at": instant(check_run.completed_at),
-            "output": _given(
+            "output": given(
                 {
                     "title": check_run.title,
                     "summary": check_run.summary,
@@ -222,17 +222,18 @@ def _body(check_run: check.CheckRun) -> dict[str, object]:
                 }
             ),
             # Buttons that an earlier update made stay where none are told.
-            "actions": [_action(one) for one in check_run.actions] if check_run.status == "completed" else None,
+            "actions": [action(one) for one in check_run.actions] if check_run.status == "completed" else None,
         }
     )
 
 
-def _action(action: check.Action) -> dict[str, object]:
-    return {"label": action.label, "description": action.description, "identifier": action.identifier}
+def action(one: check.Action) -> dict[str, object]:
+    """A button as both of GitHub's APIs take it."""
+    return {"label": one.label, "description": one.description, "identifier": one.identifier}
 
 
 def _annotation(annotation: check.Annotation) -> dict[str, object]:
-    return _given(
+    return given(
         {
             "path": annotation.path,
             "start_line": annotation.start_line,
@@ -245,7 +246,8 @@ def _annotation(annotation: check.Annotation) -> dict[str, object]:
     )
 
 
-def _given(fields: dict[str, object]) -> dict[str, object]:
+def given(fields: dict[str, object]) -> dict[str, object]:
+    """The members that there are: what is None is left out, not told as null."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -17,7 +17,7 @@ import msgspec
 from bot import errors, telemetry
 from bot.github import classify, graphql_errors
 from bot.github.calls import Calls
-from bot.github.checks import instant
+from bot.github.checks import action, given, instant
 from bot.model import check
 
 #: Of one request: GitHub ends what takes it ten seconds, and does one after the other.
@@ -152,45 +152,39 @@ def _number(run: _Run) -> int | None:
 def _input(write: Write, repository_id: str) -> dict[str, object]:
     wanted = write.wanted
     where = {"headSha": wanted.head_sha} if write.node_id is None else {"checkRunId": write.node_id}
-    fields: dict[str, object] = {
-        "repositoryId": repository_id,
-        **where,
-        "name": wanted.name,
-        "externalId": wanted.external_id,
-        "detailsUrl": wanted.details_url,
-        "status": wanted.status.upper(),
-        "conclusion": wanted.conclusion.upper() if wanted.conclusion is not None else None,
-        "startedAt": instant(wanted.started_at),
-        "completedAt": instant(wanted.completed_at),
-        "output": _output(wanted),
-        # Buttons that an earlier update made stay where none are told.
-        "actions": [_action(one) for one in wanted.actions] if wanted.status == "completed" else None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _output(wanted: check.CheckRun) -> dict[str, object]:
-    fields: dict[str, object] = {"title": wanted.title, "summary": wanted.summary}
-    if wanted.text is not None:
-        fields["text"] = wanted.text
-    if wanted.annotations:
-        fields["annotations"] = [_annotation(one) for one in wanted.annotations]
-    return fields
-
-
-def _action(action: check.Action) -> dict[str, object]:
-    return {"label": action.label, "description": action.description, "identifier": action.identifier}
+    return given(
+        {
+            "repositoryId": repository_id,
+            **where,
+            "name": wanted.name,
+            "externalId": wanted.external_id,
+            "detailsUrl": wanted.details_url,
+            "status": wanted.status.upper(),
+            "conclusion": wanted.conclusion.upper() if wanted.conclusion is not None else None,
+            "startedAt": instant(wanted.started_at),
+            "completedAt": instant(wanted.completed_at),
+            "output": given(
+                {
+                    "title": wanted.title,
+                    "summary": wanted.summary,
+                    "text": wanted.text,
+                    "annotations": [_annotation(one) for one in wanted.annotations] or None,
+                }
+            ),
+            # Buttons that an earlier update made stay where none are told.
+            "actions": [action(one) for one in wanted.actions] if wanted.status == "completed" else None,
+        }
+    )
 
 
 def _annotation(annotation: check.Annotation) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "path": annotation.path,
-        "location": {"startLine": annotation.start_line, "endLine": annotation.end_line},
-        "annotationLevel": annotation.level.value.upper(),
-        "message": annotation.text,
-    }
-    if annotation.title is not None:
-        fields["title"] = annotation.title
-    if annotation.raw_details is not None:
-        fields["rawDetails"] = annotation.raw_details
-    return fields
+    return given(
+        {
+            "path": annotation.path,
+            "location": {"startLine": annotation.start_line, "endLine": annotation.end_line},
+            "annotationLevel": annotation.level.value.upper(),
+            "message": annotation.text,
+            "title": annotation.title,
+            "rawDetails": annotation.raw_details,
+        }
+    )

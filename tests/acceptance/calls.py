@@ -96,12 +96,9 @@ async def pull_request(github: Simulator, repository: Repository, branch: str) -
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     """A new one, on SQLite."""
     async with Simulator(folder=folder / "github") as github:
-        environment = process.environment(
+        environment = process.for_github(
+            github,
             folder / "data",
-            github_api_url=github.api_url,
-            app_id=github.app_id,
-            private_key=github.private_key,
-            webhook_secret=github.webhook_secret,
             log_level="warning",
         )
         async with process.serving(environment, log=folder / "service.log") as service:

@@ -20,12 +20,9 @@ def environments(
     :param max_jobs: how many jobs each of them runs at once.
     """
     return [
-        process.environment(
+        process.for_github(
+            github,
             folder / f"data-{number}",
-            github_api_url=github.api_url,
-            app_id=github.app_id,
-            private_key=github.private_key,
-            webhook_secret=github.webhook_secret,
             database_url=database_url,
             public_url="http://builds.example",
             max_jobs=max_jobs,

@@ -36,12 +36,9 @@ async def github(tmp_path: Path) -> AsyncIterator[Simulator]:
 @pytest.fixture
 def environment(github: Simulator, tmp_path: Path) -> Mapping[str, str]:
     """The settings of a service for that simulator."""
-    return process.environment(
+    return process.for_github(
+        github,
         tmp_path / "data",
-        github_api_url=github.api_url,
-        app_id=github.app_id,
-        private_key=github.private_key,
-        webhook_secret=github.webhook_secret,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from bot.simulator import Simulator
 from tests.acceptance import starter
 
 READY_SECONDS = 20.0
@@ -89,6 +90,18 @@ def environment(data_dir: Path, **given: object) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     fixed = {"BUILDHOOK_DATA_DIR": str(data_dir), "BUILDHOOK_PORT": "0", "BUILDHOOK_LOG_LEVEL": "info"}
     return {**kept, **fixed, **{f"BUILDHOOK_{name.upper()}": str(value) for name, value in given.items()}}
+
+
+def for_github(github: Simulator, data_dir: Path, **given: object) -> dict[str, str]:
+    """The environment of a service for this simulator, and the settings given."""
+    return environment(
+        data_dir,
+        github_api_url=github.api_url,
+        app_id=github.app_id,
+        private_key=github.private_key,
+        webhook_secret=github.webhook_secret,
+        **given,
+    )
 
 
 @contextlib.asynccontextmanager

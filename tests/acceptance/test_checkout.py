@@ -16,12 +16,9 @@ from tests.engines import gitserver
 @pytest.fixture
 def environment(github: Simulator, tmp_path: Path) -> Mapping[str, str]:
     """The settings of a service that checks submodules out."""
-    made = process.environment(
+    made = process.for_github(
+        github,
         tmp_path / "data",
-        github_api_url=github.api_url,
-        app_id=github.app_id,
-        private_key=github.private_key,
-        webhook_secret=github.webhook_secret,
     )
     return {**made, "BUILDHOOK_SUBMODULES": "top"}
 

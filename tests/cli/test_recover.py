@@ -20,12 +20,9 @@ async def github(tmp_path: Path) -> AsyncIterator[Simulator]:
 
 
 def _environment(github: Simulator, data: Path) -> dict[str, str]:
-    return process.environment(
+    return process.for_github(
+        github,
         data,
-        github_api_url=github.api_url,
-        app_id=github.app_id,
-        private_key=github.private_key,
-        webhook_secret=github.webhook_secret,
     )
 
 

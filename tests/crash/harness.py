@@ -70,12 +70,9 @@ class Harness:
         self.data_dir = folder / "data"
         self._case = case
         self._database_url = database_url
-        self._environment = process.environment(
+        self._environment = process.for_github(
+            github,
             self.data_dir,
-            github_api_url=github.api_url,
-            app_id=github.app_id,
-            private_key=github.private_key,
-            webhook_secret=github.webhook_secret,
             database_url=database_url,
             # The same before and after a crash.
             public_url="http://builds.example",

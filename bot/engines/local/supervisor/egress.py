@@ -5,15 +5,13 @@ Taken only by jobs that have such a list: a socket costs them 5 ms.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import struct
 import sys
 from marshal import dumps
 from typing import Any
 
-from . import cage, proxy, spaces
+from . import cage, process, proxy, spaces
 
 #: What a line of the job's log begins with that tells of a refusal.
 SIGN = "buildhook: network: "
@@ -24,7 +22,6 @@ _BACKLOG = 1024
 _COME_UP_SECONDS = 20.0
 #: More than it can have to say of a mistake of ours.
 _MAX_WORDS_BYTES = 64 * 1024
-_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 
 
 class Refusals:
@@ -63,10 +60,7 @@ def connect(given: dict[str, Any], *, library: str, uid: int | None, doors: list
     hearing, saying = os.pipe()
     hearing, saying = spaces.high(hearing), spaces.high(saying)
     os.set_blocking(hearing, False)
-    orders = spaces.high(os.memfd_create("orders", os.MFD_CLOEXEC))
-    with os.fdopen(os.dup(orders), "wb") as file:
-        file.write(dumps({**given, "uid": uid, "parent": os.getpid()}))
-    os.lseek(orders, 0, os.SEEK_SET)
+    orders = process.file(dumps({**given, "uid": uid, "parent": os.getpid()}))
     null = spaces.high(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
     link = spaces.high(its.detach())
     room = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -75,9 +69,8 @@ def connect(given: dict[str, Any], *, library: str, uid: int | None, doors: list
     pid = cage.start(sys.executable, arguments, {"LANG": "C.UTF-8"}, fds, None, doors, _MAX_WORDS_BYTES)
     for fd in set(fds.values()):
         os.close(fd)
-    spaces.own_network()
+    spaces.be_alone()
     with ours, socket.socket() as listening:
-        _bring_up(listening)
         listening.bind(("127.0.0.1", PORT))
         listening.listen(_BACKLOG)
         ours.settimeout(_COME_UP_SECONDS)
@@ -85,8 +78,3 @@ def connect(given: dict[str, Any], *, library: str, uid: int | None, doors: list
         if not ours.recv(1):
             raise OSError("the proxy of the egress list did not come up")
     return Refusals(hearing, pid=pid)
-
-
-def _bring_up(any_socket: socket.socket) -> None:
-    """Have a loopback: a new network has one that is off."""
-    fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))

@@ -84,7 +84,7 @@ def connect(*, slirp: str, ip: str, forbidden: list[str], uid: int) -> None:
     os.close(exit_read)
     # Kept open until this process ends, and by nobody else: then slirp4netns ends as well.
     high(exit_write)
-    own_network()
+    _own_network()
     os.close(start_read)
     os.write(start_write, b".")
     os.close(start_write)
@@ -94,7 +94,7 @@ def connect(*, slirp: str, ip: str, forbidden: list[str], uid: int) -> None:
     _forbid(ip, forbidden)
 
 
-def own_network() -> None:
+def _own_network() -> None:
     """Move into an empty network namespace of our own.
 
     :raises OSError: if that cannot be made.
@@ -115,7 +115,7 @@ def be_alone() -> None:
     """
     import socket  # few jobs need it, and it costs each of them 5 ms
 
-    own_network()
+    _own_network()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         wanted = struct.pack("16sh14x", b"lo", _IFF_UP)
         fcntl.ioctl(asking, _SIOCSIFFLAGS, wanted)
