@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from bot import telemetry
+from bot import garbage, telemetry
 from bot.listener import Listener
 from bot.store import Store
 from bot.webhooks import door, inbox
@@ -37,5 +37,6 @@ async def main(port: int, secret: str) -> None:
 
 if __name__ == "__main__":
     telemetry.configure_logs(level="error", is_terminal=False)
+    garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main(int(sys.argv[1]), sys.argv[2]))

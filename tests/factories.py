@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome, report, secret
 
 #: When everything happens that does not say when.
@@ -44,7 +46,7 @@ def make_verified_delivery(**changes: Any) -> delivery.VerifiedDelivery:
         headers={"content-type": "application/json", "x-github-event": "push"},
         body=b'{"ref":"refs/heads/main"}',
     )
-    return replace(made, **changes)
+    return msgspec.structs.replace(made, **changes)
 
 
 def make_delivery(**changes: Any) -> delivery.Delivery:

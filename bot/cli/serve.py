@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from bot import errors, failpoint, settings, telemetry
+from bot import errors, failpoint, garbage, settings, telemetry
 from bot.app import Service
 from bot.cli import output
 
@@ -40,6 +40,7 @@ def serve(
     for name in settings.unknown_names():
         _log.warning(f"{name} is no setting: perhaps it is misspelt.", action="read_settings")
     failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)
+    garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(loaded, given=given, as_json=as_json))
 

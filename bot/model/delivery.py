@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qs
 
+import msgspec
+
 #: The content types that a webhook can be sent in.
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 #: The header that bears where a delivery came from that GitHub did not send; in a request it says nothing.
@@ -43,8 +45,7 @@ class State(enum.StrEnum):
 UNFINISHED = frozenset({State.RECEIVED, State.HANDLING, State.RETRYING})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedDelivery:
+class VerifiedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose signature was proved and whose body parsed: the only thing that the inbox takes.
 
     Only `bot.webhooks.parse` makes one of what comes from outside: `delivery` of a request, `recovered` of what

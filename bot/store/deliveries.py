@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import lz4.frame
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint
 from bot.model import delivery
-from bot.store import budgets, due, handler_runs, hints, received
+from bot.store import budgets, bulk, due, handler_runs, hints, received
 from bot.store.schema import deliveries as table
 
 
@@ -41,10 +42,10 @@ class Backlog:
 
 
 # Made once: making them takes longer than running them.
-_KNOWN = sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.state).where(
-    table.c.id.in_(sa.bindparam("guids", expanding=True))
-)
-_INSERT = sa.insert(table)
+_KNOWN = {
+    dialect: sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.state).where(is_known)
+    for dialect, is_known in bulk.among(table.c.id, "guids").items()
+}
 # Written out, not bound: only then does SQLite see that the partial indexes hold them.
 _SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
 #: What is written behind the fence is given when it is run.
@@ -55,40 +56,56 @@ _FENCED = sa.update(table).where(
 )
 
 
+class Packed(msgspec.Struct, frozen=True):
+    """A delivery that is ready to be written: what takes time was done before the database is held."""
+
+    delivery: delivery.VerifiedDelivery
+    sha256: bytes
+    #: The body as an lz4 frame.
+    body: bytes
+
+
+def pack(new: delivery.VerifiedDelivery) -> Packed:
+    """Compress a delivery, and take its digest; pure."""
+    return Packed(delivery=new, sha256=hashlib.sha256(new.body).digest(), body=lz4.frame.compress(new.body))
+
+
 def insert_many(connection: Connection, new: Sequence[delivery.VerifiedDelivery]) -> list[Put]:
+    """Insert the deliveries that are not there yet, in order; one answer for each."""
+    return insert_packed(connection, [pack(one) for one in new])
+
+
+def insert_packed(connection: Connection, new: Sequence[Packed]) -> list[Put]:
     """Insert the deliveries that are not there yet, in order; one answer for each."""
     known = _known(connection, new)
     rows: list[dict[str, Any]] = []
     answers: list[Put] = []
     for one in new:
-        key = (one.hook_id, one.guid)
-        digest = hashlib.sha256(one.body).digest()
+        key = (one.delivery.hook_id, one.delivery.guid)
         if key in known:
-            answers.append(_seen_again(connection, one, known[key], digest))
+            answers.append(_seen_again(connection, one, known[key]))
             if answers[-1] == Put.REQUEUED:
-                known[key] = (digest, delivery.State.RECEIVED)
+                known[key] = (one.sha256, delivery.State.RECEIVED)
         else:
-            known[key] = (digest, delivery.State.RECEIVED)
-            rows.append(_row(one, digest))
+            known[key] = (one.sha256, delivery.State.RECEIVED)
+            rows.append(_row(one))
             answers.append(Put.STORED)
     if rows:
-        connection.execute(_INSERT, rows)
+        bulk.insert(connection, table, rows)
         hints.give(connection, hints.Word.DELIVERIES)
     failpoint.reach("inbox.before_commit")
     return answers
 
 
-def _known(
-    connection: Connection, new: Sequence[delivery.VerifiedDelivery]
-) -> dict[tuple[int, str], tuple[bytes, delivery.State]]:
-    found = connection.execute(_KNOWN, {"guids": list({one.guid for one in new})})
+def _known(connection: Connection, new: Sequence[Packed]) -> dict[tuple[int, str], tuple[bytes, delivery.State]]:
+    guids = msgspec.json.encode([one.delivery.guid for one in new]).decode()
+    found = connection.execute(_KNOWN[connection.dialect.name], {"guids": guids})
     return {(row[0], row[1]): (row[2], delivery.State(row[3])) for row in found}
 
 
-def _seen_again(
-    connection: Connection, one: delivery.VerifiedDelivery, known: tuple[bytes, delivery.State], digest: bytes
-) -> Put:
-    if known[0] != digest:
+def _seen_again(connection: Connection, new: Packed, known: tuple[bytes, delivery.State]) -> Put:
+    one = new.delivery
+    if known[0] != new.sha256:
         return Put.CONFLICT
     if known[1] != delivery.State.PARKED:
         # Ours are done with it, or will be; one of the users' own may have given up.
@@ -101,7 +118,8 @@ def _seen_again(
     return Put.REQUEUED
 
 
-def _row(one: delivery.VerifiedDelivery, digest: bytes) -> dict[str, Any]:
+def _row(new: Packed) -> dict[str, Any]:
+    one = new.delivery
     return {
         "hook_id": one.hook_id,
         "id": one.guid,
@@ -118,9 +136,9 @@ def _row(one: delivery.VerifiedDelivery, digest: bytes) -> dict[str, Any]:
         "epoch": 0,
         "trail": (),
         "size_bytes": len(one.body),
-        "body_sha256": digest,
+        "body_sha256": new.sha256,
         "headers": one.headers,
-        "body": lz4.frame.compress(one.body),
+        "body": new.body,
         "head_sha": one.head_sha,
     }
 

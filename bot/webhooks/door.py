@@ -6,6 +6,7 @@ The outcomes are a closed set: 202, 400, 401, 403, 413, 415 and 503 with Retry-A
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from bot import errors, failpoint, telemetry
-from bot.model import delivery
 from bot.store import deliveries
 from bot.webhooks import doorway, parse
 from bot.webhooks.inbox import Inbox
@@ -73,7 +73,7 @@ class Door:
             self._metrics.answer_seconds.observe(time.perf_counter() - started)
         event = headers["x-github-event"]
         self._metrics.deliveries.labels(event if event in self._known_events else "other", put).inc()
-        return web.json_response({"delivery": guid, "result": put}, status=202)
+        return doorway.taken(guid, put)
 
     async def _take(self, request: web.Request, headers: Mapping[str, str]) -> tuple[str, deliveries.Put]:
         credentials = self._credentials()
@@ -84,25 +84,17 @@ class Door:
         await failpoint.pause("recv.after_headers")
         body = await self._bodies.read(request, max_bytes=parse.MAX_BODY_BYTES)
         try:
-            proved, secret = await self._parse(headers, body, credentials)
+            work = functools.partial(
+                parse.delivery,
+                headers,
+                body=body,
+                received_at=datetime.now(UTC),
+                secrets=credentials.secrets,
+                app_id=credentials.app_id,
+            )
+            proved, secret = await asyncio.to_thread(work) if len(body) >= _LARGE_BODY_BYTES else work()
             await failpoint.pause("recv.after_verify")
             self._metrics.secret_used.labels("current" if secret == 0 else "previous").inc()
             return proved.guid, await doorway.put(self._inbox, proved, answer_by=answer_by)
         finally:
             self._bodies.free(len(body))
-
-    async def _parse(
-        self, headers: Mapping[str, str], body: bytes, credentials: Credentials
-    ) -> tuple[delivery.VerifiedDelivery, int]:
-        received_at = datetime.now(UTC)
-
-        def work() -> tuple[delivery.VerifiedDelivery, int]:
-            return parse.delivery(
-                headers,
-                body=body,
-                received_at=received_at,
-                secrets=credentials.secrets,
-                app_id=credentials.app_id,
-            )
-
-        return await asyncio.to_thread(work) if len(body) >= _LARGE_BODY_BYTES else work()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 
+import msgspec
 from aiohttp import web
 
 from bot import errors, failpoint, telemetry
@@ -27,6 +28,7 @@ SMALL_BODY_BYTES = 128 * 1024
 #: One refusal of each kind is logged in this time, with how many there were: strangers cannot fill the disk.
 LOG_INTERVAL_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 30
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 _log = telemetry.log("webhooks")
 
 
@@ -115,14 +117,26 @@ def headers(request: web.Request) -> dict[str, str]:
 
     :raises errors.DeliveryRefused: 400, if one that counts came twice.
     """
-    found: dict[str, str] = {}
-    for name, value in request.headers.items():
-        name = name.lower()
-        # Two values for one name: whoever stands in front may have looked at the other one.
-        if name in found and name.startswith(("x-github-", "x-hub-", "webhook-", "content-")):
-            raise errors.DeliveryRefused(f"The header {name} came twice.", status=400, label="header")
-        found[name] = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    given = list(request.headers.items())
+    found = {name.lower(): value for name, value in given}
+    if len(found) < len(given):
+        for name, count in Counter(name.lower() for name, _ in given).items():
+            # Two values for one name: whoever stands in front may have looked at the other one.
+            if count > 1 and name.startswith(("x-github-", "x-hub-", "webhook-", "content-")):
+                raise errors.DeliveryRefused(f"The header {name} came twice.", status=400, label="header")
+    if not "".join(found.values()).isascii():
+        return {name: _as_text(value) for name, value in found.items()}
     return found
+
+
+def _as_text(value: str) -> str:
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def taken(guid: str, put: deliveries.Put) -> web.Response:
+    """The answer to a request that is stored, or was before."""
+    body = msgspec.json.encode({"delivery": guid, "result": put})
+    return web.Response(status=202, body=body, headers=_JSON)
 
 
 def try_later(text: str, *, label: str) -> errors.DeliveryRefused:
@@ -147,8 +161,7 @@ async def put(inbox: Inbox, proved: delivery.VerifiedDelivery, *, answer_by: flo
     :raises errors.DeliveryRefused: 503, if it cannot be stored now.
     """
     try:
-        async with asyncio.timeout_at(answer_by):
-            return await inbox.put(proved)
+        return await inbox.put(proved, answer_by=answer_by)
     except errors.InboxFull:
         raise try_later("Too many deliveries wait to be handled.", label="inbox_full") from None
     except errors.StoreUnavailable:

@@ -71,7 +71,7 @@ class HookDoor:
         finally:
             self._metrics.answer_seconds.observe(time.perf_counter() - started)
         self._metrics.deliveries.labels(delivery.HOOK, put).inc()
-        return web.json_response({"delivery": guid, "result": put}, status=202)
+        return doorway.taken(guid, put)
 
     async def _take(self, request: web.Request, source: policy.Source) -> tuple[str, deliveries.Put]:
         if not self._is_set_up():

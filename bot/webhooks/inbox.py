@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,8 +26,10 @@ _log = telemetry.log("webhooks")
 
 @dataclass(slots=True)
 class _Waiting:
-    delivery: delivery.VerifiedDelivery
+    packed: deliveries.Packed
     answer: asyncio.Future[deliveries.Put]
+    #: By the event loop's time.
+    answer_by: float
 
 
 class Inbox:
@@ -47,6 +50,9 @@ class Inbox:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._waiting: list[_Waiting] = []
+        self._in_commit: list[_Waiting] = []
+        #: One timer for all that wait: set for one of them, and set anew while there are others.
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting_bytes = 0
         self._has_waiting = asyncio.Event()
         self._is_closed = False
@@ -73,13 +79,15 @@ class Inbox:
             return f"{self._backlog.size_bytes} bytes of deliveries wait to be handled"
         return None
 
-    async def put(self, new: delivery.VerifiedDelivery) -> deliveries.Put:
+    async def put(self, new: delivery.VerifiedDelivery, *, answer_by: float = math.inf) -> deliveries.Put:
         """Store a delivery durably: when this returns it survives a power cut.
 
         A caller that is cancelled (the client went away) takes nothing back: the delivery is committed or not, whole.
 
+        :param answer_by: when its caller goes without an answer, by the event loop's time; later ones never earlier.
         :raises errors.InboxFull: if too many deliveries wait to be handled.
         :raises errors.StoreUnavailable: if the database cannot be written, or the service is stopping.
+        :raises TimeoutError: if it is not known by then whether it is stored.
         """
         if self._is_closed:
             raise errors.StoreUnavailable("The service is stopping.")
@@ -87,11 +95,26 @@ class Inbox:
         size_bytes = self._backlog.size_bytes + self._waiting_bytes + len(new.body)
         if rows >= self._max_rows or size_bytes > self._max_bytes:
             raise errors.InboxFull
-        waiting = _Waiting(new, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(deliveries.pack(new), loop.create_future(), answer_by)
         self._waiting.append(waiting)
         self._waiting_bytes += len(new.body)
         self._has_waiting.set()
+        if self._timer is None and answer_by < math.inf:
+            self._timer = loop.call_at(answer_by, self._give_up)
         return await waiting.answer
+
+    def _give_up(self) -> None:
+        """Leave those without an answer whose time is over; what is written of them stays written."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        unanswered = [one for one in (*self._in_commit, *self._waiting) if not one.answer.done()]
+        for one in unanswered:
+            if one.answer_by <= loop.time():
+                one.answer.set_exception(TimeoutError())
+        left = min((one.answer_by for one in unanswered if not one.answer.done()), default=math.inf)
+        if left < math.inf:
+            self._timer = loop.call_at(left, self._give_up)
 
     async def run(self) -> None:
         """Commit what waits, for ever; on cancellation what waits is committed first, and nothing more is taken."""
@@ -116,14 +139,17 @@ class Inbox:
         batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         if not self._waiting:
             self._has_waiting.clear()
-        self._waiting_bytes = sum(len(one.delivery.body) for one in self._waiting)
+        self._waiting_bytes = sum(len(one.packed.delivery.body) for one in self._waiting)
         self._last_batch = len(batch)
+        self._in_commit = batch
         try:
-            answers = await self._store.write(deliveries.insert_many, [one.delivery for one in batch])
+            answers = await self._store.write(deliveries.insert_packed, [one.packed for one in batch])
             await failpoint.pause("inbox.after_commit")
         except Exception as error:
             self._refuse(batch, error)
             return
+        finally:
+            self._in_commit = []
         for one, answer in zip(batch, answers, strict=True):
             if not one.answer.done():
                 one.answer.set_result(answer)
@@ -131,19 +157,20 @@ class Inbox:
         self._on_stored()
 
     def _count(self, batch: list[_Waiting], answers: list[deliveries.Put]) -> None:
-        stored = [one.delivery for one, answer in zip(batch, answers, strict=True) if answer == deliveries.Put.STORED]
+        pairs = [(one.packed.delivery, answer) for one, answer in zip(batch, answers, strict=True)]
+        stored = [one for one, answer in pairs if answer == deliveries.Put.STORED]
         self._backlog = deliveries.Backlog(
             rows=self._backlog.rows + len(stored),
             size_bytes=self._backlog.size_bytes + sum(len(one.body) for one in stored),
             oldest_received_at=self._backlog.oldest_received_at,
         )
-        for one, answer in zip(batch, answers, strict=True):
+        for one, answer in pairs:
             if answer == deliveries.Put.CONFLICT:
                 self._metrics.conflicts.inc()
                 _log.warning(
                     "A known delivery id came with another body; the first one is kept.",
                     action="delivery_conflict",
-                    delivery_id=one.delivery.guid,
+                    delivery_id=one.guid,
                 )
 
     def _refuse(self, batch: list[_Waiting], error: Exception) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 import msgspec
+
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 #: Ids are 64-bit on GitHub's side; larger numbers are somebody else's.
 _LARGEST_ID = 2**63 - 1
@@ -20,8 +23,7 @@ class ShapeInvalid(ValueError):
     """The body is not a JSON object that can be taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The fields that say what a payload is about; None where absent or of another type."""
 
     action: str | None = None
@@ -36,48 +38,58 @@ class Head:
     head_sha: str | None = None
 
 
-class _Partial(msgspec.Struct):
-    """Only these members are decoded, the rest is checked and skipped: a tenth of the cost of a full decode."""
-
-    action: Any = None
-    installation: Any = None
-    number: Any = None
-    ref: Any = None
-    ref_type: Any = None
-    after: Any = None
-    head_commit: msgspec.Raw = msgspec.Raw()
-    merge_group: msgspec.Raw = msgspec.Raw()
-    repository: msgspec.Raw = msgspec.Raw()
-    pull_request: msgspec.Raw = msgspec.Raw()
-    issue: msgspec.Raw = msgspec.Raw()
-    check_run: msgspec.Raw = msgspec.Raw()
-    check_suite: msgspec.Raw = msgspec.Raw()
+class _Id(msgspec.Struct):
+    id: int | None = None
 
 
-class _Inner(msgspec.Struct, frozen=True):
-    id: Any = None
-    full_name: Any = None
-    number: Any = None
-    head_sha: Any = None
+class _Repository(msgspec.Struct):
+    id: int | None = None
+    full_name: str | None = None
 
 
-_NOTHING = _Inner()
+class _Numbered(msgspec.Struct):
+    number: int | None = None
 
 
-class _Pull(msgspec.Struct):
-    head: msgspec.Raw = msgspec.Raw()
+class _Commit(msgspec.Struct):
+    id: str | None = None
 
 
 class _Head(msgspec.Struct):
-    sha: Any = None
+    sha: str | None = None
+
+
+class _Pull(msgspec.Struct):
+    number: int | None = None
+    head: _Head | None = None
+
+
+class _OfCommit(msgspec.Struct):
+    head_sha: str | None = None
+
+
+class _Payload(msgspec.Struct):
+    """Only these members are decoded, the rest is checked and skipped: a tenth of the cost of a full decode."""
+
+    action: str | None = None
+    installation: _Id | None = None
+    number: int | None = None
+    ref: str | None = None
+    ref_type: str | None = None
+    after: str | None = None
+    head_commit: _Commit | None = None
+    merge_group: _OfCommit | None = None
+    repository: _Repository | None = None
+    pull_request: _Pull | None = None
+    issue: _Numbered | None = None
+    check_run: _OfCommit | None = None
+    check_suite: _OfCommit | None = None
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SHA = re.compile(r"(?!0+\Z)(?:[0-9a-f]{40}|[0-9a-f]{64})", re.ASCII)
-_partial = msgspec.json.Decoder(_Partial)
-_inner = msgspec.json.Decoder(_Inner)
-_pull = msgspec.json.Decoder(_Pull)
-_head = msgspec.json.Decoder(_Head)
+_payload = msgspec.json.Decoder(_Payload)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read(body: bytes) -> Head:
@@ -88,64 +100,78 @@ def read(body: bytes) -> Head:
     if _depth_exceeds(body, MAX_DEPTH):
         raise ShapeInvalid(f"The body nests deeper than {MAX_DEPTH} levels.")
     try:
-        body.decode("utf-8")
-        partial = _partial.decode(body)
+        if not body.isascii():
+            body.decode("utf-8")
+        payload = _decoded(body)
     except UnicodeDecodeError as error:
         raise ShapeInvalid(f"The body is not UTF-8 at byte {error.start}.") from error
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise ShapeInvalid(f"The body is not a JSON object: {error}.") from error
-    repository = _nested(partial.repository)
+    repository = payload.repository
     return Head(
-        action=_text(partial.action),
-        installation_id=_id(partial.installation.get("id")) if isinstance(partial.installation, dict) else None,
-        repository_id=_id(repository.id),
-        repository=_text(repository.full_name, longest=512),
-        number=_number(partial),
-        ref=_text(partial.ref, longest=4096),
-        ref_type=_text(partial.ref_type),
-        head_sha=_head_sha(partial),
+        action=_text(payload.action),
+        installation_id=_id(payload.installation.id) if payload.installation else None,
+        repository_id=_id(repository.id) if repository else None,
+        repository=_text(repository.full_name, longest=512) if repository else None,
+        number=_number(payload),
+        ref=_text(payload.ref, longest=4096),
+        ref_type=_text(payload.ref_type),
+        head_sha=_head_sha(payload),
     )
 
 
-def _number(partial: _Partial) -> int | None:
-    number = _id(partial.number)
-    for raw in (partial.pull_request, partial.issue):
-        # Only where it is not said outside: reading it again is most of the cost.
-        number = number if number is not None else _id(_nested(raw).number)
-    return number
-
-
-def _head_sha(partial: _Partial) -> str | None:
-    for raw in (partial.check_run, partial.check_suite, partial.merge_group):
-        if (found := _sha(_nested(raw).head_sha)) is not None:
-            return found
-    if partial.pull_request:
-        return _sha(_sha_of_head(partial.pull_request))
-    if isinstance(partial.ref, str) and partial.ref.startswith("refs/tags/"):
-        # Of an annotated tag `after` is the tag itself.
-        return _sha(_nested(partial.head_commit).id) or _sha(partial.after)
-    return _sha(partial.after)
-
-
-def _sha_of_head(pull: msgspec.Raw) -> object:
+def _decoded(body: bytes) -> _Payload:
     try:
-        return _head.decode(_pull.decode(pull).head).sha
+        return _payload.decode(body)
+    except msgspec.ValidationError:
+        # Something is of another type than GitHub sends; it counts as absent, and all else as it stands.
+        members = _object.decode(body)
+        return _tolerant(_Payload, members)
+
+
+def _tolerant(kind: type[_S], members: Mapping[str, msgspec.Raw]) -> _S:
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        if field.name in members and (value := _value(field.type, members[field.name])) is not None:
+            found[field.name] = value
+    return kind(**found)
+
+
+def _value(kind: Any, raw: msgspec.Raw) -> object:
+    # Each is of one kind, or null.
+    kind = next(one for one in get_args(kind) if one is not NoneType)
+    if not issubclass(kind, msgspec.Struct):
+        value = msgspec.json.decode(raw)
+        return value if type(value) is kind else None
+    try:
+        return _tolerant(kind, _object.decode(raw))
     except msgspec.DecodeError:
+        # Not an object, or one with numbers beyond any: then it says nothing that we need.
         return None
+
+
+def _number(payload: _Payload) -> int | None:
+    for found in (payload.number, payload.pull_request and payload.pull_request.number):
+        if (number := _id(found)) is not None:
+            return number
+    return _id(payload.issue.number) if payload.issue else None
+
+
+def _head_sha(payload: _Payload) -> str | None:
+    for about in (payload.check_run, payload.check_suite, payload.merge_group):
+        if about is not None and (found := _sha(about.head_sha)) is not None:
+            return found
+    pull = payload.pull_request
+    if pull is not None:
+        return _sha(pull.head.sha) if pull.head else None
+    if payload.ref is not None and payload.ref.startswith("refs/tags/") and payload.head_commit is not None:
+        # Of an annotated tag `after` is the tag itself.
+        return _sha(payload.head_commit.id) or _sha(payload.after)
+    return _sha(payload.after)
 
 
 def _sha(value: object) -> str | None:
     return value if isinstance(value, str) and _SHA.fullmatch(value) else None
-
-
-def _nested(raw: msgspec.Raw) -> _Inner:
-    if not raw:
-        return _NOTHING
-    try:
-        return _inner.decode(raw)
-    except msgspec.DecodeError:
-        # Not an object: then it says nothing that we need.
-        return _NOTHING
 
 
 def _id(value: object) -> int | None:

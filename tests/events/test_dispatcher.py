@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from gidgethub import sansio
+from msgspec import structs
 
 from bot import clock, errors, events, telemetry
 from bot.events import context, dispatcher, payloads, retrying
@@ -123,7 +124,7 @@ async def test_f62_one_repository_that_waits_for_github_leaves_places_to_the_oth
 
     async def come(repository_id: int, count: int) -> None:
         news = [factories.make_verified_delivery(repository_id=repository_id) for _ in range(count)]
-        await put(store, *(replace(one, ordering_key=one.guid) for one in news))
+        await put(store, *(structs.replace(one, ordering_key=one.guid) for one in news))
 
     await come(1, dispatcher.MAX_SIDE_BY_SIDE * 2)
     running = asyncio.create_task((dispatching := make(router)).run())

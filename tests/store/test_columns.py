@@ -38,7 +38,7 @@ def test_f28_instants_keep_their_order(first: datetime, second: datetime) -> Non
 def test_f28_an_instant_without_a_time_zone_is_refused() -> None:
     with (
         database.fresh() as connection,
-        pytest.raises(sa.exc.StatementError, match="needs a time zone"),
+        pytest.raises((ValueError, sa.exc.StatementError), match="needs a time zone"),
     ):
         deliveries.insert_many(connection, [make_verified_delivery(received_at=datetime(2026, 1, 1))])
 

@@ -610,6 +610,7 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "__init__",
         "archive",
         "audit_table",
+        "bulk",
         "check_claims",
         "columns",
         "due",

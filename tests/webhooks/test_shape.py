@@ -74,7 +74,7 @@ def _reference_sha(payload: dict[str, Any]) -> str | None:
     for name in ("check_run", "check_suite", "merge_group"):
         if (found := sha(member(payload.get(name), "head_sha"))) is not None:
             return found
-    if "pull_request" in payload:
+    if isinstance(payload.get("pull_request"), dict):
         return sha(member(member(payload["pull_request"], "head"), "sha"))
     is_tag = isinstance(payload.get("ref"), str) and payload["ref"].startswith("refs/tags/")
     of_tag = sha(member(payload.get("head_commit"), "id")) if is_tag else None
