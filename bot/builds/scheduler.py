@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -81,9 +81,9 @@ class Scheduler:
             await self.adopt(group)
             while True:
                 try:
-                    await self.settle_cancellations()
-                    await self.start_ready(group)
+                    wanted = await self.start_ready(group)
                     self._on_change()
+                    await self.settle_cancellations(wanted)
                 except errors.StoreUnavailable as error:
                     _log.error("Jobs cannot be claimed.", action="claim_jobs", error=str(error))
                 except Exception as error:
@@ -100,12 +100,12 @@ class Scheduler:
             _log.info("A job goes on.", action="adopt_job", job_id=found.job.id, state=found.job.state)
             self._spawn(group, found)
 
-    async def start_ready(self, group: asyncio.TaskGroup) -> int:
-        """Start the oldest queued jobs, as many as there are free places. Gives how many."""
+    async def start_ready(self, group: asyncio.TaskGroup) -> Sequence[job.Job]:
+        """Start the oldest queued jobs, as many as there are free places. Gives those that somebody wants cancelled."""
         free = self._max_jobs - len(self._running)
         if free <= 0:
-            return 0
-        claimed = await self._store.write(
+            return await self._store.read(jobs.list_cancel_requested, owner=self._owner)
+        claimed, wanted = await self._store.write(
             _claim,
             choose=self._choose,
             now=self._now(),
@@ -116,11 +116,11 @@ class Scheduler:
         for one in claimed:
             self._metrics.queue_seconds.observe(max(0.0, (self._now() - one.job.created_at).total_seconds()))
             self._spawn(group, one)
-        return len(claimed)
+        return wanted
 
-    async def settle_cancellations(self) -> None:
+    async def settle_cancellations(self, wanted: Sequence[job.Job]) -> None:
         """End what somebody wants cancelled: at once where nothing runs, else through the engine."""
-        for one in await self._store.read(jobs.list_cancel_requested, owner=self._owner):
+        for one in wanted:
             reason = one.cancel_reason or lifecycle.CANCELLED
             match lifecycle.cancel_effect(one.state):
                 case lifecycle.CancelEffect.AT_ONCE:
@@ -225,7 +225,7 @@ def _claim(
     owner: str,
     limit: int,
     quota: quotas.Quotas,
-) -> list[_Started]:
+) -> tuple[list[_Started], list[job.Job]]:
     started = []
     without = quota.exhausted(connection, now=now)
     for one in jobs.claim_ready(
@@ -246,7 +246,7 @@ def _claim(
         )
         of_build = transitions.save(connection, moved, now=now).of_build
         started.append(_Started(moved, of_build, _needs(connection, moved, of_build)))
-    return started
+    return started, jobs.list_cancel_requested(connection, owner=owner)
 
 
 def _needs(connection: Connection, one: job.Job, of: build.Build) -> Mapping[str, Any]:

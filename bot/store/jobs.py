@@ -128,20 +128,22 @@ _IS_READY = sa.and_(
     owners.is_free(table),
     sa.or_(table.c.not_before_at.is_(None), table.c.not_before_at <= _now),
 )
-_RUN_OF_REPOSITORY = (
-    sa.select(sa.func.count())
+# Counted once for all repositories: counted for each job that waits, a claim took the square of them.
+_RUN = (
+    sa.select(_of_running.c.repository_id, sa.func.count().label("jobs"))
     .select_from(_running.join(_of_running, _of_running.c.id == _running.c.build_id))
     .where(
         sa.text("running.state IN ('waiting', 'queued', 'starting', 'running')"),
         _running.c.state.in_(sorted(job.ON_ENGINE)),
-        _of_running.c.repository_id == _of_build.c.repository_id,
     )
-    .scalar_subquery()
+    .group_by(_of_running.c.repository_id)
+    .cte("run")
 )
 _PLACE_IN_REPOSITORY = sa.func.row_number().over(partition_by=_of_build.c.repository_id, order_by=table.c.id)
 _RANKED = (
-    sa.select(table.c.id, (_RUN_OF_REPOSITORY + _PLACE_IN_REPOSITORY).label("turn"))
+    sa.select(table.c.id, (sa.func.coalesce(_RUN.c.jobs, 0) + _PLACE_IN_REPOSITORY).label("turn"))
     .join(_of_build, _of_build.c.id == table.c.build_id)
+    .outerjoin(_RUN, _RUN.c.repository_id == _of_build.c.repository_id)
     .where(
         _IS_READY,
         groups.has_turn(_of_build),

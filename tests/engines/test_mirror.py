@@ -112,6 +112,52 @@ async def test_what_is_here_needs_no_process_of_the_service_s_and_a_merge_one(
         assert calls == most
 
 
+@pytest.mark.parametrize("is_packed", [False, True], ids=["loose", "packed"])
+async def test_a_new_commit_is_fetched_unasked_and_a_known_one_is_found_again_after_a_restart(
+    open_engine: Open, code: jobs.Code, data_dir: Path, calls: list[str], is_packed: bool
+) -> None:
+    first = await open_engine()
+    calls.clear()
+    assert (await jobs.run(first, jobs.make(code.source(), "true"))).result == "passed"
+    # One that fetches and one that proves what came; that nothing was there is seen without git.
+    assert calls == ["fetch", "rev-list"]
+    await first.close()
+    if is_packed:
+        gitserver.run(f"--git-dir={mirror(data_dir)}", "pack-refs", "--all")
+    second = await open_engine()
+    calls.clear()
+    assert (await jobs.run(second, jobs.make(code.source(), "cat README.md"))).log == "hello\n"
+    assert calls == ["rev-list"]
+
+
+async def test_the_code_is_on_its_way_before_the_job_is_written_down(
+    engine: local.Local, code: jobs.Code, data_dir: Path
+) -> None:
+    # Nothing can be written down: the folder of all jobs is a file.
+    folder = data_dir / "engine" / "jobs"
+    folder.rmdir()
+    folder.touch()
+    with pytest.raises(errors.EngineError):
+        await engine.start(jobs.make(code.source(), "true"))
+    await jobs.until_true(lambda: code.server.fetches == 1)
+    folder.unlink()
+    folder.mkdir()
+    assert (await jobs.run(engine, jobs.make(code.source(), "cat README.md"))).log == "hello\n"
+    assert code.server.fetches == 1
+
+
+async def test_why_code_could_not_be_had_in_advance_is_told_to_the_job_that_needs_it_and_not_to_the_next(
+    engine: local.Local, code: jobs.Code
+) -> None:
+    gone = code.source("0123456789" * 4)
+    told = await jobs.run(engine, jobs.make(gone, "true"))
+    assert (told.result, "0123456789" in told.reason or "force-push" in told.reason) == ("errored", True), told.reason
+    asked = len(code.server.requests)
+    again = await jobs.run(engine, jobs.make(gone, "true"))
+    assert again.reason == told.reason
+    assert len(code.server.requests) == 2 * asked
+
+
 @pytest.mark.parametrize("damage", ["emptied", "removed", "touched"])
 async def test_f72_what_is_remembered_of_a_mirror_counts_only_while_its_packs_stay(
     engine: local.Local, code: jobs.Code, data_dir: Path, calls: list[str], damage: str

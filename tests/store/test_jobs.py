@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bot import errors
 from bot.model import job
 from bot.store import builds, jobs
+from tests.databases import on_sqlite
 from tests.factories import NOW, make_build, make_job, make_plan, make_step, make_step_result
 from tests.store import database
 
@@ -197,3 +199,29 @@ def test_two_owners_never_hold_one_job(data: st.DataObject) -> None:
                 else:
                     with pytest.raises(errors.LeaseLost):
                         jobs.save(connection, replace(one, state=state))
+
+
+@on_sqlite
+@pytest.mark.parametrize("repositories", [1, 10])
+def test_a_claim_does_not_cost_the_square_of_what_waits(repositories: int) -> None:
+    """Counted in steps of SQLite's machine, which no other load changes."""
+    steps = {waiting: _steps_of_a_claim(waiting, repositories) for waiting in (100, 1000)}
+    assert steps[1000] < 15 * steps[100], steps
+
+
+def _steps_of_a_claim(waiting: int, repositories: int) -> int:
+    """In hundreds, while so many jobs wait."""
+    counted: list[int] = []
+    with database.fresh() as connection:
+        for number in range(waiting):
+            made = builds.insert(
+                connection, make_build(repository_id=number % repositories + 1, head_sha=f"{number:040x}")
+            )
+            jobs.insert_many(connection, [make_job(build_id=made.id)])
+        # What is known of the tables leads SQLite to another way through them.
+        connection.exec_driver_sql("ANALYZE")
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: counted.append(1), 100)
+        assert len(_claim(connection, limit=16)) == 16
+        driver.set_progress_handler(None, 0)
+    return len(counted)

@@ -267,6 +267,28 @@ async def test_f100_a_caller_that_goes_away_takes_nothing_back(store: Store, sta
     assert await store.read(_ids) == ["g-0", "g-1", "g-2", "g-3", "g-4"]
 
 
+@on_sqlite
+async def test_f17_each_caller_waits_until_its_own_time_and_no_longer(store: Store, start: Start) -> None:
+    running = start()
+    loop = asyncio.get_running_loop()
+    with _locked(store):
+        now = loop.time()
+        times = [now + 0.05, now + 0.05, now + 0.1, now + 60]
+        puts = [
+            asyncio.create_task(running.inbox.put(proved(f"g-{number}"), answer_by=at))
+            for number, at in enumerate(times)
+        ]
+        done, _ = await asyncio.wait(puts, timeout=5, return_when=asyncio.FIRST_EXCEPTION)
+        assert done == set(puts[:2])
+        assert loop.time() < times[2]
+        await asyncio.wait(puts[2:3], timeout=5)
+        assert not puts[3].done()
+    assert [type(one.exception()) for one in puts[:3]] == [TimeoutError] * 3
+    assert await puts[3] == STORED
+    # What was given up is stored all the same, and found by the sender's next attempt.
+    assert await running.inbox.put(proved("g-0")) == DUPLICATE
+
+
 @pytest.mark.parametrize("turns", range(6))
 async def test_f100_a_put_cancelled_at_any_turn_is_stored_whole_or_not_at_all(
     store: Store, start: Start, turns: int

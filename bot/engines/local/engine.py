@@ -199,6 +199,7 @@ class Local:
         :raises bot.errors.EngineError: if it cannot be written down, or its id is not possible.
         """
         place = self._disk.job(request.job_id)
+        self._preparer.expect(request.source)
         await self._files.run(lambda: self._accept(place, request))
         self._prepare(place, request)
 

@@ -65,6 +65,8 @@ class Mirror:
             return None
         if (commits := self.recall(oids)) is not None:
             return commits
+        if not self._are_kept(oids):
+            return None
         packs = memory.packs(self.folder)
         arguments = ["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H %T %ct", "--end-of-options"]
         answer = self._git.run(
@@ -82,6 +84,20 @@ class Mirror:
         self._known.note(self.folder, packs, found)
         # A tag's id would have given the commit that it names.
         return tuple(found[oid] for oid in oids) if found.keys() >= set(oids) else None
+
+    def _are_kept(self, oids: tuple[str, ...]) -> bool:
+        """Whether each has a ref of its own, as all have that were fetched; seen without starting git.
+
+        One that only came along as another one's parent has none, and is asked for once.
+        """
+        try:
+            packed = (self.folder / "packed-refs").read_bytes()
+        except FileNotFoundError:
+            packed = b""
+        months = list((self.folder / "refs" / "kept").glob("*"))
+        return all(
+            any((month / oid).exists() for month in months) or f"{oid} refs/kept/".encode() in packed for oid in oids
+        )
 
     def fetch(self, oids: tuple[str, ...], *, url: str, token: str | None, timeout_seconds: float) -> None:
         """Fetch exactly these commits and what they stand on.

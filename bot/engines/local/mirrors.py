@@ -22,8 +22,14 @@ _TIDY_EVERY = 25
 #: What the folder with the mirrors of a repository's submodules is called behind the repository's id.
 SUBMODULES = ".submodules"
 _OF_SUBMODULES = f"*/*{SUBMODULES}/*.git"
+#: What nobody asked for in the end is forgotten when there is more than this.
+_MOST_EXPECTED = 256
 #: How long the mirror of a submodule is kept that no job of a kept repository needs.
 UNUSED = timedelta(days=30)
+
+_Provided = tuple[mirror.Mirror, tuple[mirror.Commit, ...]]
+#: The mirror, and what is asked of it.
+_Key = tuple[Path, str, str, str | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -49,11 +55,13 @@ class Mirrors:
         #: What is waited for: by mirror and commit, how often.
         self._coming: Counter[tuple[Path, str]] = Counter()
         self._serving: dict[Path, asyncio.Task[None]] = {}
+        #: What is fetched before it is asked for; of what failed, until somebody gets to know why.
+        self._expected: dict[_Key, asyncio.Task[_Provided]] = {}
         self._fetches: Counter[Path] = Counter()
 
     async def close(self) -> None:
         """Stop fetching."""
-        tasks = list(self._serving.values())
+        tasks = [*self._serving.values(), *self._expected.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -65,12 +73,35 @@ class Mirrors:
     def _at(self, folder: Path) -> mirror.Mirror:
         return mirror.Mirror(folder, program=self._git, trash=self._trash, known=self._known)
 
-    async def provide(self, source: contract.Source) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
+    def expect(self, source: contract.Source) -> None:
+        """Begin to have the code that `provide` will be asked for: a fetch takes longer than what is done before it."""
+        key = self._key(source)
+        if key in self._expected:
+            return
+        task = self._expected[key] = asyncio.create_task(self._provide(self.place(source), source))
+
+        def done(task: asyncio.Task[_Provided]) -> None:
+            is_told = task.cancelled() or task.exception() is None
+            if is_told and self._expected.get(key) is task:
+                del self._expected[key]
+
+        task.add_done_callback(done)
+        while len(self._expected) > _MOST_EXPECTED:
+            del self._expected[next(iter(self._expected))]
+
+    async def provide(self, source: contract.Source) -> _Provided:
         """The head and, where there is one, the base: from the mirror, or fetched into it.
 
         :raises trouble.Ended: if they cannot be had.
         """
+        expected = self._expected.pop(self._key(source), None)
+        if expected is not None:
+            # Who asks may give up, and others wait for the same.
+            return await asyncio.shield(expected)
         return await self._provide(self.place(source), source)
+
+    def _key(self, source: contract.Source) -> _Key:
+        return self.place(source).folder, source.url, source.head_sha, source.base_sha
 
     async def provide_submodule(
         self, source: contract.Source, *, url: str, sha: str
@@ -89,9 +120,7 @@ class Mirrors:
         found, commits = await self._provide(place, one)
         return found, commits[0]
 
-    async def _provide(
-        self, place: mirror.Mirror, source: contract.Source
-    ) -> tuple[mirror.Mirror, tuple[mirror.Commit, ...]]:
+    async def _provide(self, place: mirror.Mirror, source: contract.Source) -> _Provided:
         oids = tuple(dict.fromkeys(git.check_oid(oid) for oid in (source.head_sha, source.base_sha) if oid))
         git.check_url(source.url)
         # What somebody waits for already is not there: it was looked for.

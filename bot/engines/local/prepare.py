@@ -99,6 +99,11 @@ class Preparer:
                 raise errors.EngineError(f"{error.reason}\n{error.log}".strip()) from None
         return await self._workers.run(lambda: escapes.run(place.probes, manner, data_dir=place.data_dir, boxes=inside))
 
+    def expect(self, source: contract.Source) -> None:
+        """Begin to fetch the code of a job that will be prepared, if it is one that may run."""
+        if self._manner.is_sandboxed or source.trust is build.Trust.TRUSTED:
+            self._mirrors.expect(source)
+
     async def prepare(
         self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event
     ) -> None:
