@@ -61,13 +61,17 @@ class Mirror:
             os.utime(self.folder)
         except FileNotFoundError:
             return None
-        if (self.folder / main.SUSPECT).exists() and not self._is_sound():
+        packs = memory.packs(self.folder)
+        # What a machine that lost its power leaves behind: git sees it only where it happens to look.
+        is_suspect = (self.folder / main.SUSPECT).exists() or any(
+            size == 0 and name.endswith((".pack", ".idx")) for name, size, _, _ in packs
+        )
+        if is_suspect and not self._is_sound():
             return None
         if (commits := self.recall(oids)) is not None:
             return commits
         if not self._are_kept(oids):
             return None
-        packs = memory.packs(self.folder)
         arguments = ["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H %T %ct", "--end-of-options"]
         answer = self._git.run(
             f"--git-dir={self.folder}", *arguments, *map(git.check_oid, oids), "--", timeout_seconds=_LOOK_SECONDS
