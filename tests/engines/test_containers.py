@@ -60,6 +60,18 @@ async def left(store: podman.Podman, data_dir: Path) -> list[str]:
     return await asyncio.to_thread(lambda: [*stores.containers(store), *stores.groups(data_dir)])
 
 
+async def test_f8_a_job_whose_time_is_over_while_its_code_is_checked_out_has_overrun(
+    open_engine: Open, code: jobs.Code
+) -> None:
+    engine = await open_engine()
+    sha = code.repository.commit({f"many/{number}": f"{number}\n" for number in range(6000)}, parent=code.sha)
+    made = boxed(jobs.make(code.source(sha, trust=jobs.TRUSTED), "true"))
+    told = await jobs.run(engine, replace(made, timeout_seconds=0.45))
+    # On a busy machine the containers are not there by then, which is told in the same words.
+    assert (told.result, told.reason) == ("timed_out", "It ran longer than 0.45 seconds, its time limit.")
+    assert told.steps == []
+
+
 async def test_a_job_runs_in_one_container_from_its_first_step_to_its_last(
     open_engine: Open, code: jobs.Code, store: podman.Podman, data_dir: Path
 ) -> None:

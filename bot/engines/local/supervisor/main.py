@@ -149,18 +149,19 @@ class Supervisor:
             command[launch.checkout_at] = launch.checkout
         inside = self._containers.beside_in if self._containers is not None else ""
         running = self._started(inside, command, options=program["options"], env=program["env"], given=given)
+        own_deadline = time.monotonic() + BESIDE_SECONDS
         running.follow(
             on_output=self._stream.write,
             on_quiet=self._stream.let_go,
             on_checkout=self._have_code,
             on_begin=lambda: None,
             control=self._control,
-            deadline=min(self._deadline, time.monotonic() + BESIDE_SECONDS),
+            deadline=min(self._deadline, own_deadline),
             grace_seconds=launch.grace_seconds,
             space=self._space,
         )
         self._stream.end_step()
-        return self._judge(running, limit_seconds=BESIDE_SECONDS)
+        return self._judge(running, limit_seconds=BESIDE_SECONDS if own_deadline < self._deadline else None)
 
     def _started(
         self, inside: str, command: list[str], *, options: list[str], env: list[str], given: int = -1
