@@ -37,7 +37,7 @@ def insert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
             done += size
 
 
-@functools.cache
+@functools.lru_cache(maxsize=32)
 def _statement(table: sa.Table, names: tuple[str, ...], size: int) -> str:
     quote = sqlite.dialect().identifier_preparer.quote
     one = f"({', '.join('?' * len(names))})"
@@ -46,7 +46,7 @@ def _statement(table: sa.Table, names: tuple[str, ...], size: int) -> str:
     return f"INSERT OR FAIL INTO {quote(table.name)} ({columns}) VALUES {', '.join([one] * size)}"  # noqa: S608
 
 
-@functools.cache
+@functools.lru_cache(maxsize=32)
 def _binder(table: sa.Table, names: tuple[str, ...], dialect: Dialect) -> Callable[[Mapping[str, Any]], list[Any]]:
     convert = [(name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names]
 

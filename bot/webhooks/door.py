@@ -17,10 +17,7 @@ from aiohttp import web
 from bot import errors, failpoint, telemetry
 from bot.store import deliveries
 from bot.webhooks import doorway, parse
-from bot.webhooks.inbox import Inbox
-
-#: From this size a body is proved and read off the event loop, which others need meanwhile.
-_LARGE_BODY_BYTES = 512 * 1024
+from bot.webhooks.inbox import LARGE_BODY_BYTES, Inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class Door:
                 secrets=credentials.secrets,
                 app_id=credentials.app_id,
             )
-            proved, secret = await asyncio.to_thread(work) if len(body) >= _LARGE_BODY_BYTES else work()
+            proved, secret = await asyncio.to_thread(work) if len(body) >= LARGE_BODY_BYTES else work()
             await failpoint.pause("recv.after_verify")
             self._metrics.secret_used.labels("current" if secret == 0 else "previous").inc()
             return proved.guid, await doorway.put(self._inbox, proved, answer_by=answer_by)

@@ -14,6 +14,8 @@ from bot.store import Store, deliveries
 #: How many unhandled deliveries, and bytes of them, are held before the door answers 503.
 MAX_ROWS = 100_000
 MAX_BYTES = 2 * 1024**3
+#: From this size a body is worked on off the event loop, which others need meanwhile.
+LARGE_BODY_BYTES = 512 * 1024
 #: How many deliveries share one commit at most.
 MAX_BATCH = 256
 #: How long deliveries gather while many come: a commit costs as much for one as for all of them. One that comes alone
@@ -89,20 +91,27 @@ class Inbox:
         :raises errors.StoreUnavailable: if the database cannot be written, or the service is stopping.
         :raises TimeoutError: if it is not known by then whether it is stored.
         """
-        if self._is_closed:
-            raise errors.StoreUnavailable("The service is stopping.")
-        rows = self._backlog.rows + len(self._waiting)
-        size_bytes = self._backlog.size_bytes + self._waiting_bytes + len(new.body)
-        if rows >= self._max_rows or size_bytes > self._max_bytes:
-            raise errors.InboxFull
+        self._expect_room(len(new.body))
+        if len(new.body) < LARGE_BODY_BYTES:
+            packed = deliveries.pack(new)
+        else:
+            packed = await asyncio.to_thread(deliveries.pack, new)
+            self._expect_room(len(new.body))
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(deliveries.pack(new), loop.create_future(), answer_by)
+        waiting = _Waiting(packed, loop.create_future(), answer_by)
         self._waiting.append(waiting)
         self._waiting_bytes += len(new.body)
         self._has_waiting.set()
         if self._timer is None and answer_by < math.inf:
             self._timer = loop.call_at(answer_by, self._give_up)
         return await waiting.answer
+
+    def _expect_room(self, size_bytes: int) -> None:
+        if self._is_closed:
+            raise errors.StoreUnavailable("The service is stopping.")
+        rows = self._backlog.rows + len(self._waiting)
+        if rows >= self._max_rows or self._backlog.size_bytes + self._waiting_bytes + size_bytes > self._max_bytes:
+            raise errors.InboxFull
 
     def _give_up(self) -> None:
         """Leave those without an answer whose time is over; what is written of them stays written."""

@@ -9,10 +9,7 @@ from datetime import datetime
 from bot.model import delivery
 from bot.store import deliveries
 from bot.webhooks import parse
-from bot.webhooks.inbox import Inbox
-
-#: From this size a body is read off the event loop, which others need meanwhile.
-_LARGE_BODY_BYTES = 512 * 1024
+from bot.webhooks.inbox import LARGE_BODY_BYTES, Inbox
 
 
 class Intake:
@@ -35,5 +32,5 @@ class Intake:
         def work() -> delivery.VerifiedDelivery:
             return parse.recovered(headers, body=body, received_at=received_at, app_id=self._app_id, source=source)
 
-        read = await asyncio.to_thread(work) if len(body) >= _LARGE_BODY_BYTES else work()
+        read = await asyncio.to_thread(work) if len(body) >= LARGE_BODY_BYTES else work()
         return await self._inbox.put(read)

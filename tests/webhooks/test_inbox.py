@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 
@@ -85,6 +86,25 @@ def _on_disk(store: Store) -> int:
 
 def _claim(connection: sa.Connection) -> delivery.Delivery:
     return deliveries.claim_next(connection, now=NOW, owner="octo", lease=timedelta(minutes=1), limit=1)[0]
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+async def test_only_a_large_body_is_packed_off_the_event_loop(
+    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch, is_large: bool
+) -> None:
+    threads = []
+    pack = deliveries.pack
+
+    def noted(new: delivery.VerifiedDelivery) -> deliveries.Packed:
+        threads.append(threading.get_ident())
+        return pack(new)
+
+    monkeypatch.setattr(deliveries, "pack", noted)
+    size_bytes = inbox.LARGE_BODY_BYTES - (not is_large)
+    body = b'{"x":"' + b"x" * (size_bytes - 8) + b'"}'
+    assert len(body) == size_bytes
+    assert await start().inbox.put(proved("a", body=body)) == STORED
+    assert [one != threading.get_ident() for one in threads] == [is_large]
 
 
 @on_sqlite

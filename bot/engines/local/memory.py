@@ -30,10 +30,13 @@ class Memory(Generic[T]):
     def __init__(self) -> None:
         self._seen: OrderedDict[Path, _Seen[T]] = OrderedDict()
 
-    def recall(self, folder: Path, oids: tuple[str, ...]) -> tuple[T, ...] | None:
-        """The commits of a mirror, where all of them were seen and no pack changed since."""
+    def recall(self, folder: Path, oids: tuple[str, ...], *, now: _Packs) -> tuple[T, ...] | None:
+        """The commits of a mirror, where all of them were seen and no pack changed since.
+
+        :param now: the packs as they are.
+        """
         seen = self._seen.get(folder)
-        if seen is None or not seen.packs <= packs(folder):
+        if seen is None or not seen.packs <= now:
             return None
         commits = [seen.commits.get(oid) for oid in oids]
         found = tuple(commit for commit in commits if commit is not None)

@@ -52,7 +52,7 @@ class Mirror:
 
     def recall(self, oids: tuple[str, ...]) -> tuple[Commit, ...] | None:
         """The commits, where that is known without asking git."""
-        return self._known.recall(self.folder, oids)
+        return self._known.recall(self.folder, oids, now=memory.packs(self.folder))
 
     def look(self, oids: tuple[str, ...]) -> tuple[Commit, ...] | None:
         """The commits, or None where not all of them are here."""
@@ -68,7 +68,7 @@ class Mirror:
         )
         if is_suspect and not self._is_sound():
             return None
-        if (commits := self.recall(oids)) is not None:
+        if (commits := self._known.recall(self.folder, oids, now=packs)) is not None:
             return commits
         if not self._are_kept(oids):
             return None

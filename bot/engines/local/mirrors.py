@@ -22,8 +22,8 @@ _TIDY_EVERY = 25
 #: What the folder with the mirrors of a repository's submodules is called behind the repository's id.
 SUBMODULES = ".submodules"
 _OF_SUBMODULES = f"*/*{SUBMODULES}/*.git"
-#: What nobody asked for in the end is forgotten when there is more than this.
-_MOST_EXPECTED = 256
+#: Of what failed and nobody asked for in the end no more than this is kept.
+_MOST_FAILED = 256
 #: How long the mirror of a submodule is kept that no job of a kept repository needs.
 UNUSED = timedelta(days=30)
 
@@ -84,10 +84,11 @@ class Mirrors:
             is_told = task.cancelled() or task.exception() is None
             if is_told and self._expected.get(key) is task:
                 del self._expected[key]
+            failed = [key for key, task in self._expected.items() if task.done()]
+            for old in failed[:-_MOST_FAILED]:
+                del self._expected[old]
 
         task.add_done_callback(done)
-        while len(self._expected) > _MOST_EXPECTED:
-            del self._expected[next(iter(self._expected))]
 
     async def provide(self, source: contract.Source) -> _Provided:
         """The head and, where there is one, the base: from the mirror, or fetched into it.
