@@ -82,7 +82,7 @@ def make(*, has_git: bool = False, files: tuple[tuple[str, str], ...] = (), conf
     """An image of a static shell and its tools.
 
     :param has_git: git and bash of this machine too, with the libraries that they need.
-    :param files: path -> content, executable.
+    :param files: path -> content, executable; one of them may stand where git or bash would.
     :param config: what it says beside that, as JSON.
     """
     made = io.BytesIO()
@@ -97,7 +97,8 @@ def make(*, has_git: bool = False, files: tuple[tuple[str, str], ...] = (), conf
             for program in ("git", "bash"):
                 path = shutil.which(program, path="/usr/bin:/bin")
                 assert path is not None
-                _add(tar, f"usr/bin/{program}", data=Path(path).read_bytes(), mode=0o755)
+                if f"usr/bin/{program}" not in dict(files):
+                    _add(tar, f"usr/bin/{program}", data=Path(path).read_bytes(), mode=0o755)
                 for library in _libraries(path):
                     if library not in tar.getnames():
                         _add(tar, library, data=Path("/", library).read_bytes(), mode=0o755)

@@ -61,14 +61,16 @@ async def left(store: podman.Podman, data_dir: Path) -> list[str]:
 
 
 async def test_f8_a_job_whose_time_is_over_while_its_code_is_checked_out_has_overrun(
-    open_engine: Open, code: jobs.Code
+    open_engine: Open, code: jobs.Code, store: podman.Podman
 ) -> None:
-    engine = await open_engine()
-    sha = code.repository.commit({f"many/{number}": f"{number}\n" for number in range(6000)}, parent=code.sha)
-    made = boxed(jobs.make(code.source(sha, trust=jobs.TRUSTED), "true"))
-    told = await jobs.run(engine, replace(made, timeout_seconds=0.45))
+    # With a git that never ends, the checkout is sure to be what the time is over in.
+    stuck = images.make(has_git=True, files=(("usr/bin/git", "#!/bin/sh\nexec sleep 1000\n"),))
+    await asyncio.to_thread(images.put, store.command, store.env, stuck, "localhost/stuck:1")
+    engine = await open_engine(sandbox="podman", image="localhost/stuck:1")
+    made = boxed(jobs.make(code.source(trust=jobs.TRUSTED), "true"))
+    told = await jobs.run(engine, replace(made, timeout_seconds=2))
     # On a busy machine the containers are not there by then, which is told in the same words.
-    assert (told.result, told.reason) == ("timed_out", "It ran longer than 0.45 seconds, its time limit.")
+    assert (told.result, told.reason) == ("timed_out", "It ran longer than 2 seconds, its time limit.")
     assert told.steps == []
 
 
