@@ -128,8 +128,9 @@ async def _watch_supervisor(data_dir: str, growth: list[int]) -> None:
 
 
 def _is_supervisor(one: Path, data_dir: bytes) -> bool:
-    arguments = (one / "cmdline").read_bytes()
-    return b"from supervisor import main" in arguments and data_dir in arguments
+    return b"from supervisor import" in (one / "cmdline").read_bytes() and data_dir in os.readlink(
+        os.fsencode(one / "cwd")
+    )
 
 
 async def _kept_whole() -> Flood:

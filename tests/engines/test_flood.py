@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +131,9 @@ async def _watch(data_dir: Path, peaks: list[int]) -> None:
 
 
 def _is_supervisor(one: Path, data_dir: bytes) -> bool:
-    arguments = (one / "cmdline").read_bytes()
-    return b"from supervisor import main" in arguments and data_dir in arguments
+    return b"from supervisor import" in (one / "cmdline").read_bytes() and data_dir in os.readlink(
+        os.fsencode(one / "cwd")
+    )
 
 
 def _memory(pid: str, name: str) -> int:

@@ -151,7 +151,11 @@ async def test_t74_steps_and_supervisor_leave_no_core_dump(
     request = make(code, _WAIT)
     await engine.start(request)
     await jobs.until_output(engine, request.job_id, b"begun")
-    (supervisor,) = processes_with(str(data_dir / "engine" / "jobs" / request.job_id), what="cmdline")
+    (supervisor,) = [
+        one
+        for one in processes_with("from supervisor import", what="cmdline")
+        if os.readlink(f"/proc/{one}/cwd") == str(data_dir / "engine" / "jobs" / request.job_id)
+    ]
     assert resource.prlimit(supervisor, resource.RLIMIT_CORE) == (0, 0)
     (data_dir / "engine" / "jobs" / request.job_id / "box" / "workspace" / "go").touch()
     await jobs.follow(engine, request.job_id)
@@ -222,19 +226,23 @@ async def test_f4_a_supervisor_that_got_half_of_its_word_leaves_the_job_to_be_la
     request = make(code, "echo ran")
     word = b"g" + marshal.dumps({"secrets": {"KEY": CANARY}, "note": None})
 
+    supervisors = spawn.Supervisors()
+
     def leave_half() -> bool:
         place = folder.Folder(data_dir / "engine" / "jobs", request.job_id)
         place.accept(request)
         claim = place.claim()
         assert claim is not None
         with claim:
-            half = spawn.Supervisor(place, claim)
-            os.write(half._word, word[:length])
-            half.close()
-        os.waitpid(half.pid, 0)
+            half = supervisors.start(place, claim)
+        with half:
+            half._word.write(word[:length])
+            half._word.close()
+            half.wait()
         assert place.last_words() == ""
         return place.was_launched()
 
     assert not await asyncio.to_thread(leave_half)
+    await asyncio.to_thread(supervisors.close)
     told = await jobs.run(engine, request)
     assert (told.result, told.log) == ("passed", "ran\n")

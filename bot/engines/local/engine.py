@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from bot.engines.local import (
     parts,
     prepare,
     reach,
+    spawn,
     stream,
     threads,
     watch,
@@ -97,7 +97,7 @@ class Local:
         self._given = boxes.Given(image=image, images_dir=images_dir, env=self._git_env)
         self._watch = watch.Watch()
         self._preparing: dict[str, _Preparation] = {}
-        self._supervisors: dict[int, int] = {}
+        self._supervisors = spawn.Supervisors()
         self._tasks: set[asyncio.Task[None]] = set()
         # So that a look at a job's lock is never taken for somebody working on it.
         self._claiming = asyncio.Lock()
@@ -162,7 +162,7 @@ class Local:
             ),
             workers=self._workers,
             boxer=boxer,
-            on_launch=self._reap_later,
+            supervisors=self._supervisors,
         )
         self._watch.open()
         self._begin(self._files.run(self._disk.empty))
@@ -183,12 +183,9 @@ class Local:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._mirrors.close()
         await self._watch.close()
-        for pid_fd in self._supervisors:
-            asyncio.get_running_loop().remove_reader(pid_fd)
-            os.close(pid_fd)
-        self._supervisors.clear()
         await self._fetchers.close()
         await self._workers.close()
+        await asyncio.to_thread(self._supervisors.close)
         await asyncio.to_thread(self._held.close)
         await asyncio.to_thread(containers.close, self._held)
         await self._files.close()
@@ -385,14 +382,3 @@ class Local:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _reap_later(self, pid: int) -> None:
-        pid_fd = os.pidfd_open(pid)
-        self._supervisors[pid_fd] = pid
-        asyncio.get_running_loop().add_reader(pid_fd, self._reap, pid_fd)
-
-    def _reap(self, pid_fd: int) -> None:
-        asyncio.get_running_loop().remove_reader(pid_fd)
-        os.close(pid_fd)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._supervisors.pop(pid_fd), os.WNOHANG)

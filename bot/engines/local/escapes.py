@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engines.contract import Probed
-from bot.engines.local import containers, launch, probe
+from bot.engines.local import containers, launch, probe, spawn
 from bot.engines.local.supervisor import egress
 
 
@@ -144,7 +144,12 @@ def probes(*, is_in_container: bool = False) -> tuple[Probe, ...]:
 
 
 def run(
-    folder: Path, manner: launch.Manner, *, data_dir: Path, boxes: containers.Boxes | None = None
+    folder: Path,
+    manner: launch.Manner,
+    *,
+    by: spawn.Supervisors,
+    data_dir: Path,
+    boxes: containers.Boxes | None = None,
 ) -> tuple[Probed, ...]:
     """Make all attempts, in a folder below `folder`. To be called from a thread.
 
@@ -156,7 +161,7 @@ def run(
     with _bait(folder) as bait:
         env = {**bait, "DATA_DIR": str(data_dir)}
         steps = [launch.Step(script=_script(one), env=env, folder=".", may_fail=True) for one in wanted]
-        tried = probe.run(folder, manner, steps, boxes=boxes, seconds=_SECONDS)
+        tried = probe.run(folder, manner, steps, by=by, boxes=boxes, seconds=_SECONDS)
     return tuple(
         _judged(one, tried.said.get(index), tried.states.get(index, ""), why=tried.problem)
         for index, one in enumerate(wanted)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from bot import errors, telemetry
@@ -49,7 +50,7 @@ class Preparer:
         more: parts.Parts,
         workers: threads.Threads,
         boxer: boxes.Boxer,
-        on_launch: Callable[[int], None],
+        supervisors: spawn.Supervisors,
     ) -> None:
         self._disk = place
         self._manner = manner
@@ -58,7 +59,7 @@ class Preparer:
         self._parts = more
         self._workers = workers
         self._boxer = boxer
-        self._on_launch = on_launch
+        self._supervisors = supervisors
         self._findings: dict[Network, probe.Finding] = {}
 
     async def look(self, found: Network) -> probe.Finding:
@@ -68,7 +69,9 @@ class Preparer:
             if manner.is_in_containers:
                 self._findings[found] = probe.Finding(problem=(await self._boxer.look()).problem)
             else:
-                self._findings[found] = await self._workers.run(lambda: probe.probe(self._disk.probes, manner))
+                self._findings[found] = await self._workers.run(
+                    partial(probe.probe, self._disk.probes, manner, by=self._supervisors)
+                )
         finding = self._findings[found]
         if finding.problem is not None:
             # It may be mended while we run.
@@ -97,7 +100,9 @@ class Preparer:
                 inside = await self._boxer.ours()
             except trouble.Ended as error:
                 raise errors.EngineError(f"{error.reason}\n{error.log}".strip()) from None
-        return await self._workers.run(lambda: escapes.run(place.probes, manner, data_dir=place.data_dir, boxes=inside))
+        return await self._workers.run(
+            lambda: escapes.run(place.probes, manner, data_dir=place.data_dir, boxes=inside, by=self._supervisors)
+        )
 
     def expect(self, source: contract.Source) -> None:
         """Begin to fetch the code of a job that will be prepared, if it is one that may run."""
@@ -131,28 +136,21 @@ class Preparer:
         manner = await self._decide(request.source)
         request = replace(request, plan=containers.planned(request.plan))
         steps = launch.steps(request)
-        # Started first, because the interpreter takes longer to come up than a job takes to be laid out.
-        supervisors: list[spawn.Supervisor] = []
-        try:
-            await self._workers.run(lambda: supervisors.append(spawn.Supervisor(place, claim)))
-            code = await self._provide(request.source, cancelled)
-            if self._parts.is_wanted:
-                code = await self._workers.run(lambda: self._lay_out(place, request, manner, code))
-                code = replace(code, more=await self._complete(place, request, code, cancelled))
-            found = await self._boxes(request, manner, cancelled)
-            secrets = await _secrets(request, cancelled)
-            told = images.note(found.pinned, images.names(request.plan)) if found is not None else None
+        code = await self._provide(request.source, cancelled)
+        if self._parts.is_wanted:
+            code = await self._workers.run(lambda: self._lay_out(place, request, manner, code))
+            code = replace(code, more=await self._complete(place, request, code, cancelled))
+        found = await self._boxes(request, manner, cancelled)
+        secrets = await _secrets(request, cancelled)
+        told = images.note(found.pinned, images.names(request.plan)) if found is not None else None
 
-            def launch_it() -> None:
-                laid = code if self._parts.is_wanted else self._lay_out(place, request, manner, code)
-                self._write(place, request, manner, steps, laid, found)
-                supervisors[0].go(secrets, note="\n".join(one for one in (told, secrets.note) if one))
+        def launch_it() -> None:
+            laid = code if self._parts.is_wanted else self._lay_out(place, request, manner, code)
+            self._write(place, request, manner, steps, laid, found)
+            with self._supervisors.start(place, claim) as supervisor:
+                supervisor.go(secrets, note="\n".join(one for one in (told, secrets.note) if one))
 
-            await self._workers.run(launch_it)
-        finally:
-            for supervisor in supervisors:
-                self._on_launch(supervisor.pid)
-                supervisor.close()
+        await self._workers.run(launch_it)
 
     def _lay_out(
         self, place: folder.Folder, request: contract.JobRequest, manner: launch.Manner, code: launch.Code

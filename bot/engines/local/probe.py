@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import select
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,14 +26,14 @@ class Finding:
     can_nest: bool = False
 
 
-def probe(probes: Path, manner: launch.Manner) -> Finding:
+def probe(probes: Path, manner: launch.Manner, *, by: spawn.Supervisors) -> Finding:
     """Make a sandbox in a folder below `probes` and run `true` in it. To be called from a thread."""
     problem = sandbox.trouble(manner.tools, reach=manner.reach)
     if problem is not None:
         return Finding(problem=problem)
-    said = _try(probes, replace(manner, can_nest=False))
+    said = _try(probes, replace(manner, can_nest=False), by=by)
     if "disable-userns" in said:
-        older = _try(probes, replace(manner, can_nest=True))
+        older = _try(probes, replace(manner, can_nest=True), by=by)
         if not older:
             return Finding(problem=None, can_nest=True)
         said = older
@@ -56,9 +54,9 @@ class Tried:
     states: Mapping[int, str] = field(default_factory=dict)
 
 
-def _try(probes: Path, manner: launch.Manner) -> str:
+def _try(probes: Path, manner: launch.Manner, *, by: spawn.Supervisors) -> str:
     """Why it did not work, or nothing where it did."""
-    return run(probes, manner, [launch.Step(script="true", env={}, folder=".")]).problem
+    return run(probes, manner, [launch.Step(script="true", env={}, folder=".")], by=by).problem
 
 
 def run(
@@ -66,6 +64,7 @@ def run(
     manner: launch.Manner,
     steps: list[launch.Step],
     *,
+    by: spawn.Supervisors,
     boxes: containers.Boxes | None = None,
     seconds: float = _SECONDS,
 ) -> Tried:
@@ -84,25 +83,16 @@ def run(
         with claim:
             launch.clean(place)
             launch.write(place, steps, manner=manner, code=None, timeout_seconds=seconds, boxes=boxes)
-            supervisor = spawn.Supervisor(place, claim)
+            supervisor = by.start(place, claim)
+        with supervisor:
             supervisor.go()
-            supervisor.close()
-        _wait(supervisor.pid)
+            # It ends by itself at its time limit.
+            supervisor.wait()
         return _told(place)
     except OSError as error:
         return Tried(problem=str(error))
     finally:
         shutil.rmtree(place.path, ignore_errors=True)
-
-
-def _wait(pid: int) -> None:
-    # The supervisor ends by itself at its time limit.
-    fd = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    poll.poll()
-    os.close(fd)
-    os.waitpid(pid, 0)
 
 
 def _told(place: folder.Folder) -> Tried:

@@ -80,6 +80,6 @@ def word() -> tuple[dict[str, str], str]:
             raise EOFError
         given = loads(data[1:])  # noqa: S302 (written by the service a moment ago)
     except (EOFError, ValueError, TypeError):
-        # We were started early; where the service ends before it gave its whole word, the job is still to be launched.
+        # Where the service ends before it gave its whole word, the job is still to be launched.
         os._exit(0)
     return given["secrets"], given["note"] or ""
