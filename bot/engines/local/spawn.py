@@ -136,7 +136,10 @@ class _Server:
 
     def is_up(self) -> bool:
         """Whether it was not ended meanwhile."""
-        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        try:
+            return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def fork(self, job: bytes, given: list[int]) -> tuple[int, int]:
         """The id of a new supervisor and a descriptor of its process.
@@ -154,6 +157,6 @@ class _Server:
     def end(self) -> None:
         """Have it end, which it does by itself once nobody can ask it any more."""
         self._asking.close()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+            os.waitpid(self._pid, 0)
