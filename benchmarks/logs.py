@@ -19,7 +19,7 @@ from benchmarks import figures, servers
 from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.logs import LogStore
-from tests.engines import gitserver, jobs
+from tests.engines import gitserver, jobs, supervisors
 
 FLOOD_BYTES = 1_000_000_000
 ROUNDS = 3
@@ -117,20 +117,12 @@ def _memory(pid: int, name: str) -> int:
 async def _watch_supervisor(data_dir: str, growth: list[int]) -> None:
     """Note how much the supervisor of the job that comes grows, until this is cancelled."""
     first: dict[int, int] = {}
-    wanted = f"{data_dir}/".encode()
     while True:
-        for one in Path("/proc").iterdir():
+        for one in supervisors.running(Path(data_dir)):
             with contextlib.suppress(OSError, StopIteration):
-                if one.name.isdigit() and (int(one.name) in first or _is_supervisor(one, wanted)):
-                    first.setdefault(int(one.name), _memory(int(one.name), "VmRSS"))
-                    growth.append(_memory(int(one.name), "VmHWM") - first[int(one.name)])
+                first.setdefault(one, _memory(one, "VmRSS"))
+                growth.append(_memory(one, "VmHWM") - first[one])
         await asyncio.sleep(0.01)
-
-
-def _is_supervisor(one: Path, data_dir: bytes) -> bool:
-    return b"from supervisor import" in (one / "cmdline").read_bytes() and data_dir in os.readlink(
-        os.fsencode(one / "cwd")
-    )
 
 
 async def _kept_whole() -> Flood:

@@ -71,10 +71,3 @@ def groups(data_dir: Path) -> list[str]:
     mine = f"buildhook-{hashlib.blake2s(os.fsencode(data_dir.absolute() / 'engine')).hexdigest()[:12]}"
     tops = [os.path.join(place, mine) for place, inner, _ in os.walk("/sys/fs/cgroup") if mine in inner]
     return [os.path.join(top, one) for top in tops for one in os.listdir(top) if os.path.isdir(os.path.join(top, one))]
-
-
-def supervisors(data_dir: Path) -> list[int]:
-    """The processes of jobs' supervisors of this data folder."""
-    mine = os.fsencode(data_dir)
-    told = {pid: words for pid in _processes() if len(words := _words(pid)) > 3}
-    return [pid for pid, words in told.items() if words[-2].startswith(mine) and b"supervisor" in b"".join(words)]

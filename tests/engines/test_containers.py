@@ -20,7 +20,7 @@ from bot.engines.local import engine as local
 from bot.engines.local import podman
 from bot.model import job
 from tests.acceptance import process
-from tests.engines import images, jobs, stores
+from tests.engines import images, jobs, stores, supervisors
 from tests.engines.conftest import Open
 
 pytestmark = pytest.mark.skipif(not images.is_possible(), reason="podman or busybox is not installed")
@@ -206,7 +206,7 @@ async def test_t57_nothing_is_left_of_a_job_whose_supervisor_was_killed(
         engine.events(request.job_id), lambda one: isinstance(one, contract.Output) and b"ready" in one.data
     )
     assert len(await asyncio.to_thread(stores.containers, store)) == 2
-    (pid,) = stores.supervisors(data_dir)
+    (pid,) = supervisors.running(data_dir)
     os.kill(pid, signal.SIGKILL)
     told = await jobs.follow(engine, request.job_id)
     assert told.result == "errored"

@@ -12,21 +12,15 @@ import pytest
 from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.engines.local import folder, spawn
-from tests.engines import jobs
+from tests.engines import jobs, supervisors
 from tests.engines.conftest import Open
-from tests.engines.test_secrets import processes_with
 
 #: Runs until its file `go` is there.
 _WAIT = "echo begun; until [ -e go ]; do sleep 0.02; done; echo done"
 
 
 def supervisor_of(data_dir: Path, request: contract.JobRequest) -> int:
-    place = str(data_dir / "engine" / "jobs" / request.job_id)
-    (found,) = [
-        one
-        for one in processes_with("from supervisor import", what="cmdline")
-        if os.readlink(f"/proc/{one}/cwd") == place
-    ]
+    (found,) = supervisors.running(data_dir / "engine" / "jobs" / request.job_id)
     return found
 
 
@@ -52,9 +46,9 @@ async def test_supervisors_are_forked_and_named_by_their_jobs(
     engine: local.Local, code: jobs.Code, data_dir: Path
 ) -> None:
     requests = [await begun(engine, code) for _ in range(2)]
-    supervisors = [supervisor_of(data_dir, one) for one in requests]
-    assert len({parent_of(one) for one in supervisors}) == 1
-    for pid, request in zip(supervisors, requests, strict=True):
+    pids = [supervisor_of(data_dir, one) for one in requests]
+    assert len({parent_of(one) for one in pids}) == 1
+    for pid, request in zip(pids, requests, strict=True):
         assert Path(f"/proc/{pid}/comm").read_text() == f"job-{request.job_id[-11:]}\n"
         # Its session, its input that is used up, and nothing of the server that made it.
         assert os.getsid(pid) == pid
@@ -100,13 +94,13 @@ def place(tmp_path: Path, code: jobs.Code) -> folder.Folder:
 
 
 async def test_the_lock_of_a_job_is_its_supervisors_alone(place: folder.Folder) -> None:
-    supervisors = spawn.Supervisors()
+    starting = spawn.Supervisors()
 
     def try_it() -> None:
         claim = place.claim()
         assert claim is not None
         with claim:
-            supervisor = supervisors.start(place, claim)
+            supervisor = starting.start(place, claim)
         with supervisor:
             # Here the lock was let go, and the server has none either.
             assert place.claim() is None
@@ -115,27 +109,27 @@ async def test_the_lock_of_a_job_is_its_supervisors_alone(place: folder.Folder) 
         again = place.claim()
         assert again is not None
         again.close()
-        supervisors.close()
+        starting.close()
 
     await asyncio.to_thread(try_it)
 
 
 async def test_a_server_that_does_not_answer_is_ended(place: folder.Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spawn, "_SECONDS", 0.2)
-    supervisors = spawn.Supervisors()
+    starting = spawn.Supervisors()
 
     def try_it() -> None:
         claim = place.claim()
         assert claim is not None
         with claim:
-            with supervisors.start(place, claim) as first:
+            with starting.start(place, claim) as first:
                 server = parent_of(first.pid)
             os.kill(server, signal.SIGSTOP)
             with pytest.raises(OSError, match="timed out"):
-                supervisors.start(place, claim)
+                starting.start(place, claim)
             assert not Path(f"/proc/{server}").exists()
-            with supervisors.start(place, claim) as second:
+            with starting.start(place, claim) as second:
                 assert parent_of(second.pid) != server
-        supervisors.close()
+        starting.close()
 
     await asyncio.to_thread(try_it)

@@ -17,7 +17,7 @@ from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.engines.local import folder, spawn
 from bot.model import job
-from tests.engines import jobs
+from tests.engines import jobs, supervisors
 from tests.engines.conftest import Open
 
 CANARY = "correct-horse/battery=staple"
@@ -151,11 +151,7 @@ async def test_t74_steps_and_supervisor_leave_no_core_dump(
     request = make(code, _WAIT)
     await engine.start(request)
     await jobs.until_output(engine, request.job_id, b"begun")
-    (supervisor,) = [
-        one
-        for one in processes_with("from supervisor import", what="cmdline")
-        if os.readlink(f"/proc/{one}/cwd") == str(data_dir / "engine" / "jobs" / request.job_id)
-    ]
+    (supervisor,) = supervisors.running(data_dir / "engine" / "jobs" / request.job_id)
     assert resource.prlimit(supervisor, resource.RLIMIT_CORE) == (0, 0)
     (data_dir / "engine" / "jobs" / request.job_id / "box" / "workspace" / "go").touch()
     await jobs.follow(engine, request.job_id)
@@ -226,7 +222,7 @@ async def test_f4_a_supervisor_that_got_half_of_its_word_leaves_the_job_to_be_la
     request = make(code, "echo ran")
     word = b"g" + marshal.dumps({"secrets": {"KEY": CANARY}, "note": None})
 
-    supervisors = spawn.Supervisors()
+    starting = spawn.Supervisors()
 
     def leave_half() -> bool:
         place = folder.Folder(data_dir / "engine" / "jobs", request.job_id)
@@ -234,7 +230,7 @@ async def test_f4_a_supervisor_that_got_half_of_its_word_leaves_the_job_to_be_la
         claim = place.claim()
         assert claim is not None
         with claim:
-            half = supervisors.start(place, claim)
+            half = starting.start(place, claim)
         with half:
             half._word.write(word[:length])
             half._word.close()
@@ -243,6 +239,6 @@ async def test_f4_a_supervisor_that_got_half_of_its_word_leaves_the_job_to_be_la
         return place.was_launched()
 
     assert not await asyncio.to_thread(leave_half)
-    await asyncio.to_thread(supervisors.close)
+    await asyncio.to_thread(starting.close)
     told = await jobs.run(engine, request)
     assert (told.result, told.log) == ("passed", "ran\n")
