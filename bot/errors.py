@@ -118,6 +118,18 @@ class Unauthorized(GitHubError):
     """GitHub refuses our credentials: the App's id, its private key, the clock, or a token that ended early."""
 
 
+class SignInRefused(GitHubError):
+    """GitHub did not let this person sign in, or the token is not one for this App. They may start again."""
+
+
+class SignInOver(GitHubError):
+    """What a person signed in with is no longer good: it ended, was used, or was taken back. They sign in again."""
+
+
+class SignInBroken(GitHubError):
+    """GitHub lets nobody sign in here: the operator mends the client id, its secret or the App's callback URL."""
+
+
 class Forbidden(GitHubError):
     """The App lacks a permission for this. An administrator has to accept it."""
 

@@ -23,6 +23,7 @@ from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 PREFIX = "BUILDHOOK_"
 #: Settings that may also come from files.
 SECRETS = (
+    "CLIENT_SECRET",
     "DATABASE_URL",
     "ENCRYPTION_KEY",
     "ENCRYPTION_KEY_PREVIOUS",
@@ -53,6 +54,10 @@ class Settings(BaseSettings):
     webhook_secret_previous: Annotated[
         SecretStr | None, Field(description="Still accepted while the secret is being changed.")
     ] = None
+    client_id: Annotated[
+        str | None, Field(description="The App's client id, for people who sign in; see [signing in](sign-in.md).")
+    ] = None
+    client_secret: Annotated[SecretStr | None, Field(description="The App's client secret, of the same page.")] = None
     encryption_key: Annotated[
         SecretStr | None,
         Field(
@@ -178,6 +183,11 @@ class Settings(BaseSettings):
             raise ValueError("write a URL like https://host or http://127.0.0.1:8080")
         return value.rstrip("/")
 
+    @field_validator("client_id")
+    @classmethod
+    def _is_given(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
+
     @field_validator("storage_url")
     @classmethod
     def _is_storage(cls, value: str | None) -> str | None:
@@ -191,9 +201,7 @@ class Settings(BaseSettings):
             raise ValueError("write s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path")
         return value.rstrip("/")
 
-    @field_validator(
-        "encryption_key", "encryption_key_previous", "private_key", "webhook_secret", "webhook_secret_previous"
-    )
+    @field_validator(*(name.lower() for name in SECRETS if name != "DATABASE_URL"))
     @classmethod
     def _is_not_empty(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value().strip():
@@ -240,6 +248,9 @@ class Settings(BaseSettings):
         if any(given.values()) and not all(given.values()):
             missing = ", ".join(PREFIX + name for name, is_given in given.items() if not is_given)
             raise ValueError(f"the App's credentials are incomplete: set {missing} as well")
+        if (self.client_id is None) != (self.client_secret is None):
+            missing = "CLIENT_ID" if self.client_id is None else "CLIENT_SECRET"
+            raise ValueError(f"people sign in with both the client id and its secret: set {PREFIX}{missing} as well")
         return self
 
     @model_validator(mode="after")

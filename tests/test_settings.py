@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bot import errors
@@ -15,6 +17,24 @@ from bot.settings import load
 def test_a_storage_is_named_by_its_url(url: str) -> None:
     assert load(storage_url=url).storage_url == url
     assert load(storage_url=f"{url}/").storage_url == url
+
+
+def test_the_client_id_and_its_secret_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for alone, missing in (({"client_id": "Iv1.x"}, "CLIENT_SECRET"), ({"client_secret": "CanarySecret"}, "CLIENT_ID")):
+        with pytest.raises(errors.SettingsError, match=f"set BUILDHOOK_{missing} as well") as told:
+            load(**alone)
+        assert "Canary" not in str(told.value)
+    both = load(client_id=" Iv1.x ", client_secret="CanarySecret")
+    assert both.client_id == "Iv1.x"
+    assert "Canary" not in repr(both)
+    assert (load(client_id="", client_secret=" ").client_id, load(client_id=" ").client_secret) == (None, None)
+    path = tmp_path / "secret"
+    path.write_text("CanarySecret\n")
+    monkeypatch.setenv("BUILDHOOK_CLIENT_ID", "Iv1.x")
+    monkeypatch.setenv("BUILDHOOK_CLIENT_SECRET_FILE", str(path))
+    found = load().client_secret
+    assert found is not None
+    assert found.get_secret_value() == "CanarySecret"
 
 
 def test_no_storage_is_the_data_folder() -> None:

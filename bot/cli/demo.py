@@ -207,6 +207,8 @@ def _environment(github: Simulator, home: Path) -> Mapping[str, str]:
         "BUILDHOOK_APP_ID": str(github.app_id),
         "BUILDHOOK_PRIVATE_KEY": github.private_key,
         "BUILDHOOK_WEBHOOK_SECRET": github.webhook_secret or "",
+        "BUILDHOOK_CLIENT_ID": github.client_id,
+        "BUILDHOOK_CLIENT_SECRET": github.client_secret,
         "BUILDHOOK_DATA_DIR": str(home / "data"),
         "BUILDHOOK_PORT": "0",
     }

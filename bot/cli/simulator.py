@@ -47,6 +47,8 @@ async def _run(folder: Path, *, host: str, port: int, webhook_url: str, repo: st
             "BUILDHOOK_APP_ID": str(github.app_id),
             "BUILDHOOK_PRIVATE_KEY_FILE": str(key.absolute()),
             "BUILDHOOK_WEBHOOK_SECRET": github.webhook_secret or "",
+            "BUILDHOOK_CLIENT_ID": github.client_id,
+            "BUILDHOOK_CLIENT_SECRET": github.client_secret,
         }
         if as_json:
             output.json({"url": github.url, "repository": created.html_url, "settings": settings})

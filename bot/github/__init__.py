@@ -6,5 +6,6 @@ from bot.github.clock import Clock
 from bot.github.limits import Ledger
 from bot.github.pulls import Pull
 from bot.github.repository import Repository
+from bot.github.users import Grant, Users
 
-__all__ = ["Clock", "GitHub", "Ledger", "Patience", "Pull", "Repository"]
+__all__ = ["Clock", "GitHub", "Grant", "Ledger", "Patience", "Pull", "Repository", "Users"]

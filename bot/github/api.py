@@ -6,7 +6,19 @@ from types import TracebackType
 from typing import Self
 
 from bot import telemetry
-from bot.github import app_auth, client, contents, deliveries, installations, limits, nodes, repositories, tokens, urls
+from bot.github import (
+    app_auth,
+    client,
+    contents,
+    deliveries,
+    installations,
+    limits,
+    nodes,
+    repositories,
+    tokens,
+    urls,
+    users,
+)
 from bot.github.calls import Calls, InstallationCalls
 from bot.github.clock import Clock
 from bot.github.handler_api import HandlerAPI
@@ -40,7 +52,7 @@ class GitHub:
         """
         self.urls = urls.derive(api_url, github_url=github_url)
         self.app_id = app_id
-        clock = clock or Clock()
+        clock = self._clock = clock or Clock()
         auth = app_auth.AppAuth(app_id=app_id, private_key=private_key, clock=clock)
         self._client = client.Client(self.urls, metrics=metrics, clock=clock, patience=patience, ledger=ledger)
         self._app = app_auth.AppCalls(auth, transport=self._client, clock=clock)
@@ -83,6 +95,13 @@ class GitHub:
             known_nodes=self._nodes,
         )
         return Repository(calls, files=self._files, app_id=self.app_id)
+
+    def users(self, *, client_id: str, client_secret: str) -> users.Users:
+        """What GitHub says of people who sign in. Costs no call.
+
+        :raises errors.SettingsError: if the client id or its secret cannot be one.
+        """
+        return users.Users(self._client, client_id=client_id, client_secret=client_secret, clock=self._clock)
 
     def list_without_graphql(self) -> frozenset[int] | None:
         """The installations where check runs are written one by one for a while; None where it is so for all."""

@@ -65,15 +65,16 @@ class Call:
     method: str
     #: Below the API's URL, from `urls.path`.
     path: str
-    #: Installation token or JWT.
+    #: Installation token, JWT, token of a person, or what `scheme` says; empty for none.
     credential: str = field(repr=False)
     #: Whose rate limit it counts against: `app`, or `installation 7`.
     account: str
     #: Who may share kept answers: installation, repository and purpose of the token.
     scope: str
-    body: Any = None
+    #: May hold a token, as content may.
+    body: Any = field(default=None, repr=False)
     #: Instead of a body that is made into JSON: bytes as they are, and their type.
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     content_type: str = "application/json; charset=utf-8"
     accept: str = JSON
     max_bytes: int = MAX_ANSWER_BYTES
@@ -81,6 +82,9 @@ class Call:
     is_repeatable: bool = False
     #: Whether it goes to the GraphQL API, which has one address, and a budget beside that of REST.
     is_graphql: bool = False
+    #: Whether it goes to the web pages' address instead of the API's. No redirect is followed from there.
+    is_web: bool = False
+    scheme: str = "Bearer"
 
     @property
     def budget_account(self) -> str:
@@ -226,7 +230,8 @@ class Client:
 
     async def _answered(self, call: Call) -> classify.Answer:
         """The answer to the call after redirects, perhaps one kept from before."""
-        address = self.urls.graphql if call.is_graphql else self.urls.api + call.path
+        below = self.urls.web if call.is_web else self.urls.api
+        address = self.urls.graphql if call.is_graphql else below + call.path
         key = answers.Key(scope=call.scope, url=address, accept=call.accept)
         url = URL(self._answers.address(key), encoded=True)
         kept = self._answers.find(key) if call.method == "GET" else None
@@ -260,13 +265,13 @@ class Client:
         said = f"GitHub answered {call.what} with a redirect ({answer.status})"
         try:
             target = url.join(URL(answer.headers["location"], encoded=True))
-            is_home = target.origin() == URL(self.urls.api).origin() and target.user is None
+            is_home = target.origin() == URL(self.urls.api).origin() and target.user is None and not call.is_web
         except (KeyError, ValueError):
             raise errors.GitHubUnavailable(f"{said} that leads nowhere.", status=answer.status) from None
         if not is_home:
             raise errors.GitHubUnavailable(
                 f"{said} to another place than its API. It is not followed: our credential does not go there. "
-                "Look at BUILDHOOK_GITHUB_API_URL and at proxies.",
+                "Look at BUILDHOOK_GITHUB_API_URL, BUILDHOOK_GITHUB_URL and at proxies.",
                 status=answer.status,
             )
         return target.with_fragment(None)
@@ -329,7 +334,8 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | Non
 
 def _headers(call: Call, *, etag: str | None) -> dict[str, str]:
     headers = sansio.create_headers(USER_AGENT, accept=call.accept)
-    headers["authorization"] = f"Bearer {call.credential}"
+    if call.credential:
+        headers["authorization"] = f"{call.scheme} {call.credential}"
     headers["x-github-api-version"] = API_VERSION
     if call.body is not None or call.content is not None:
         headers["content-type"] = call.content_type

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from bot.simulator import git, values, world
 
@@ -280,8 +281,40 @@ class Accounts(world.World):
         self.name_repository(repository)
 
     def set_permission(self, repo: values.Repository | str, login: str, level: str) -> None:
-        """Gives an account `admin`, `maintain`, `write`, `triage`, `read` or `none` in a repository."""
+        """Gives an account `admin`, `maintain`, `write`, `triage`, `read` or `none` in a repository.
+
+        An App that subscribed to `member` hears of it.
+        """
         if level not in world.LEVELS:
             raise world.SimulatorError(f"{level!r} is no level of access; there are {', '.join(world.LEVELS)}")
-        self.repository(repo).permissions[self.user(login).login.lower()] = level
+        repository, member = self.repository(repo), self.user(login)
+        old = repository.permissions.get(member.login.lower(), "none")
+        repository.permissions[member.login.lower()] = level
         self.changes.ring()
+        if level == old:
+            return
+        payload: dict[str, Any] = {"member": self.shapes.user(member)}
+        if level == "none":
+            payload["action"] = "removed"
+        elif old == "none":
+            told = {"permission": {"to": world.LEGACY.get(level, level)}, "role_name": {"to": level}}
+            payload |= {"action": "added", "changes": told}
+        else:
+            changes = {"old_permission": {"from": old}, "permission": {"from": old, "to": level}}
+            payload |= {"action": "edited", "changes": changes}
+        self.emit("member", payload, repository=repository, sender=self.user(world.SOMEONE))
+
+    def set_visibility(self, repo: values.Repository | str, *, private: bool) -> None:
+        """Makes a repository private or public; sends `repository.privatized`, or `repository.publicized` and `public`.
+
+        Nothing is sent where it is so already.
+        """
+        repository, sender = self.repository(repo), self.user(world.SOMEONE)
+        if repository.is_private == private:
+            return
+        repository.is_private = private
+        repository.updated_at = self.clock.now()
+        payload = {"action": "privatized" if private else "publicized"}
+        self.emit("repository", payload, repository=repository, sender=sender)
+        if not private:
+            self.emit("public", {}, repository=repository, sender=sender)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Refused(Exception):
 class Principal:
     """Who a request comes from."""
 
-    #: `app`, `installation`, `user` or `anonymous`.
+    #: `app`, `installation`, `user`, `client` (an App by its client secret) or `anonymous`.
     kind: str
     #: e.g. `installation 50000001`.
     label: str
@@ -47,6 +48,8 @@ class Principal:
     #: Of an installation token: the repositories that it is narrowed to; None for all of the installation.
     repository_ids: frozenset[int] | None = None
     user: values.User | None = None
+    #: Of a client, and of the token of somebody who signed in through an App.
+    app: values.App | None = None
 
 
 ANONYMOUS = Principal(kind="anonymous", label="anonymous")
@@ -114,6 +117,24 @@ class Tokens:
         self._tokens[text] = Token(principal=principal, expires_at=None)
         return text
 
+    def keep_for_user(self, text: str, app: values.App, user: values.User, *, expires_at: datetime | None) -> None:
+        """From now on the text is the token of somebody who signed in through an App."""
+        principal = Principal(kind="user", label=f"user {user.login}", user=user, app=app)
+        self._tokens[text] = Token(principal=principal, expires_at=expires_at)
+
+    def find_signed_in(self, text: str, app: values.App) -> Token | None:
+        """The token of somebody who signed in through this App, if it is one that has not ended."""
+        token = self._tokens.get(text)
+        if token is None or token.principal.app is not app or self._is_over(token):
+            return None
+        return token
+
+    def revoke_of(self, app: values.App, user: values.User) -> None:
+        """Ends every token that this person gave the App."""
+        for text, token in list(self._tokens.items()):
+            if token.principal.app is app and token.principal.user is user:
+                del self._tokens[text]
+
     def revoke(self, text: str) -> None:
         """Ends one token."""
         self._tokens.pop(text, None)
@@ -132,10 +153,12 @@ class Tokens:
         text = credential(authorization)
         if text is None:
             return ANONYMOUS
+        if (client := self._client(authorization, text)) is not None:
+            return client
         if text.count(".") == 2 and not text.startswith(("ghs_", "ghp_")):
             return self._app(text)
         token = self._tokens.get(text)
-        if token is None or (token.expires_at is not None and token.expires_at <= self._world.clock.now()):
+        if token is None or self._is_over(token):
             raise Refused(401, "Bad credentials")
         installation = token.principal.installation
         if installation is not None:
@@ -144,6 +167,16 @@ class Tokens:
             if installation.suspended_at is not None:
                 raise Refused(403, "This installation has been suspended")
         return token.principal
+
+    def _is_over(self, token: Token) -> bool:
+        return token.expires_at is not None and token.expires_at <= self._world.clock.now()
+
+    def _client(self, authorization: str | None, password: str) -> Principal | None:
+        """An App that asks about tokens: its client id and its secret, by basic authentication."""
+        app = self._world.find_app(user_name(authorization))
+        if app is None or not hmac.compare_digest(app.client_secret.encode(), password.encode()):
+            return None
+        return Principal(kind="client", label=f"client {app.client_id}", app=app)
 
     def _app(self, text: str) -> Principal:
         try:
@@ -197,6 +230,15 @@ def credential(authorization: str | None) -> str | None:
     return ""
 
 
+def user_name(authorization: str | None) -> str:
+    """The name in basic authentication; empty where there is none."""
+    scheme, _, rest = (authorization or "").partition(" ")
+    try:
+        return base64.b64decode(rest, validate=True).decode().partition(":")[0] if scheme.lower() == "basic" else ""
+    except ValueError:
+        return ""
+
+
 def reaches(principal: Principal, repository: values.Repository) -> bool:
     """Whether an installation token is for this repository."""
     installation = principal.installation
@@ -216,9 +258,18 @@ def sees(principal: Principal, repository: values.Repository, its_world: world.W
         return reaches(principal, repository) or (not repository.is_private and not is_ours)
     if principal.kind == "app":
         return not repository.is_private or its_world.installation_for(repository) is not None
+    if principal.user is not None and not its_world.may(repository, principal.user, "read"):
+        return False
     if principal.user is not None:
-        return its_world.may(repository, principal.user, "read")
+        is_signed_in = principal.app is not None and repository.is_private
+        return not is_signed_in or gives(repository, principal.app, its_world)
     return not repository.is_private
+
+
+def gives(repository: values.Repository, app: values.App | None, its_world: world.World) -> bool:
+    """Whether an installation of this App reaches the repository and is not suspended."""
+    installation = its_world.installation_for(repository) if app is its_world.app else None
+    return installation is not None and installation.suspended_at is None
 
 
 #: What everyone who sees a repository may take part in.
@@ -241,6 +292,16 @@ def _may(principal: Principal, repository: values.Repository, its_world: world.W
         granted = principal.permissions.get(name)
         return granted in ("write", "admin") or (granted is not None and level == "read")
     if principal.user is not None:
+        if principal.app is not None and level != "read" and not _allows(principal.app, repository, its_world, name):
+            return False
         needed = "read" if name in _FOR_READERS else "write"
         return level == "read" or (name != "checks" and its_world.may(repository, principal.user, needed))
     return level == "read" and principal.kind == "anonymous"
+
+
+def _allows(app: values.App, repository: values.Repository, its_world: world.World, name: str) -> bool:
+    """Whether what an App was granted lets those who signed in through it write this."""
+    installation = its_world.installation_for(repository)
+    if installation is None or not gives(repository, app, its_world):
+        return False
+    return installation.permissions.get(name) in ("write", "admin")

@@ -5,7 +5,7 @@
 
 | operation | arguments | answer |
 |---|---|---|
-| `app` | | `app_id`, `client_id`, `private_key`, `webhook_secret`, `webhook_url`, `url`, `api_url` |
+| `app` | | ids, secrets, addresses: `app_id`, `private_key`, `webhook_secret`, `client_id`, `client_secret`, `url`… |
 | `webhook` | `url` | |
 | `create_repository` | `full_name`, `files`, `private`, `default_branch` | the repository |
 | `push` | `repo`, `branch`, `files`, `message`, `author`, `start`, `force` | `sha` |
@@ -18,6 +18,7 @@
 | `transfer` | `repo`, `new_owner` | |
 | `delete_repository` | `repo` | |
 | `set_permission` | `repo`, `login`, `level` | |
+| `set_visibility` | `repo`, `private` | |
 | `install`, `uninstall`, `suspend`, `unsuspend` | `login` | |
 | `open_pull_request` | `repo`, `head_branch`, `base`, `author`, `from_fork`, `title`, `draft` | the pull request |
 | `close`, `reopen`, `ready_for_review`, `convert_to_draft` | `repo`, `number`, `sender` | the pull request |
@@ -57,6 +58,10 @@
 | `calls_inside_waits` | | every call that came although its account had been told to wait |
 | `advance_clock` | `seconds` | |
 | `user_token` | `login` | `token` |
+| `callback_urls` | `urls`: where people who sign in may be sent back to | |
+| `sign_in` | `login`, `authorize_url` | `url`: where the browser goes next |
+| `signed_in_token` | `login` | `token`, of somebody who signed in through the App |
+| `revoke_sign_in` | `login` | |
 """
 
 from __future__ import annotations

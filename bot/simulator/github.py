@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import multidict
 
-from bot.simulator import auth, faults, limits, queueing, values, waits, world
+from bot.simulator import auth, faults, limits, queueing, signing_in, values, waits, world
 
 
 class GitHub(queueing.Queueing):
@@ -17,6 +18,8 @@ class GitHub(queueing.Queueing):
     def __init__(self, *, token_lifetime_seconds: float, rate_limit: int, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.tokens = auth.Tokens(self, lifetime=timedelta(seconds=token_lifetime_seconds))
+        #: People who sign in through an App.
+        self.sign_ins = signing_in.SignIns(self, self.tokens)
         #: Faults for the API and for git.
         self.faults = faults.Faults()
         self.rates = limits.Rates(rate_limit, self.clock)
@@ -44,6 +47,16 @@ class GitHub(queueing.Queueing):
     @property
     def app_id(self) -> int:
         return self.app.id
+
+    @property
+    def client_id(self) -> str:
+        """The App's id where people sign in."""
+        return self.app.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The App's proof where people sign in."""
+        return self.app.client_secret
 
     @property
     def webhook_url(self) -> str | None:
@@ -113,6 +126,30 @@ class GitHub(queueing.Queueing):
     def user_token(self, login: str) -> str:
         """A personal access token, for git and the API."""
         return self.tokens.for_user(self.user(login))
+
+    def sign_in(self, login: str, authorize_url: str) -> str:
+        """Does what a person's browser does with the address that an App sent it to: looks, and agrees.
+
+        Gives where the browser goes next: to the App, with a code and the state.
+
+        :raises SimulatorError: if GitHub would show a page that says why not
+        """
+        try:
+            wish = self.sign_ins.wish(dict(parse_qsl(urlsplit(authorize_url).query)))
+        except signing_in.NotAsked as error:
+            raise world.SimulatorError(str(error)) from None
+        return self.sign_ins.authorize(wish, login)
+
+    def signed_in_token(self, login: str, *, app: values.App | None = None) -> str:
+        """The token of somebody who signed in through our App, or another one, without the way over its pages."""
+        return str(self.sign_ins.issue(app or self.app, self.user(login))["access_token"])
+
+    def revoke_sign_in(self, login: str) -> None:
+        """A person takes back that they signed in through the App; sends `github_app_authorization.revoked`."""
+        user = self.user(login)
+        self.sign_ins.revoke(self.app, user)
+        payload = {"action": "revoked", "sender": self.shapes.user(user)}
+        self.hooks.send(self.hooks.prepare("github_app_authorization", payload))
 
     def installation_token(
         self,

@@ -78,7 +78,9 @@ def _delivery(delivery: values.Delivery) -> dict[str, Any]:
 def _app(its: github.GitHub, _: dict[str, Any]) -> dict[str, Any]:
     return {
         "app_id": its.app_id,
-        "client_id": its.app.client_id,
+        "client_id": its.client_id,
+        "client_secret": its.client_secret,
+        "callback_urls": its.sign_ins.callback_urls(its.app),
         "private_key": its.private_key,
         "webhook_secret": its.webhook_secret,
         "webhook_url": its.webhook_url,
@@ -272,6 +274,18 @@ def _user_token(its: github.GitHub, arguments: dict[str, Any]) -> dict[str, str]
     return {"token": its.user_token(arguments["login"])}
 
 
+def _callback_urls(its: github.GitHub, arguments: dict[str, Any]) -> None:
+    its.app.callback_urls = [str(one) for one in arguments["urls"]]
+
+
+def _sign_in(its: github.GitHub, arguments: dict[str, Any]) -> dict[str, str]:
+    return {"url": its.sign_in(arguments["login"], arguments["authorize_url"])}
+
+
+def _signed_in_token(its: github.GitHub, arguments: dict[str, Any]) -> dict[str, str]:
+    return {"token": its.signed_in_token(arguments["login"])}
+
+
 #: Every operation by its name.
 OPERATIONS: dict[str, Operation] = {
     "app": _app,
@@ -309,6 +323,9 @@ OPERATIONS: dict[str, Operation] = {
     "advance_clock": _advance_clock,
     "clear_faults": _clear_faults,
     "user_token": _user_token,
+    "callback_urls": _callback_urls,
+    "sign_in": _sign_in,
+    "signed_in_token": _signed_in_token,
     **{
         name: _plain(name)
         for name in (
@@ -322,6 +339,8 @@ OPERATIONS: dict[str, Operation] = {
             "required_checks",
             "enable_merge_queue",
             "set_permission",
+            "set_visibility",
+            "revoke_sign_in",
             "install",
             "uninstall",
             "suspend",

@@ -53,6 +53,10 @@ class App:
     #: The events that it subscribed to.
     events: set[str]
     created_at: datetime
+    #: With which it proves that it is this App when people sign in.
+    client_secret: str = field(repr=False)
+    #: Where people who sign in may be sent back to, exactly.
+    callback_urls: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ import base64
 import functools
 import itertools
 import pathlib
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ WEBHOOK_WORD = "simulator"
 
 #: Levels of access to a repository, least first.
 LEVELS = ("none", "read", "triage", "write", "maintain", "admin")
+
+#: The older words for levels that came later.
+LEGACY = {"maintain": "write", "triage": "read"}
 
 #: What the App asked for.
 PERMISSIONS = {
@@ -60,7 +64,20 @@ EVENTS = frozenset(
 
 #: Owners that would hide other pages of this server.
 RESERVED = frozenset(
-    {"api", "app", "apps", "installation", "repos", "repositories", "settings", "users", "organizations"}
+    {
+        "api",
+        "app",
+        "applications",
+        "apps",
+        "installation",
+        "login",
+        "organizations",
+        "repos",
+        "repositories",
+        "settings",
+        "user",
+        "users",
+    }
 )
 
 
@@ -142,22 +159,30 @@ class World:
             id=app_id,
             slug=slug,
             name=slug,
-            client_id="Iv23li" + base64.b32encode(app_id.to_bytes(8, "big")).decode().lower().rstrip("="),
+            client_id=_client_id(app_id),
             owner=owner,
             bot=self.user(f"{slug}[bot]"),
             permissions=dict(permissions),
             events=set(events),
             created_at=self.clock.now(),
+            client_secret=secrets.token_hex(20),
         )
 
     @functools.cached_property
     def other_app(self) -> values.App:
-        """An App that is not ours, for check runs that we may not change."""
+        """An App that is not ours, for check runs that we may not change and tokens that we may not take."""
         return self._new_app(
             self.app.id + 1, "another-app", permissions={"checks": "write", "metadata": "read"}, events=()
         )
 
     # Finding
+
+    def find_app(self, client_id: str) -> values.App | None:
+        """Ours or the other one."""
+        if client_id == self.app.client_id:
+            return self.app
+        # By its id, because looking at the other one makes it.
+        return self.other_app if client_id == _client_id(self.app.id + 1) else None
 
     def user(self, login: str, *, type_: str | None = None) -> values.User:
         """The account of that name, made if it is new: a bot where the name ends with `[bot]`, else a person."""
@@ -238,6 +263,16 @@ class World:
         given = repository.permissions.get(user.login.lower())
         return given or ("none" if repository.is_private else "read")
 
+    def is_explicit(self, repository: values.Repository, user: values.User) -> bool:
+        """Whether somebody may do something there that the public may not: as its owner, or by what was given."""
+        given = repository.permissions.get(user.login.lower(), "none")
+        return user is repository.owner or given != "none"
+
+    def permissions(self, repository: values.Repository, user: values.User) -> dict[str, bool]:
+        """What somebody may do there, by GitHub's older words."""
+        named = {"pull": "read", "triage": "triage", "push": "write", "maintain": "maintain", "admin": "admin"}
+        return {name: self.may(repository, user, needed) for name, needed in named.items()}
+
     def may(self, repository: values.Repository, user: values.User, level: str) -> bool:
         return LEVELS.index(self.level(repository, user)) >= LEVELS.index(level)
 
@@ -307,3 +342,7 @@ class World:
     def signature(self, user: values.User) -> values.Signature:
         """A commit's author for an account, made now."""
         return values.Signature(name=user.login, email=user.email, at=self.commit_time())
+
+
+def _client_id(app_id: int) -> str:
+    return "Iv23li" + base64.b32encode(app_id.to_bytes(8, "big")).decode().lower().rstrip("=")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -123,7 +124,7 @@ class Server:
                 path=path,
                 query=dict(request.query),
                 headers={name.lower(): value for name, value in request.headers.items()},
-                body=msgspec.json.decode(body) if body else None,
+                body=_read(request, body) if body else None,
             )
         )
         script = self._scripts[request.method, path]
@@ -131,6 +132,11 @@ class Server:
             return Reply(status=404, data={"message": "Not Found"}).response()
         reply = script.pop(0) if len(script) > 1 else script[0]
         return reply.response() if isinstance(reply, Reply) else await reply(request)
+
+
+def _read(request: web.Request, body: bytes) -> Any:
+    is_form = request.content_type == "application/x-www-form-urlencoded"
+    return dict(parse_qsl(body.decode())) if is_form else msgspec.json.decode(body)
 
 
 class Time:

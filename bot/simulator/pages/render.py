@@ -26,6 +26,16 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+
+def headers(leads_to: str = "") -> dict[str, str]:
+    """The headers of a page; `leads_to` is an origin that its form ends at, by a redirect."""
+    if not leads_to:
+        return HEADERS
+    # Chromium asks the policy about the redirect behind a form as well.
+    policy = HEADERS["Content-Security-Policy"].replace("form-action 'self'", f"form-action 'self' {leads_to}")
+    return {**HEADERS, "Content-Security-Policy": policy}
+
+
 #: Tags without attributes that GitHub shows in Markdown and that cannot do harm.
 _HARMLESS = re.compile(r"&lt;(/?(?:details|summary|kbd|sub|sup)|details open|br ?/?)&gt;")
 

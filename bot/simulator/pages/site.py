@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bot.simulator import git, github, origin, values, world
+from bot.simulator import git, github, origin, signing_in, values, world
 from bot.simulator.pages import render, views
 
 _STATIC = pathlib.Path(__file__).with_name("static")
@@ -55,6 +55,8 @@ class Pages:
         router.add_post("/_person", self._act(self._remember))
         router.add_get("/_static/{name}", self._asset)
         router.add_get("/_avatars/{id:[0-9]{1,18}}.svg", self._avatar)
+        router.add_get("/login/oauth/authorize", self._page(self._asked))
+        router.add_post("/login/oauth/authorize", self._act(self._sign_in))
         router.add_get(repository, self._page(self._repository))
         router.add_get(repository + "/pull/{number:[0-9]{1,18}}", self._page(self._pull))
         router.add_post(repository + "/pull/{number:[0-9]{1,18}}/{act}", self._act(self._act_on_pull))
@@ -79,7 +81,8 @@ class Pages:
                 page = views.lost()
             path = request.rel_url.raw_path
             text = self._renderer.render(page, its_world=self._world, person=_remembered(request), path=path)
-            return web.Response(status=page.status, text=text, content_type="text/html", headers=render.HEADERS)
+            headers = render.headers(page.leads_to)
+            return web.Response(status=page.status, text=text, content_type="text/html", headers=headers)
 
         return serve
 
@@ -136,6 +139,9 @@ class Pages:
 
     async def _home(self, request: web.Request) -> views.Page:
         return views.home(self._world)
+
+    async def _asked(self, request: web.Request) -> views.Page:
+        return views.sign_in(self._world, request.query)
 
     async def _repository(self, request: web.Request) -> views.Page:
         return await views.repository(self._world, self._found(request))
@@ -203,6 +209,15 @@ class Pages:
             }
             await acts[act](pull, sender=sender)
         return await _back(request, pull.repository)
+
+    async def _sign_in(self, request: web.Request) -> str:
+        """Signs in to an App as somebody, or does not; gives where the App wanted them back."""
+        form, its = await request.post(), self._world.sign_ins
+        try:
+            wish = its.wish({name: value for name, value in form.items() if isinstance(value, str)})
+        except signing_in.NotAsked as error:
+            raise world.SimulatorError(str(error)) from None
+        return its.authorize(wish, await _sender(request)) if form.get("answer") == "yes" else its.deny(wish)
 
     async def _remember(self, request: web.Request) -> str:
         """Acts as somebody else from now on; gives the page that the form was on."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from bot.simulator import github, values
+from bot.simulator import github, signing_in, values
 
 #: Lists on pages end here.
 _MOST = 100
@@ -40,6 +41,8 @@ class Page:
     context: dict[str, Any]
     #: Of HTTP.
     status: int = 200
+    #: The origin that a form of this page leads to in the end, where it is another one.
+    leads_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,4 +290,19 @@ def delivery(its: github.GitHub, shown: values.Delivery) -> Page:
         template="delivery.html",
         title=shown.payload_summary,
         context={"delivery": shown, "payload": payload, "attempts": attempts},
+    )
+
+
+def sign_in(its: github.GitHub, query: Mapping[str, str]) -> Page:
+    """Asks whoever was sent here by an App whether they sign in; where the App did that wrong, says why."""
+    try:
+        wish = its.sign_ins.wish(query)
+    except signing_in.NotAsked as error:
+        return Page(template="sign_in.html", title="Sign in", context={"wish": None, "reason": str(error)}, status=400)
+    parts = urlsplit(wish.redirect_uri)
+    return Page(
+        template="sign_in.html",
+        title=f"Sign in to {wish.app.name}",
+        context={"wish": wish, "query": query},
+        leads_to=f"{parts.scheme}://{parts.netloc}",
     )

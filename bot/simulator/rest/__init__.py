@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bot.simulator.rest import apps, checks, comments, commits, contents, deliveries, meta, pulls, repositories
+from bot.simulator.rest import apps, checks, comments, commits, contents, deliveries, meta, people, pulls, repositories
 
 #: Every operation, in the order in which paths are tried.
 ROUTES = (
     *apps.ROUTES,
+    *people.ROUTES,
     *deliveries.ROUTES,
     *meta.ROUTES,
     *checks.ROUTES,

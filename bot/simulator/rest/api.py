@@ -11,21 +11,21 @@ import uuid
 from collections.abc import Sequence
 from email.utils import formatdate
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from aiohttp import hdrs, web
 
 from bot.simulator import auth, faults, github, limits, openapi, values
-from bot.simulator.rest import call, graph
+from bot.simulator.rest import call, graph, people
 
 DOCUMENTATION_URL = "https://docs.github.com/rest"
 
 #: What each part of a path may be; others are one segment.
-_PATTERNS = {"path": ".*", "ref": ".+", "branch": ".+", "basehead": ".+"}
+_PATTERNS = {"path": ".*", "client_id": "[^/]+", "ref": ".+", "branch": ".+", "basehead": ".+"}
 
 #: Paths that belong to the API, for which an unknown one is answered by JSON and not by a page.
-_API_ROOTS = ("/api/v3", "/app", "/installation", "/repos", "/repositories")
+_API_ROOTS = ("/api/v3", "/app", "/applications", "/installation", "/repos", "/repositories", "/user")
 
 #: The beginning of a path that names a repository.
 _REPOSITORY_PATH = re.compile(r"(?:/api/v3)?/repos/([^/?]+/[^/?]+)")
@@ -47,6 +47,8 @@ class Api:
             for route in self._routes:
                 for path in _paths(route.template):
                     router.add_route(route.method, root + path, self._serve(route))
+        # At the site and not below the API's address, which a client with its secret must not mistake for it.
+        router.add_route("POST", people.ACCESS_TOKEN.template, self._serve(people.ACCESS_TOKEN))
         for path in ("/graphql", "/api/graphql"):
             router.add_route("POST", path, self._serve(graph.ROUTE))
         for root in _API_ROOTS:
@@ -75,7 +77,11 @@ class Api:
         elif fault is None or not fault.drop_before:
             try:
                 principal = self._world.tokens.principal(request.headers.get(hdrs.AUTHORIZATION))
-                body = _parsed(content)
+                body = (
+                    dict(parse_qsl(content.decode(errors="replace")))
+                    if route is not None and route.is_form
+                    else _parsed(content)
+                )
                 answer = await self._answer(request, route, principal, body)
             except auth.Refused as refused:
                 answer = self._error(call.ApiError(refused.status, refused.message), route)
@@ -190,6 +196,12 @@ class Api:
         if route.needs == "app":
             if principal.kind != "app":
                 raise call.ApiError(401, "A JSON web token could not be decoded")
+        elif route.needs == "client":
+            if principal.kind != "client":
+                raise call.ApiError(401, "Bad credentials")
+        elif route.needs == "user":
+            if principal.user is None:
+                raise call.ApiError(401, "Requires authentication")
         elif route.needs == "token":
             if principal.kind != "installation":
                 raise call.ApiError(403, "You must authenticate with an installation access token in order to do this.")

@@ -132,9 +132,12 @@ class Route:
     template: str
     handler: Handler
     #: What a token needs, e.g. `checks:write` or `issues:write or pull_requests:write`; `app` for the App's JWT,
-    #: `token` for any installation token, empty for everyone.
+    #: `token` for any installation token, `client` for an App's client secret, `user` for any person's token, empty for
+    #: everyone.
     needs: str = ""
     #: Whether GitHub's description of REST judges what is sent and answered.
     is_described: bool = True
+    #: Whether the body is a form, not JSON.
+    is_form: bool = False
     #: Another operation in GitHub's description that judges it, where the path itself is not described.
     judged_as: str = ""

@@ -7,12 +7,12 @@ from typing import Any
 from bot.simulator import values, world
 from bot.simulator.rest import call
 
-#: The older words of `permission` for levels that came later; `role_name` has the level itself.
-LEGACY = {"maintain": "write", "triage": "read"}
-
 
 async def get_repository(this: call.Call) -> call.Answer:
-    return call.Answer(body=this.world.shapes.full_repository(this.repository))
+    body, user = this.world.shapes.full_repository(this.repository), this.principal.user
+    if user is not None:
+        body["permissions"] = this.world.permissions(this.repository, user)
+    return call.Answer(body=body)
 
 
 async def list_branches(this: call.Call) -> call.Answer:
@@ -78,12 +78,10 @@ async def get_permission(this: call.Call) -> call.Answer:
     if user is None:
         raise call.ApiError(404, f"{this.parameters['username']} is not a user")
     level = this.world.level(this.repository, user)
-    rank = world.LEVELS.index(level)
-    named = {"pull": "read", "triage": "triage", "push": "write", "maintain": "maintain", "admin": "admin"}
-    permissions = {name: rank >= world.LEVELS.index(needed) for name, needed in named.items()}
+    permissions = this.world.permissions(this.repository, user)
     return call.Answer(
         body={
-            "permission": LEGACY.get(level, level),
+            "permission": world.LEGACY.get(level, level),
             "role_name": level,
             "user": {**this.world.shapes.user(user), "permissions": permissions, "role_name": level},
         }

@@ -6,6 +6,8 @@ The field names are GitHub's: https://docs.github.com/en/rest.
 from __future__ import annotations
 
 import base64
+import hashlib
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -76,6 +78,43 @@ class AccountShapes:
             "public_members_url": f"{url}/public_members{{/member}}",
             "avatar_url": f"{self.origin}/_avatars/{account.id}.svg",
             "description": None,
+        }
+
+    def public_user(self, user: values.User, *, created_at: datetime) -> Body:
+        """What `GET /user` says where the token does not reach what is private."""
+        told = ("bio", "blog", "company", "email", "hireable", "location", "name")
+        counted = ("followers", "following", "public_gists", "public_repos")
+        return {
+            **self.user(user),
+            **dict.fromkeys(told),
+            **dict.fromkeys(counted, 0),
+            "created_at": values.stamp(created_at),
+            "updated_at": values.stamp(created_at),
+        }
+
+    def authorization(
+        self, app: values.App, user: values.User, token: str, *, at: datetime, expires_at: datetime | None
+    ) -> Body:
+        """What an App is told of a token that somebody gave it."""
+        return {
+            "id": user.id,
+            "url": f"{self.api}/authorizations/{user.id}",
+            "app": {
+                "client_id": app.client_id,
+                "name": app.name,
+                "url": f"{self.origin}/apps/{app.slug}",
+            },
+            "token": token,
+            "hashed_token": hashlib.sha256(token.encode()).hexdigest(),
+            "token_last_eight": token[-8:],
+            "note": None,
+            "note_url": None,
+            "created_at": values.stamp(at),
+            "updated_at": values.stamp(at),
+            "scopes": [],
+            "fingerprint": None,
+            "expires_at": values.stamp(expires_at) if expires_at else None,
+            "user": self.user(user),
         }
 
     def app(self, app: values.App) -> Body:
