@@ -103,7 +103,8 @@ class SignIns:
         allowed = self.callback_urls(app)
         redirect_uri = query.get("redirect_uri") or (allowed[0] if allowed else "")
         if redirect_uri not in allowed:
-            raise NotAsked("The redirect_uri is not associated with this application.")
+            its = f"Its callback URLs: {', '.join(allowed)}." if allowed else "It has no callback URL."
+            raise NotAsked(f"The redirect_uri is not associated with this application. {its}")
         challenge = query.get("code_challenge", "")
         if challenge and query.get("code_challenge_method") != "S256":
             raise NotAsked("The code_challenge_method has to be S256.")

@@ -501,6 +501,21 @@ async def test_a_repository_of_another_number_is_none(server: Server, scripted: 
         assert await scripted.right(TOKEN, 8, user_id=1) is None
 
 
+async def test_a_suspended_installation_is_not_even_asked_about(server: Server, scripted: Users) -> None:
+    """Also where an older server goes on listing what it gave. One that ends in between is left out, alone."""
+    listed = [{"id": 1, "suspended_at": "2026-05-04T12:00:00Z"}, {"id": 2, "suspended_at": None}, {"id": 3}]
+    server.on("GET", "/user/installations", Reply(data={"total_count": 3, "installations": listed}))
+    for number in (1, 3):
+        found = {"id": number, "full_name": f"octo/r{number}", "private": True, "permissions": {"pull": True}}
+        data = {"total_count": 1, "repositories": [found, {**found, "id": 9, "permissions": {"pull": False}}]}
+        server.on("GET", f"/user/installations/{number}/repositories", Reply(data=data))
+    assert list(await scripted.rights(TOKEN, user_id=7)) == [3]
+    assert server.asked(path="/user/installations/1/repositories") == []
+    assert len(server.asked(path="/user/installations/2/repositories")) == 1
+    server.on("GET", "/user/installations", Reply(status=403, data={"message": "Sorry. Your account was suspended."}))
+    assert await scripted.rights(TOKEN, user_id=7) == {}
+
+
 @pytest.mark.parametrize(("client_id", "client_secret"), [("", "s"), ("a b", "s"), ("a/b", "s"), ("a:b", "s")])
 def test_what_is_no_client_is_the_operators(client: Client, client_id: str, client_secret: str) -> None:
     with pytest.raises(errors.SettingsError, match="BUILDHOOK_CLIENT_ID"):
