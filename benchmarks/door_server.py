@@ -21,7 +21,7 @@ async def main(port: int, secret: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = await Store(f"sqlite:///{Path(folder) / 'door.db'}").open()
         metrics = telemetry.Metrics()
-        box = inbox.Inbox(store, metrics=metrics, on_stored=lambda: None, max_rows=10**9, max_bytes=10**12)
+        box = inbox.Inbox(store, metrics=metrics, on_stored=lambda _: None, max_rows=10**9, max_bytes=10**12)
         credentials = door.Credentials(app_id=1234567, secrets=(secret.encode(),))
         front = door.Door(box, credentials=lambda: credentials, metrics=metrics, known_events=frozenset())
         app = web.Application()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -16,14 +16,14 @@ from urllib.parse import quote
 from aiohttp import web
 
 import bot
-from bot import errors, identity, ledger, policy, telemetry
+from bot import entrance, errors, identity, ledger, policy, telemetry
 from bot import web as pages
 from bot.builds import commands, rerun
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
 from bot.logs import Storage
-from bot.model import audit, build, job
+from bot.model import audit, build, delivery, job
 from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
@@ -38,8 +38,6 @@ CHECKPOINT_SECONDS = 1.0
 OPEN_PAUSE_SECONDS = 1.0
 #: How often the inbox is measured, for its bound and for the metrics.
 MEASURE_SECONDS = 2.0
-#: Nobody logs in: only this machine reaches the pages.
-_BY_PAGE = audit.Actor(via=audit.Via.PAGE)
 _log = telemetry.log("app")
 
 
@@ -57,7 +55,15 @@ class Service:
         self._store = Store(settings.effective_database_url)
         self._replica = Replica(self._store, data_dir=settings.data_dir, new_id=self._new_id)
         self._storage = Storage(settings.data_dir, url=settings.storage_url, account=settings.storage_account)
-        self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._wake_work)
+        self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._take_stored)
+        self._entrance = entrance.Entrance(
+            settings,
+            self._store,
+            metrics=self._metrics,
+            rules=lambda: self._policy,
+            new_id=self._new_id,
+            now=self._replica.now,
+        )
         self._work: Work | None = None
         #: What takes the place of `_work` when the settings have changed.
         self._next_work: Work | None = None
@@ -100,6 +106,8 @@ class Service:
             self._stack.push_async_callback(self._storage.close)
             await self._replica.prepare()
             await self._storage.check()
+            await self._entrance.open()
+            self._stack.push_async_callback(self._entrance.close)
             self._next_work = self._make_work(self._settings, self._policy, self._handlers)
             await self._open_or_wait()
             self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
@@ -159,6 +167,7 @@ class Service:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._measure(), name="measure")
             group.create_task(self._checkpoint(), name="checkpoint")
+            group.create_task(self._entrance.run(), name="entrance")
             group.create_task(self._replica.run(), name="replica")
             group.create_task(self._store.listen(self._take_hint), name="hints")
             group.create_task(self._supervise_work(), name="work")
@@ -206,7 +215,7 @@ class Service:
             readiness=self._readiness,
             refresh_metrics=self._refresh_metrics,
             actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry, start=self._start),
-            access_mode=self._settings.access,
+            entry=self._entrance.entry,
             retention=timedelta(days=self._settings.retention_days),
         )
         return application
@@ -263,6 +272,10 @@ class Service:
         await self._open_work(self._next_work)
         _log.info("The settings were read again.", action="reload_settings")
 
+    def _take_stored(self, stored: Sequence[delivery.VerifiedDelivery]) -> None:
+        self._entrance.hear(stored)
+        self._wake_work()
+
     def _wake_work(self) -> None:
         if self._work is not None:
             self._work.dispatcher.wake()
@@ -312,35 +325,35 @@ class Service:
         await ledger.measure(self._store, self._metrics, now=self._replica.now())
         await sender.measure(self._store, self._metrics)
 
-    async def _replay(self, delivery_id: str) -> None:
-        await self._store.write(commands.replay, delivery_id, now=self._replica.now(), by=_BY_PAGE)
+    async def _replay(self, delivery_id: str, by: audit.Actor) -> None:
+        await self._store.write(commands.replay, delivery_id, now=self._replica.now(), by=by)
         self._wake_work()
 
-    async def _cancel(self, build_id: str) -> None:
+    async def _cancel(self, build_id: str, by: audit.Actor) -> None:
         await self._store.write(
             commands.cancel,
             build_id,
             now=self._replica.now(),
             reason="It was cancelled on its page.",
-            by=_BY_PAGE,
+            by=by,
         )
         if self._work is not None:
             self._work.scheduler.wake()
 
-    async def _retry(self, build_id: str, only_failed: bool) -> str:
+    async def _retry(self, build_id: str, only_failed: bool, by: audit.Actor) -> str:
         made = await self._store.write(
             commands.retry,
             build_id,
             now=self._replica.now(),
             new_id=self._new_id,
             which=rerun.Which(only_failed=only_failed),
-            by=_BY_PAGE,
+            by=by,
         )
         if self._work is not None:
             self._work.scheduler.wake()
         return made.id
 
-    async def _start(self, repository: str, ref: str | None, inputs: Mapping[str, str]) -> str:
+    async def _start(self, repository: str, ref: str | None, inputs: Mapping[str, str], by: audit.Actor) -> str:
         asked = await self._store.write(
             commands.start,
             repository=repository,
@@ -348,7 +361,7 @@ class Service:
             inputs=inputs,
             new_id=self._new_id,
             now=self._replica.now(),
-            by=_BY_PAGE,
+            by=by,
         )
         if self._work is not None:
             self._work.dispatcher.wake()

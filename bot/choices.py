@@ -10,6 +10,8 @@ class Access(enum.StrEnum):
 
     #: This machine only: everybody else gets 404.
     LOCAL = "local"
+    #: Whoever signs in with GitHub, each what GitHub lets them see and do.
+    GITHUB = "github"
 
 
 class Sandbox(enum.StrEnum):

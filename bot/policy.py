@@ -108,6 +108,14 @@ class Quotas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """`[access]`: who runs the service, with `ACCESS=github`."""
+
+    #: GitHub's numbers of people: they see everything, and do everything that pages offer.
+    operators: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All that the file says, one field for each section. Without a file nobody may do anything."""
 
@@ -125,6 +133,8 @@ class Policy:
     network: policy_network.Network = field(default_factory=policy_network.Network)
     #: Which images jobs may have.
     images: images.Rules = field(default_factory=images.Rules)
+    #: Who runs the service.
+    access: Access = field(default_factory=Access)
 
 
 def parse(text: str) -> Policy | tuple[Problem, ...]:
@@ -272,15 +282,28 @@ def _trust(given: Mapping[str, Any], problems: Problems) -> trust.Policy:
     if approval not in words:
         table.wrong("approval", f"write {either(words)}.")
         approval = trust.Approval.OUTSIDERS.value
-    bots = table.get("bots", list, [], wanted="a list of ids such as `[49699333]`")
-    if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in bots):
-        table.wrong("bots", "write numeric ids such as `[49699333]`: a name can pass to somebody else.")
-        bots = []
+    bots = _ids(table, "bots", such_as=49699333)
     label = table.get("label", str, "", wanted='a label such as `"ok-to-test"`')
     if "label" in given and not 0 < len(label) <= 50:
         table.wrong("label", "write a label of 1 to 50 characters, or leave the key out.")
     table.end()
-    return trust.Policy(approval=trust.Approval(approval), bots=frozenset(bots), label=label or None)
+    return trust.Policy(approval=trust.Approval(approval), bots=bots, label=label or None)
+
+
+def _access(given: Mapping[str, Any], problems: Problems) -> Access:
+    table = Table(("access",), given, problems)
+    operators = _ids(table, "operators", such_as=583231)
+    table.end()
+    return Access(operators=operators)
+
+
+def _ids(table: Table, key: str, *, such_as: int) -> frozenset[int]:
+    """GitHub's numbers of accounts."""
+    found = table.get(key, list, [], wanted=f"a list of ids such as `[{such_as}]`")
+    if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in found):
+        table.wrong(key, f"write numeric ids such as `[{such_as}]`: a name can pass to somebody else.")
+        return frozenset()
+    return frozenset(found)
 
 
 def _quotas(given: Mapping[str, Any], problems: Problems) -> Quotas:
@@ -315,6 +338,7 @@ _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "quotas": _quotas,
     "network": policy_network.read,
     "images": _images,
+    "access": _access,
 }
 assert set(_SECTIONS) == {one.name for one in fields(Policy)}
 

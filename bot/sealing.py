@@ -47,6 +47,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """The person on whose behalf a token of GitHub's speaks."""
+
+    user_id: int
+    #: `access` or `refresh`.
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
     """A value that only its key opens, and only for its place."""
 
@@ -89,7 +98,7 @@ class Ring:
         #: The id of the key that seals, or None where there is no key at all.
         self.current_id = next(iter(self._keys), None)
 
-    def seal(self, value: bytes, place: Place) -> Sealed:
+    def seal(self, value: bytes, place: Place | Grant) -> Sealed:
         """Seal a value for its place.
 
         :raises CannotOpen: if there is no key.
@@ -100,7 +109,7 @@ class Ring:
         data = AESGCM(self._keys[self.current_id].secret).encrypt(nonce, value, _about(place))
         return Sealed(key_id=self.current_id, data=_VERSION + nonce + data)
 
-    def open(self, sealed: Sealed, place: Place) -> bytes:
+    def open(self, sealed: Sealed, place: Place | Grant) -> bytes:
         """The value.
 
         :raises CannotOpen: if its key is not here, or it was not sealed for this place.
@@ -117,6 +126,8 @@ class Ring:
             raise CannotOpen("it was changed, or copied from somewhere else") from None
 
 
-def _about(place: Place) -> bytes:
+def _about(place: Place | Grant) -> bytes:
     # JSON has one reading only, whatever the names hold.
+    if isinstance(place, Grant):
+        return b"buildhook grant\0" + json.dumps([place.user_id, place.kind]).encode()
     return b"buildhook secret\0" + json.dumps([place.repository_id, place.environment, place.name]).encode()

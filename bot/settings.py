@@ -92,7 +92,9 @@ class Settings(BaseSettings):
     public_url: Annotated[str | None, Field(description="How people reach this service; used in links on GitHub.")] = (
         None
     )
-    access: Annotated[Access, Field(description="Who may see the pages: `local`.")] = Access.LOCAL
+    access: Annotated[
+        Access, Field(description="Who may see the pages: `local`, this machine; `github`, [who signs in](access.md).")
+    ] = Access.LOCAL
     engine: Annotated[str, Field(description="Where jobs run: `local`.")] = "local"
     sandbox: Annotated[Sandbox, Field(description="`auto`, `bubblewrap`, `podman` or `none` (trusted code only).")] = (
         Sandbox.AUTO

@@ -9,7 +9,20 @@ from typing import Any
 
 import msgspec
 
-from bot.model import answer, approval, audit, build, check, delivery, job, notification, outcome, report, secret
+from bot.model import (
+    answer,
+    approval,
+    audit,
+    build,
+    check,
+    delivery,
+    job,
+    notification,
+    outcome,
+    person,
+    report,
+    secret,
+)
 
 #: When everything happens that does not say when.
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -311,3 +324,55 @@ def make_results(*cases: report.Case, **changes: Any) -> report.Results:
     totals = report.Totals(**counts, duration_seconds=sum(one.duration_seconds or 0.0 for one in cases))
     findings = changes.get("findings", ())
     return replace(report.Results(totals=totals, cases=cases, findings_total=len(findings)), **changes)
+
+
+def make_account(**changes: Any) -> person.Account:
+    """Somebody who signed in."""
+    made = person.Account(
+        user_id=SENDER_ID,
+        login="octocat",
+        key_id="k1",
+        token=b"sealed",
+        token_expires_at=NOW + timedelta(hours=8),
+        refresh_token=b"sealed too",
+        refresh_expires_at=NOW + timedelta(days=180),
+    )
+    return replace(made, **changes)
+
+
+def make_sign_in(**changes: Any) -> person.SignIn:
+    """A browser that was just signed in with."""
+    made = person.SignIn(
+        id=new_id(),
+        user_id=SENDER_ID,
+        created_at=NOW,
+        seen_at=NOW,
+        expires_at=NOW + person.LONGEST,
+        browser="Firefox",
+    )
+    return replace(made, **changes)
+
+
+def make_api_token(**changes: Any) -> person.ApiToken:
+    """A token that may read and was not used yet."""
+    made = person.ApiToken(
+        id=new_id(),
+        user_id=SENDER_ID,
+        name="laptop",
+        scopes=(person.Scope.READ,),
+        created_at=NOW,
+        expires_at=NOW + person.TOKEN,
+    )
+    return replace(made, **changes)
+
+
+def make_login(**changes: Any) -> person.Login:
+    """Somebody on GitHub's page."""
+    made = person.Login(
+        state_digest=b"s" * 32,
+        browser_digest=b"b" * 32,
+        verifier="v" * 43,
+        next="/builds/1",
+        expires_at=NOW + person.LOGIN,
+    )
+    return replace(made, **changes)

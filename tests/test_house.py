@@ -69,7 +69,7 @@ def test_t125_the_app_asks_for_no_more_than_it_says() -> None:
 
 
 def test_every_page_is_listed() -> None:
-    listed = {page.__name__ for page in pages.PAGES}
+    listed = {page.__name__ for page in (*pages.PAGES, *pages.SIGN_IN_PAGES)}
     assert modules_with(bot.web.pages, "Context") == listed
 
 

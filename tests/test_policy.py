@@ -319,3 +319,25 @@ def test_quotas_bound_each_repository() -> None:
 def test_quotas_that_are_none_are_told(line: str, says: str) -> None:
     (found,) = problems(f"[quotas]\n{line}\n")
     assert found.startswith(says), found
+
+
+def test_operators_are_named_by_numbers() -> None:
+    assert policy.parse("") == policy.Policy(access=policy.Access(operators=frozenset()))
+    found = policy.parse("[access]\noperators = [583231, 1]\n")
+    assert isinstance(found, policy.Policy)
+    assert found.access.operators == {583231, 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('operators = ["octocat"]', "line 2: `access.operators`: write numeric ids such as `[583231]`"),
+        ("operators = [0]", "line 2: `access.operators`: write numeric ids"),
+        ("operators = [true]", "line 2: `access.operators`: write numeric ids"),
+        ("operators = 583231", "line 2: `access.operators`: write a list of ids"),
+        ("admins = [1]", "line 2: `access.admins`: it means nothing."),
+    ],
+)
+def test_t99_operators_that_are_no_numbers_are_told(line: str, says: str) -> None:
+    (found,) = problems(f"[access]\n{line}\n")
+    assert found.startswith(says), found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -29,36 +29,52 @@ from bot.store import (
 MOST = 20
 
 
-def explain(connection: Connection, question: Question, *, now: datetime) -> explaining.Explanation:
-    """The answer to a question."""
+def explain(
+    connection: Connection, question: Question, *, now: datetime, among: Collection[int] | None = None
+) -> explaining.Explanation:
+    """The answer to a question.
+
+    :param among: the repositories that who asks may see: of all others nothing is known. None for all there are.
+    """
     given = replicas.clock(connection) or now
-    asked, facts = _read(connection, question, now=given)
+    asked, facts = _read(connection, question, now=given, among=among)
     return explaining.explain(asked, facts)
 
 
-def _read(connection: Connection, question: Question, *, now: datetime) -> tuple[Question, Facts]:
+def _read(
+    connection: Connection, question: Question, *, now: datetime, among: Collection[int] | None
+) -> tuple[Question, Facts]:
     match question.kind:
         case Kind.DELIVERY:
-            return question, _of_delivery(connection, question.text, now=now)
+            return question, _of_delivery(connection, question.text, now=now, among=among)
         case Kind.PULL:
-            return question, _of_pull(connection, question, now=now)
-    if deliveries.find(connection, question.text) is not None:
+            return question, _of_pull(connection, question, now=now, among=among)
+    if _find(connection, question.text, among=among) is not None:
         # An id may look like a SHA.
-        return replace(question, kind=Kind.DELIVERY), _of_delivery(connection, question.text, now=now)
-    shas = about.list_shas(connection, question.text, limit=MOST + 1)
+        return replace(question, kind=Kind.DELIVERY), _of_delivery(connection, question.text, now=now, among=among)
+    shas = about.list_shas(connection, question.text, limit=MOST + 1, among=among)
     if len(shas) > 1 and question.text not in shas:
         return question, Facts(now=now, shas=tuple(shas))
     sha = question.text if question.text in shas or not shas else shas[0]
-    return replace(question, text=sha), _of_commit(connection, sha, now=now)
+    return replace(question, text=sha), _of_commit(connection, sha, now=now, among=among)
 
 
-def _of_delivery(connection: Connection, guid: str, *, now: datetime) -> Facts:
+def _find(connection: Connection, guid: str, *, among: Collection[int] | None) -> delivery.Delivery | None:
     found = deliveries.find(connection, guid)
+    return found if found is not None and _may_see(found.repository_id, among) else None
+
+
+def _may_see(repository_id: int | None, among: Collection[int] | None) -> bool:
+    return among is None or repository_id in among
+
+
+def _of_delivery(connection: Connection, guid: str, *, now: datetime, among: Collection[int] | None) -> Facts:
+    found = _find(connection, guid, among=among)
     if found is None:
-        return _whole(connection, Facts(now=now))
-    made = [one.id for one in builds.list_of_delivery(connection, guid)]
+        return _whole(connection, Facts(now=now), among=among)
+    made = [one.id for one in builds.list_of_delivery(connection, guid) if _may_see(one.repository_id, among)]
     if found.head_sha is not None:
-        made += about.list_builds_of_head(connection, found.head_sha, limit=MOST)
+        made += about.list_builds_of_head(connection, found.head_sha, limit=MOST, among=among)
     entries = audit.list_about(connection, limit=MOST, delivery_ids=[guid], build_ids=made)
     return _whole(
         connection,
@@ -69,12 +85,13 @@ def _of_delivery(connection: Connection, guid: str, *, now: datetime) -> Facts:
             entries=tuple(entries),
             is_repository_known=True,
         ),
+        among=among,
     )
 
 
-def _of_commit(connection: Connection, sha: str, *, now: datetime) -> Facts:
-    found = about.list_of_head(connection, sha, limit=MOST)
-    made = about.list_builds_of_head(connection, sha, limit=MOST)
+def _of_commit(connection: Connection, sha: str, *, now: datetime, among: Collection[int] | None) -> Facts:
+    found = about.list_of_head(connection, sha, limit=MOST, among=among)
+    made = about.list_builds_of_head(connection, sha, limit=MOST, among=among)
     entries = audit.list_about(connection, limit=MOST, head_shas=[sha], delivery_ids=[one.id for one in found])
     return _whole(
         connection,
@@ -84,13 +101,14 @@ def _of_commit(connection: Connection, sha: str, *, now: datetime) -> Facts:
             builds=_builds(connection, made),
             entries=tuple(entries),
         ),
+        among=among,
     )
 
 
-def _of_pull(connection: Connection, question: Question, *, now: datetime) -> Facts:
+def _of_pull(connection: Connection, question: Question, *, now: datetime, among: Collection[int] | None) -> Facts:
     place = about.find_repository(connection, question.repository)
-    if place is None:
-        return _whole(connection, Facts(now=now))
+    if place is None or not _may_see(place[0], among):
+        return _whole(connection, Facts(now=now), among=among)
     repository_id, installation_id = place
     number = question.number
     found = about.list_of_pull(connection, repository_id=repository_id, number=number, limit=MOST)
@@ -110,6 +128,7 @@ def _of_pull(connection: Connection, question: Question, *, now: datetime) -> Fa
             is_repository_known=True,
             installation=None if installation_id is None else installations.find(connection, installation_id),
         ),
+        among=among,
     )
 
 
@@ -131,8 +150,8 @@ def _builds(connection: Connection, ids: Sequence[str]) -> tuple[build.Build, ..
     return tuple(one for of in newest if (one := builds.find(connection, of)) is not None)
 
 
-def _whole(connection: Connection, facts: Facts) -> Facts:
-    """With what every answer may need."""
+def _whole(connection: Connection, facts: Facts, *, among: Collection[int] | None) -> Facts:
+    """With what every answer may need, and without what is about repositories that nobody may hear of."""
     newest = facts.builds[0] if facts.builds else None
     waiting = next((one for one in facts.deliveries if one.state in delivery.UNFINISHED), None)
     seen = [*(one.installation_id for one in facts.deliveries), *(one.installation_id for one in facts.builds)]
@@ -141,8 +160,10 @@ def _whole(connection: Connection, facts: Facts) -> Facts:
     if installation is None and ids:
         installation = installations.find(connection, ids[0])
     is_queued = newest is not None and newest.state == build.State.QUEUED
+    inactive = installations.list_all(connection) if among is None else []
     return replace(
         facts,
+        entries=tuple(one for one in facts.entries if _may_see(one.repository_id, among)),
         jobs=tuple(jobs.list_of_builds(connection, [newest.id])) if newest is not None else (),
         check_errors=_check_errors(connection, newest),
         installation=installation,
@@ -152,7 +173,7 @@ def _whole(connection: Connection, facts: Facts) -> Facts:
         pause=pauses.find(connection),
         is_served=any(one.lease_until > facts.now for one in replicas.list_all(connection)),
         newest_at=about.newest_at(connection),
-        inactive=tuple(one for one in installations.list_all(connection) if one.state != "active"),
+        inactive=tuple(one for one in inactive if one.state != "active"),
     )
 
 

@@ -185,7 +185,7 @@ async def _recovering(
     if settings.app_id is None or settings.private_key is None:
         raise errors.SettingsError("BUILDHOOK_APP_ID, BUILDHOOK_PRIVATE_KEY: GitHub is asked as the App, so set both.")
     metrics, app_id, owner = telemetry.Metrics(), settings.app_id, identity.Ids()()
-    box = inbox.Inbox(store, metrics=metrics, on_stored=lambda: None)
+    box = inbox.Inbox(store, metrics=metrics, on_stored=lambda _: None)
     await box.open()
     github = GitHub(
         api_url=settings.github_api_url,

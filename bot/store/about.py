@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,10 @@ _IS_REPORT = sa.and_(
     deliveries.c.event.in_(("check_run", "check_suite")),
     sa.func.coalesce(deliveries.c.action, "").not_in(("rerequested", "requested_action")),
 )
+
+
+def _is_among(table: sa.Table, among: Collection[int] | None) -> sa.ColumnElement[bool]:
+    return sa.true() if among is None else table.c.repository_id.in_(sorted(among))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +48,30 @@ class Load:
     ahead: int
 
 
-def list_shas(connection: Connection, prefix: str, *, limit: int) -> list[str]:
-    """The commits that begin like this, of deliveries and builds; none where it cannot begin a SHA."""
+def list_shas(connection: Connection, prefix: str, *, limit: int, among: Collection[int] | None = None) -> list[str]:
+    """The commits that begin like this, of deliveries and builds; none where it cannot begin a SHA.
+
+    :param among: only those of these repositories.
+    """
     if not _PREFIX.fullmatch(prefix):
         return []
     found: set[str] = set()
-    for column in (deliveries.c.head_sha, builds.c.head_sha):
-        query = sa.select(column).where(column >= prefix, column < prefix + _BEHIND).distinct().order_by(column)
+    for table in (deliveries, builds):
+        column = table.c.head_sha
+        query = sa.select(column).where(column >= prefix, column < prefix + _BEHIND, _is_among(table, among))
+        query = query.distinct().order_by(column)
         found.update(connection.execute(query.limit(limit)).scalars())
     return sorted(found)[:limit]
 
 
-def list_of_head(connection: Connection, head_sha: str, *, limit: int) -> list[delivery.Delivery]:
-    """The newest deliveries about a commit first, without GitHub's reports on our own check runs."""
-    query = _NEWEST.where(deliveries.c.head_sha == head_sha, ~_IS_REPORT).limit(limit)
+def list_of_head(
+    connection: Connection, head_sha: str, *, limit: int, among: Collection[int] | None = None
+) -> list[delivery.Delivery]:
+    """The newest deliveries about a commit first, without GitHub's reports on our own check runs.
+
+    :param among: only those of these repositories.
+    """
+    query = _NEWEST.where(deliveries.c.head_sha == head_sha, ~_IS_REPORT, _is_among(deliveries, among)).limit(limit)
     return [received.from_row(row) for row in connection.execute(query)]
 
 
@@ -67,10 +82,15 @@ def list_of_pull(connection: Connection, *, repository_id: int, number: int, lim
     return [received.from_row(row) for row in connection.execute(query)]
 
 
-def list_builds_of_head(connection: Connection, head_sha: str, *, limit: int) -> list[str]:
-    """The ids of the newest builds of a commit first, of every repository that has it."""
-    query = sa.select(builds.c.id).where(builds.c.head_sha == head_sha).order_by(builds.c.id.desc()).limit(limit)
-    return list(connection.execute(query).scalars())
+def list_builds_of_head(
+    connection: Connection, head_sha: str, *, limit: int, among: Collection[int] | None = None
+) -> list[str]:
+    """The ids of the newest builds of a commit first, of every repository that has it.
+
+    :param among: only those of these repositories.
+    """
+    query = sa.select(builds.c.id).where(builds.c.head_sha == head_sha, _is_among(builds, among))
+    return list(connection.execute(query.order_by(builds.c.id.desc()).limit(limit)).scalars())
 
 
 def list_builds_of_pull(connection: Connection, *, repository_id: int, number: int, limit: int) -> list[str]:

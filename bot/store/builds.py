@@ -88,8 +88,12 @@ def list_newest(
     before_id: str | None = None,
     repository: str | None = None,
     states: Sequence[build.State] = (),
+    among: Collection[int] | None = None,
 ) -> list[build.Build]:
-    """The newest builds first (ids sort by time)."""
+    """The newest builds first (ids sort by time).
+
+    :param among: only those of these repositories.
+    """
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(table.c.id < before_id)
@@ -97,6 +101,8 @@ def list_newest(
         query = query.where(table.c.repository == repository)
     if states:
         query = query.where(table.c.state.in_(sorted(states)))
+    if among is not None:
+        query = query.where(table.c.repository_id.in_(sorted(among)))
     return [_from_row(row) for row in connection.execute(query)]
 
 

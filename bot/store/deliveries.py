@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -340,8 +340,9 @@ def list_newest(
     state: delivery.State | None = None,
     event: str | None = None,
     repository: str | None = None,
+    among: Collection[int] | None = None,
 ) -> list[delivery.Delivery]:
-    """The newest deliveries first, without headers and bodies."""
+    """The newest deliveries first (of these repositories), without headers and bodies."""
     query = sa.select(*received.LISTED).order_by(table.c.seq.desc()).limit(limit)
     if before_seq is not None:
         query = query.where(table.c.seq < before_seq)
@@ -352,6 +353,8 @@ def list_newest(
         query = query.where(table.c.event == event)
     if repository is not None:
         query = query.where(table.c.repository == repository)
+    if among is not None:
+        query = query.where(table.c.repository_id.in_(sorted(among)))
     return [received.from_row(row) for row in connection.execute(query)]
 
 

@@ -23,11 +23,27 @@ from bot.model import answer, approval, build, job
 from bot.store.audit_table import AUDIT_RULES, audit
 from bot.store.columns import Instant, Value, Words
 from bot.store.metadata import SERIAL, metadata
+from bot.store.people_tables import accounts, api_tokens, logins, sign_ins
 from bot.store.results_tables import artifacts, findings, job_results, test_results
+from bot.store.schedules_table import schedules
 from bot.store.secrets_table import secrets
 
 #: Those of other modules, so that whoever wants all tables finds them here.
-__all__ = ["AUDIT_RULES", "artifacts", "audit", "findings", "job_results", "metadata", "secrets", "test_results"]
+__all__ = [
+    "AUDIT_RULES",
+    "accounts",
+    "api_tokens",
+    "artifacts",
+    "audit",
+    "findings",
+    "job_results",
+    "logins",
+    "metadata",
+    "schedules",
+    "secrets",
+    "sign_ins",
+    "test_results",
+]
 
 _SETTLED = text("state IN ('handled', 'ignored', 'parked')")
 _UNFINISHED = text("state IN ('received', 'handling', 'retrying')")
@@ -380,17 +396,4 @@ notifications = Table(
     UniqueConstraint("subscriber", "id"),
     Index("ix_notifications_build_id", "build_id"),
     Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
-)
-
-#: When repositories want to be built, as their default branches' files say.
-schedules = Table(
-    "schedules",
-    metadata,
-    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("cron", Words(512), primary_key=True),
-    Column("installation_id", BigInteger, nullable=False),
-    Column("repository", Words(512), nullable=False),
-    Column("ref", Words(), nullable=False),
-    Column("next_at", Instant),
-    Index("ix_schedules_next_at", "next_at"),
 )

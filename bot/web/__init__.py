@@ -2,7 +2,7 @@
 
 from bot.web.actions import Actions
 from bot.web.health import Readiness, store_check
-from bot.web.site import CLIENT_MAX_SIZE_BYTES, add_to
+from bot.web.site import CLIENT_MAX_SIZE_BYTES, Entry, add_to
 from bot.web.stream import Streams
 
-__all__ = ["CLIENT_MAX_SIZE_BYTES", "Actions", "Readiness", "Streams", "add_to", "store_check"]
+__all__ = ["CLIENT_MAX_SIZE_BYTES", "Actions", "Entry", "Readiness", "Streams", "add_to", "store_check"]

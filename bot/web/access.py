@@ -9,6 +9,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDictProxy
 
+from bot.people.viewer import LOCAL
+from bot.web import viewing
+
 #: What strangers may ask for, by method and route. Everything else is for those who have access.
 PUBLIC: Mapping[str, frozenset[str]] = {
     "/webhook": frozenset({"POST"}),
@@ -86,8 +89,12 @@ def is_own_origin(request: web.Request) -> bool:
     Our pages send no referrer, which makes browsers send `Origin: null` with a form: then `Sec-Fetch-Site`, which no
     page can forge, has to say so. https://fetch.spec.whatwg.org/#origin-header
     """
+    return is_from(request, f"{request.scheme}://{request.host}")
+
+
+def is_from(request: web.Request, own: str) -> bool:
+    """Whether a page of this origin sent this; see `is_own_origin`."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    own = f"{request.scheme}://{request.host}"
     if origin not in (None, "null") and (origin or "").lower() != own.lower():
         return False
     if site is not None:
@@ -111,6 +118,7 @@ def guard() -> Middleware:
             and request.headers.get("Sec-Fetch-Mode") != "navigate"
         ):
             raise web.HTTPForbidden(text="Other sites may link here, but not read or embed this.")
+        viewing.note(request, LOCAL)
         return await handler(request)
 
     return guarded

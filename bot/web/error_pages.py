@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ulid import ULID
 
 from bot import errors, telemetry
+from bot.web import viewing
 from bot.web.templating import Templates
 
 _log = telemetry.log("web")
@@ -22,6 +23,7 @@ _BROKEN = "Something went wrong here. The service's log says what."
 _TEXTS = {404: _NOT_FOUND, 405: "This cannot be asked in this way.", 413: "The request is too large.", 500: _BROKEN}
 #: Our own errors whose text is for people, by the status they are answered with; the first that fits counts.
 _STATUSES: tuple[tuple[type[errors.BuildhookError], int], ...] = (
+    (errors.SignInRefused, 403),
     (errors.Conflict, 409),
     (errors.InboxFull, 503),
     (errors.StoreUnavailable, 503),
@@ -31,7 +33,7 @@ _STATUSES: tuple[tuple[type[errors.BuildhookError], int], ...] = (
     (errors.LogUnreadable, 500),
 )
 #: Headers of an aiohttp answer that say what to do instead.
-_KEPT_HEADERS = ("Allow", "Retry-After")
+_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def shown(templates: Templates, *, clock: Callable[[], datetime], retention: tim
 
     def answer(request: web.Request, context: Context) -> web.Response:
         if wants_html(request):
-            page = templates.render("error.html", context)
+            page = templates.render("error.html", context, shell=viewing.shell(request))
             return web.Response(status=context.status, text=page, content_type="text/html")
         body = {"error": {"status": context.status, "text": context.text}}
         return web.json_response(body, status=context.status)

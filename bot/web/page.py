@@ -11,7 +11,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.logs import ArtifactStore, LogStore
+from bot.people.people import People
 from bot.store import Store
+from bot.web import viewing
 from bot.web.templating import Templates
 
 
@@ -24,6 +26,8 @@ class Sources:
     artifacts: ArtifactStore
     #: Gives the current instant.
     clock: Callable[[], datetime]
+    #: Those who sign in; None where nobody does.
+    people: People | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,8 @@ def handler(page: Page, *, sources: Sources, templates: Templates) -> Handler:
     async def show(request: web.Request) -> web.Response:
         context = await page.load(sources, request)
         # A long log takes a while to render: the loop is needed by others meanwhile.
-        text = await asyncio.to_thread(templates.render, page.template, context)
+        shell = viewing.shell(request)
+        text = await asyncio.to_thread(templates.render, page.template, context, shell=shell)
         return web.Response(text=text, content_type="text/html")
 
     return show

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
-from bot import clock, errors, telemetry
+from bot import clock, telemetry
 from bot.logs import ArtifactStore, LogStore
+from bot.people.people import People
+from bot.people.signing_in import SigningIn
 from bot.pipelines import schema
 from bot.store import Store
-from bot.web import access, download, error_pages, health, page, rawlog, security, stream
+from bot.web import access, download, error_pages, guard, health, login, page, rawlog, security, stream
 from bot.web.actions import Actions, routes
 from bot.web.assets import Assets
 from bot.web.health import Readiness
-from bot.web.pages import PAGES
+from bot.web.pages import PAGES, SIGN_IN_PAGES
 from bot.web.templating import Templates
 
 #: For `web.Application(client_max_size=...)`: no page takes a body; the door reads its own within its own bounds.
@@ -23,6 +27,26 @@ CLIENT_MAX_SIZE_BYTES = 64 * 1024
 # Read with the module: a running loop never waits for the disk.
 _ASSETS = Assets()
 _TEMPLATES = Templates(_ASSETS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """How people sign in."""
+
+    people: People
+    signing_in: SigningIn
+    #: Where people reach this service.
+    public_url: str
+    #: How often the right to what goes on is looked at again.
+    again_seconds: float = guard.AGAIN_SECONDS
+
+
+def _guard(entry: Entry | None, store: Store) -> Middleware:
+    if entry is None:
+        return access.guard()
+    return guard.Guard(
+        store, people=entry.people, public_url=entry.public_url, again_seconds=entry.again_seconds
+    ).middleware()
 
 
 async def send_schema(_request: web.Request) -> web.Response:
@@ -39,7 +63,7 @@ def add_to(
     metrics: telemetry.Metrics,
     readiness: Readiness,
     actions: Actions,
-    access_mode: str,
+    entry: Entry | None = None,
     refresh_metrics: Callable[[], Awaitable[None]] | None = None,
     clock: Callable[[], datetime] = clock.now,
     retention: timedelta | None = None,
@@ -47,21 +71,21 @@ def add_to(
 ) -> stream.Streams:
     """Add everything that the dashboard needs; the door adds its own route to the same application.
 
-    :param access_mode: `local`, as in the setting ACCESS.
+    :param entry: how people sign in; None where only this machine reaches the pages.
     :param retention: how long builds are kept; None: for ever.
     :return: the live streams; they end with the application, or earlier by `close`.
-    :raises errors.SettingsError: if there is no such access mode.
     """
-    if access_mode != "local":
-        raise errors.SettingsError(f"ACCESS: {access_mode!r} is not known; write local")
-    sources = page.Sources(store=store, logs=logs, artifacts=kept, clock=clock)
+    people = None if entry is None else entry.people
+    sources = page.Sources(store=store, logs=logs, artifacts=kept, clock=clock, people=people)
     streams = stream.Streams(limit=max_streams)
     app.middlewares.append(error_pages.shown(_TEMPLATES, clock=clock, retention=retention))
-    app.middlewares.append(access.guard())
+    app.middlewares.append(_guard(entry, store))
     app.on_response_prepare.append(security.add_headers)
-    for module in PAGES:
+    for module in (*PAGES, *(() if entry is None else SIGN_IN_PAGES)):
         one: page.Page = module.PAGE
         app.router.add_get(one.route, page.handler(one, sources=sources, templates=_TEMPLATES))
+    if entry is not None:
+        app.add_routes(login.routes(sources, signing_in=entry.signing_in, people=entry.people, templates=_TEMPLATES))
     app.add_routes(routes(actions))
     app.add_routes(_ASSETS.routes())
     app.router.add_get("/schema.json", send_schema)

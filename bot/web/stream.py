@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
@@ -21,7 +21,7 @@ from bot import errors, telemetry
 from bot.logs import OpenedLog, Watcher
 from bot.model import job
 from bot.store import jobs
-from bot.web import loglines
+from bot.web import loglines, viewing
 from bot.web.page import Sources
 from bot.web.pages import job as job_page
 from bot.web.templating import Templates
@@ -85,7 +85,7 @@ class _Reader:
         self._at_bytes = start_bytes
         self._shown: job.Job | None = None
 
-    async def head(self, templates: Templates) -> tuple[bool, str | None]:
+    async def head(self, templates: Templates, shell: viewing.Shell) -> tuple[bool, str | None]:
         """Whether the job has ended, and what to send if its row changed."""
         one = await self._sources.store.read(jobs.get, self._job_id)
         is_changed = self._shown is None or _visible(one) != _visible(self._shown)
@@ -93,8 +93,9 @@ class _Reader:
         if not is_changed:
             return one.state in job.FINAL, None
         head = await job_page.load_head(self._sources, self._job_id)
+        context = job_page.HeadContext(head=head)
         steps = [{"line": step.line, "name": step.name} for step in head.steps if step.line is not None]
-        data = {"html": templates.render("_job_head.html", job_page.HeadContext(head=head)), "steps": steps}
+        data = {"html": templates.render("_job_head.html", context, shell=shell), "steps": steps}
         return one.state in job.FINAL, json.dumps(data)
 
     async def lines(self) -> tuple[str, str] | None:
@@ -118,6 +119,7 @@ def routes(sources: Sources, *, templates: Templates, streams: Streams) -> list[
 
     async def follow(request: web.Request) -> web.StreamResponse:
         one = await sources.store.read(jobs.get, request.match_info["id"])
+        shell = viewing.shell(request)
         log_id = job_page.log_id(one)
         async with sources.logs.opened(log_id) as log, sources.logs.watch(log_id) as watcher:
             size_bytes = await log.size()
@@ -133,7 +135,13 @@ def routes(sources: Sources, *, templates: Templates, streams: Streams) -> list[
                 try:
                     async with response:
                         try:
-                            await _send(response, reader, watcher=watcher, templates=templates, streams=streams)
+                            await _send(
+                                response,
+                                reader,
+                                watcher=watcher,
+                                head=lambda: reader.head(templates, shell),
+                                streams=streams,
+                            )
                         except errors.NotFound:
                             # A browser that came back would hear the same for ever.
                             await response.send("{}", event="gone")
@@ -148,22 +156,27 @@ def routes(sources: Sources, *, templates: Templates, streams: Streams) -> list[
 
 
 async def _send(
-    response: EventSourceResponse, reader: _Reader, *, watcher: Watcher, templates: Templates, streams: Streams
+    response: EventSourceResponse,
+    reader: _Reader,
+    *,
+    watcher: Watcher,
+    head: Callable[[], Awaitable[tuple[bool, str | None]]],
+    streams: Streams,
 ) -> None:
     loop = asyncio.get_running_loop()
     is_over, next_look = False, loop.time()
     while not streams.is_closed and response.is_connected():
-        head: str | None = None
+        changed: str | None = None
         # The row first: bytes are stored before the state that they led to, so nothing comes after an end seen here.
         if loop.time() >= next_look:
-            is_over, head = await reader.head(templates)
+            is_over, changed = await head()
             next_look = loop.time() + LOOK_SECONDS
         found = await reader.lines()
         if found is not None:
             data, offset = found
             await response.send(data, event="lines", id=offset)
-        if head is not None:
-            await response.send(head, event="head", retry=RETRY_MILLISECONDS)
+        if changed is not None:
+            await response.send(changed, event="head", retry=RETRY_MILLISECONDS)
         if found is not None:
             # Many small appends become one event.
             await asyncio.sleep(PACE_SECONDS)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from bot.web import ansi, loglines, phrases, states
 from bot.web.assets import Assets
+from bot.web.viewing import BARE, Shell
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -42,14 +43,15 @@ class Templates:
             who=phrases.who,
         )
 
-    def render(self, name: str, context: object) -> str:
+    def render(self, name: str, context: object, *, shell: Shell = BARE) -> str:
         """A template with the fields of a context value.
 
+        :param shell: what stands around it.
         :raises jinja2.UndefinedError: if the template uses what the context does not give.
         """
         assert is_dataclass(context)
         values = {field.name: getattr(context, field.name) for field in fields(context)}
-        return self.environment.get_template(name).render(values)
+        return self.environment.get_template(name).render(values, shell=shell)
 
 
 def _shown(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot import errors, failpoint, telemetry
@@ -42,7 +42,7 @@ class Inbox:
         store: Store,
         *,
         metrics: telemetry.Metrics,
-        on_stored: Callable[[], None],
+        on_stored: Callable[[Sequence[delivery.VerifiedDelivery]], None],
         max_rows: int = MAX_ROWS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -162,10 +162,10 @@ class Inbox:
         for one, answer in zip(batch, answers, strict=True):
             if not one.answer.done():
                 one.answer.set_result(answer)
-        self._count(batch, answers)
-        self._on_stored()
+        stored = self._count(batch, answers)
+        self._on_stored(stored)
 
-    def _count(self, batch: list[_Waiting], answers: list[deliveries.Put]) -> None:
+    def _count(self, batch: list[_Waiting], answers: list[deliveries.Put]) -> list[delivery.VerifiedDelivery]:
         pairs = [(one.packed.delivery, answer) for one, answer in zip(batch, answers, strict=True)]
         stored = [one for one, answer in pairs if answer == deliveries.Put.STORED]
         self._backlog = deliveries.Backlog(
@@ -181,6 +181,7 @@ class Inbox:
                     action="delivery_conflict",
                     delivery_id=one.guid,
                 )
+        return stored
 
     def _refuse(self, batch: list[_Waiting], error: Exception) -> None:
         # Answered before it is logged: on a full disk the log may fail too.

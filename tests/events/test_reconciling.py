@@ -94,7 +94,7 @@ async def office(house: House, metrics: telemetry.Metrics) -> AsyncIterator[Offi
     """A repository with a pipeline whose first push is built."""
     simulator = house.simulator
     repository = await simulator.create_repository("octo/hello", PIPELINE)
-    box = inbox.Inbox(house.store, metrics=metrics, on_stored=lambda: None)
+    box = inbox.Inbox(house.store, metrics=metrics, on_stored=lambda _: None)
     committing = asyncio.create_task(box.run())
     async with GitHub(
         api_url=simulator.api_url, app_id=simulator.app_id, private_key=simulator.private_key, metrics=metrics

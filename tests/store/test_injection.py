@@ -38,6 +38,7 @@ from bot.store import (
     leases,
     notifications,
     outcomes,
+    people,
     places,
     pulls,
     replicas,
@@ -52,7 +53,10 @@ from bot.store import (
 from tests.factories import (
     NOW,
     REPOSITORY_ID,
+    SENDER_ID,
+    make_account,
     make_answer,
+    make_api_token,
     make_audit_entry,
     make_build,
     make_case,
@@ -65,6 +69,7 @@ from tests.factories import (
     make_pull,
     make_results,
     make_secret,
+    make_sign_in,
     make_verified_delivery,
     make_wanted,
     new_id,
@@ -122,6 +127,7 @@ ROOMS = (
     leases,
     notifications,
     outcomes,
+    people,
     places,
     pulls,
     replicas,
@@ -227,6 +233,10 @@ FINDS_NOTHING: dict[str, _Call] = {
 }
 #: Names a thing that is not there: changes nothing, or says that it is not there.
 CHANGES_NOTHING: dict[str, _Call] = {
+    "people.delete_sign_in": lambda connection, text: people.delete_sign_in(connection, text, user_id=SENDER_ID),
+    "people.delete_token": lambda connection, text: people.delete_token(connection, text, user_id=SENDER_ID),
+    "people.note_seen": lambda connection, text: people.note_seen(connection, text, now=NOW),
+    "people.note_used": lambda connection, text: people.note_used(connection, text, now=NOW),
     "artifacts.get": lambda connection, text: artifacts.get(connection, text),
     "builds.save_proposal": lambda connection, text: builds.save_proposal(
         connection,
@@ -337,6 +347,9 @@ def _fill(connection: sa.Connection) -> None:
     outcomes.create(connection, make_new_build(make_build(state=build.State.SKIPPED, head_sha="e" * 40)), now=NOW)
     audit.add(connection, make_audit_entry(), now=NOW)
     secrets.save(connection, make_secret())
+    people.save_account(connection, make_account())
+    people.insert_sign_in(connection, make_sign_in(), digest=b"d" * 32)
+    people.insert_token(connection, make_api_token(), digest=b"e" * 32)
 
 
 def _everything(connection: sa.Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -624,7 +637,9 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "pauses",
         "postgresql",
         "received",
+        "people_tables",
         "results_tables",
+        "schedules_table",
         "schema",
         "secrets_table",
         "sqlite",

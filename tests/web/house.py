@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bot import telemetry
 from bot import web as dashboard
 from bot.logs import ArtifactStore, LogStore
-from bot.model import budget, build, delivery, job, outcome, report
+from bot.model import audit, budget, build, delivery, job, outcome, report
 from bot.store import (
     Store,
     budgets,
@@ -43,21 +43,24 @@ class House:
 
     store: Store
     logs: LogStore
+    artifacts: ArtifactStore
     app: web.Application
     streams: dashboard.Streams
     readiness: dashboard.Readiness
     metrics: telemetry.Metrics
     #: The clock that pages show ages by.
     now: datetime = factories.NOW + timedelta(minutes=10)
-    #: What was asked of the actions.
+    #: What was asked of the actions, and by whom.
     asked: list[tuple[str, str]] = field(default_factory=list)
+    actors: list[audit.Actor] = field(default_factory=list)
     #: What the next action raises.
     refusal: Exception | None = None
     #: What the readiness check says.
     trouble: str | None = None
 
-    async def _act(self, verb: str, id_: str) -> str:
+    async def _act(self, verb: str, id_: str, by: audit.Actor) -> str:
         self.asked.append((verb, id_))
+        self.actors.append(by)
         if self.refusal is not None:
             raise self.refusal
         return factories.new_id()
@@ -125,8 +128,17 @@ def _handle(connection: Connection, *, guid: str, decided: outcome.Outcome, erro
         deliveries.fail(connection, claimed[0], error=error, next_attempt_at=None)
 
 
-async def build_house(folder: Path, *, max_streams: int = 200, retention: timedelta | None = None) -> House:
-    """A dashboard over an empty database."""
+async def build_house(
+    folder: Path,
+    *,
+    max_streams: int = 200,
+    retention: timedelta | None = None,
+    enter: Callable[[Store, Callable[[], datetime]], dashboard.Entry | None] = lambda _store, _now: None,
+) -> House:
+    """A dashboard over an empty database.
+
+    :param enter: gives how people sign in, from the database and the clock.
+    """
     store = await Store(f"sqlite:///{folder / 'b.db'}").open()
     logs = LogStore(folder / "logs")
     kept = ArtifactStore(folder / "artifacts")
@@ -140,17 +152,17 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
         backlog = await store.read(deliveries.backlog)
         metrics.inbox_depth.set(backlog.rows)
 
-    async def replay(delivery_id: str) -> None:
-        await house._act("replay", delivery_id)
+    async def replay(delivery_id: str, by: audit.Actor) -> None:
+        await house._act("replay", delivery_id, by)
 
-    async def cancel(build_id: str) -> None:
-        await house._act("cancel", build_id)
+    async def cancel(build_id: str, by: audit.Actor) -> None:
+        await house._act("cancel", build_id, by)
 
-    async def retry(build_id: str, only_failed: bool) -> str:
-        return await house._act("retry-failed" if only_failed else "retry", build_id)
+    async def retry(build_id: str, only_failed: bool, by: audit.Actor) -> str:
+        return await house._act("retry-failed" if only_failed else "retry", build_id, by)
 
-    async def start(repository: str, ref: str | None, inputs: Mapping[str, str]) -> str:
-        return await house._act("start", f"{repository} {ref} {dict(inputs)}")
+    async def start(repository: str, ref: str | None, inputs: Mapping[str, str], by: audit.Actor) -> str:
+        return await house._act("start", f"{repository} {ref} {dict(inputs)}", by)
 
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
     streams = dashboard.add_to(
@@ -161,7 +173,7 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
         metrics=metrics,
         readiness=readiness,
         actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start),
-        access_mode="local",
+        entry=enter(store, lambda: house.now),
         refresh_metrics=measure,
         clock=lambda: house.now,
         retention=retention,
@@ -174,7 +186,9 @@ async def build_house(folder: Path, *, max_streams: int = 200, retention: timede
     # Where the door's own route will be.
     app.router.add_post("/webhook", take_webhook)
     app.router.add_post("/hooks/{source}", take_webhook)
-    house = House(store=store, logs=logs, app=app, streams=streams, readiness=readiness, metrics=metrics)
+    house = House(
+        store=store, logs=logs, artifacts=kept, app=app, streams=streams, readiness=readiness, metrics=metrics
+    )
     return house
 
 

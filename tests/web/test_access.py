@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from bot.logs import ArtifactStore
-from bot.web import access, site
-from bot.web.stream import Streams
+from bot.web import access
 from tests import factories
 from tests.web.conftest import Client
 from tests.web.house import HTML, House
@@ -276,18 +273,3 @@ async def test_t16_the_host_is_never_reflected(house: House, client: Client) -> 
         answer = await client.get(path, headers={**HTML, "Host": "127.66.77.88:4321"})
         assert "127.66.77.88" not in await answer.text()
         assert "127.66.77.88" not in str(answer.headers)
-
-
-def test_an_access_mode_that_is_not_known_stops_the_start(house: House, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="write local"):
-        site.add_to(
-            web.Application(),
-            store=house.store,
-            logs=house.logs,
-            kept=ArtifactStore(tmp_path),
-            metrics=house.metrics,
-            readiness=house.readiness,
-            actions=None,  # type: ignore[arg-type]
-            access_mode="everybody",
-        )
-    assert isinstance(house.streams, Streams)

@@ -22,7 +22,7 @@ from bot.store import budgets, checks, deliveries, installations, notifications,
 from bot.web import phrases, states
 from bot.web.assets import Assets
 from bot.web.page import Page
-from bot.web.pages import PAGES
+from bot.web.pages import PAGES, SIGN_IN_PAGES
 from bot.web.pages import audit as audit_page
 from bot.web.pages import build as build_page
 from bot.web.pages import builds as builds_page
@@ -669,7 +669,7 @@ def test_every_state_has_a_look_and_every_look_a_drawing() -> None:
     assert states.look("a word of an engine").text == "a word of an engine"
 
 
-@pytest.mark.parametrize("module", PAGES, ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("module", [*PAGES, *SIGN_IN_PAGES], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_page_has_a_frozen_context_and_its_template_uses_what_that_gives(module: ModuleType) -> None:
     page: Page = module.PAGE
     assert "frozen=True" in inspect.getsource(page.context)
@@ -678,12 +678,12 @@ def test_a_page_has_a_frozen_context_and_its_template_uses_what_that_gives(modul
     environment = Templates(Assets()).environment
     used = jinja2.meta.find_undeclared_variables(environment.parse((TEMPLATES / page.template).read_text()))
     given = {field.name for field in fields(page.context)}
-    # These are imported, one of them by the layout.
-    assert used - {"icons", "lists", "audit"} - set(environment.globals) <= given
+    # These are imported, one of them by the layout, and the shell stands around every page.
+    assert used - {"icons", "lists", "audit", "shell"} - set(environment.globals) <= given
 
 
 def test_no_template_is_left_over() -> None:
-    named = {module.PAGE.template for module in PAGES} | {"error.html"}
+    named = {module.PAGE.template for module in (*PAGES, *SIGN_IN_PAGES)} | {"error.html"}
     files = {path.name for path in TEMPLATES.iterdir()}
     assert {name for name in files if not name.startswith("_")} == named
     sources = "".join(path.read_text() for path in TEMPLATES.iterdir())

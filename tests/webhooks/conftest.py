@@ -35,7 +35,7 @@ async def open_service(store: Store, metrics: telemetry.Metrics) -> AsyncIterato
             inbox: Mapping[str, Any] | None = None,
         ) -> Service:
             wake_ups: list[None] = []
-            box = Inbox(store, metrics=metrics, on_stored=lambda: wake_ups.append(None), **(inbox or {}))
+            box = Inbox(store, metrics=metrics, on_stored=lambda _: wake_ups.append(None), **(inbox or {}))
             await box.open()
             loop = asyncio.create_task(box.run())
             closing.push_async_callback(_end, loop)

@@ -89,7 +89,7 @@ class House:
 @pytest.fixture
 async def house(store: Store, metrics: telemetry.Metrics) -> AsyncIterator[House]:
     """A side door that listens on a free port of this machine."""
-    box = Inbox(store, metrics=metrics, on_stored=lambda: None)
+    box = Inbox(store, metrics=metrics, on_stored=lambda _: None)
     await box.open()
     loop = asyncio.create_task(box.run())
     async with aiohttp.ClientSession(auto_decompress=False) as http:

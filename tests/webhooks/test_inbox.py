@@ -32,7 +32,7 @@ class Running:
         self.inbox = Inbox(store, metrics=metrics, on_stored=self._wake, **bounds)
         self.loop = asyncio.create_task(self.inbox.run())
 
-    def _wake(self) -> None:
+    def _wake(self, _stored: object) -> None:
         self.wake_ups += 1
 
     async def stop(self) -> None:

@@ -2,7 +2,20 @@
 
 from types import ModuleType
 
-from bot.web.pages import audit, budget, build, builds, deliveries, delivery, explain, job, repository, subscribers
+from bot.web.pages import (
+    account,
+    audit,
+    budget,
+    build,
+    builds,
+    deliveries,
+    delivery,
+    explain,
+    job,
+    login,
+    repository,
+    subscribers,
+)
 
 #: Each has a `PAGE`, its `Context` and the pure `make_context`.
 PAGES: tuple[ModuleType, ...] = (
@@ -17,3 +30,5 @@ PAGES: tuple[ModuleType, ...] = (
     explain,
     audit,
 )
+#: Those that there are where people sign in.
+SIGN_IN_PAGES: tuple[ModuleType, ...] = (login, account)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot.model import build
 from bot.store import builds
-from bot.web import states
+from bot.web import states, viewing
 from bot.web.page import Page, Sources, choice
 
 #: Builds on one page.
@@ -73,7 +73,8 @@ async def load(sources: Sources, request: web.Request) -> Context:
     if repository is not None and not REPOSITORY.fullmatch(repository):
         raise web.HTTPBadRequest(text="`repository` is a full name like octo/hello.")
     chosen = read_filter(request, repository=repository)
-    return make_context(await find(sources, chosen), chosen=chosen, now=sources.clock())
+    among = viewing.visible(request)
+    return make_context(await find(sources, chosen, among=among), chosen=chosen, now=sources.clock())
 
 
 def read_filter(request: web.Request, *, repository: str | None) -> Filter:
@@ -88,14 +89,18 @@ def read_filter(request: web.Request, *, repository: str | None) -> Filter:
     return Filter(state=None if state is None else build.State(state), repository=repository, before_id=before_id)
 
 
-async def find(sources: Sources, chosen: Filter) -> list[build.Build]:
-    """The builds of one page, and one more if there are older ones."""
+async def find(sources: Sources, chosen: Filter, *, among: Collection[int] | None) -> list[build.Build]:
+    """The builds of one page, and one more if there are older ones.
+
+    :param among: the repositories that may be shown; None for all.
+    """
     return await sources.store.read(
         builds.list_newest,
         limit=LIMIT + 1,
         before_id=chosen.before_id,
         repository=chosen.repository,
         states=() if chosen.state is None else (chosen.state,),
+        among=among,
     )
 
 

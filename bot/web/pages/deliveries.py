@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bot.model import delivery
+from bot.model.person import Permission
 from bot.store import deliveries
-from bot.web import states
+from bot.web import states, viewing
 from bot.web.page import Page, Sources, choice, number
 
 #: Deliveries on one page.
@@ -64,7 +65,13 @@ async def load(sources: Sources, request: web.Request) -> Context:
     word = choice(request.query, "state", states.DELIVERY_STATES)
     state = None if word is None else delivery.State(word)
     before_seq = number(request.query, "before")
-    found = await sources.store.read(deliveries.list_newest, limit=LIMIT + 1, before_seq=before_seq, state=state)
+    found = await sources.store.read(
+        deliveries.list_newest,
+        limit=LIMIT + 1,
+        before_seq=before_seq,
+        state=state,
+        among=viewing.visible(request, Permission.WRITE),
+    )
     return make_context(found, state=state, before_seq=before_seq, now=sources.clock())
 
 

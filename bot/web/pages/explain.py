@@ -8,7 +8,7 @@ from datetime import datetime
 from aiohttp import web
 
 from bot.builds import explaining, finding
-from bot.web import states
+from bot.web import states, viewing
 from bot.web.page import Page, Sources
 
 #: Whatever can be asked is shorter.
@@ -48,7 +48,7 @@ async def load(sources: Sources, request: web.Request) -> Context:
     question = explaining.read(asked)
     found = None
     if question is not None:
-        found = await sources.store.read(finding.explain, question, now=sources.clock())
+        found = await sources.store.read(finding.explain, question, now=sources.clock(), among=viewing.visible(request))
     return make_context(asked, found, now=sources.clock())
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from aiohttp import web
 
 from bot.model import build
+from bot.web import viewing
 from bot.web.page import Page, Sources
 from bot.web.pages import builds
 
@@ -43,7 +44,7 @@ async def load(sources: Sources, request: web.Request) -> Context:
     if not builds.REPOSITORY.fullmatch(repository):
         raise web.HTTPNotFound
     chosen = builds.read_filter(request, repository=repository)
-    found = await builds.find(sources, chosen)
+    found = await builds.find(sources, chosen, among=viewing.visible(request))
     return make_context(found, repository=repository, chosen=chosen, now=sources.clock())
 
 

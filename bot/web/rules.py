@@ -1,0 +1,106 @@
+"""Which right each route needs, and about what: the one place where that is decided. Pure.
+
+A route that is not named here is there for nobody.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bot.model.person import Permission
+
+
+class About(enum.StrEnum):
+    """What a route shows or changes; that says whose rights count."""
+
+    #: Nothing that is anybody's: strangers may ask.
+    NOTHING = "nothing"
+    #: Whoever asks: their own lists, filtered by their rights, and their own account.
+    SELF = "self"
+    #: The service as a whole: for those whom the policy names as operators.
+    SERVICE = "service"
+    REPOSITORY = "repository"
+    BUILD = "build"
+    JOB = "job"
+    ARTIFACT = "artifact"
+    DELIVERY = "delivery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What somebody needs for a route."""
+
+    about: About
+    #: In the repository that the thing belongs to.
+    need: Permission = Permission.READ
+    #: Whether it goes on for long, so that the right is looked at again meanwhile.
+    is_long: bool = False
+    #: Whether whoever does it must have signed in lately: a browser that was left open may not.
+    is_grave: bool = False
+
+
+_ANYBODY = Rule(about=About.NOTHING)
+_SELF = Rule(about=About.SELF)
+_OPERATORS = Rule(about=About.SERVICE)
+_SEE_BUILD, _CHANGE_BUILD = Rule(about=About.BUILD), Rule(about=About.BUILD, need=Permission.WRITE)
+# A payload tells more than a page: who pushed, their addresses, what a private branch is called.
+_DELIVERY = Rule(about=About.DELIVERY, need=Permission.WRITE)
+
+#: By method and by route, as aiohttp writes it without the forms of its parts.
+RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
+    {
+        "GET": {
+            "/": _SELF,
+            "/account": _SELF,
+            "/artifacts/{id}": Rule(about=About.ARTIFACT),
+            "/audit": _OPERATORS,
+            "/budget": _OPERATORS,
+            "/builds/{id}": _SEE_BUILD,
+            "/deliveries": _SELF,
+            "/deliveries/{id}": _DELIVERY,
+            "/explain": _SELF,
+            "/healthz": _ANYBODY,
+            "/jobs/{id}": Rule(about=About.JOB),
+            "/jobs/{id}/events": Rule(about=About.JOB, is_long=True),
+            "/jobs/{id}/log": Rule(about=About.JOB, is_long=True),
+            "/livez": _ANYBODY,
+            "/login": _ANYBODY,
+            "/login/start": _ANYBODY,
+            "/login/callback": _ANYBODY,
+            "/metrics": _OPERATORS,
+            "/readyz": _ANYBODY,
+            "/repos/{owner}/{repo}": Rule(about=About.REPOSITORY),
+            "/schema.json": _ANYBODY,
+            "/static/{name}": _ANYBODY,
+            "/subscribers": _OPERATORS,
+        },
+        "POST": {
+            "/account/sign-ins/{id}/end": _SELF,
+            "/account/tokens": Rule(about=About.SELF, is_grave=True),
+            "/account/tokens/{id}/delete": _SELF,
+            "/builds/{id}/cancel": _CHANGE_BUILD,
+            "/builds/{id}/retry": _CHANGE_BUILD,
+            "/builds/{id}/retry-failed": _CHANGE_BUILD,
+            "/deliveries/{id}/replay": _DELIVERY,
+            "/hooks/{source}": _ANYBODY,
+            "/logout": _SELF,
+            "/repos/{owner}/{repo}/start": Rule(about=About.REPOSITORY, need=Permission.WRITE),
+            "/webhook": _ANYBODY,
+        },
+    }
+)
+
+
+def find(method: str, route: str | None) -> Rule | None:
+    """The rule of a request, or None where nobody may ask it. HEAD is GET without the answer's body."""
+    if route is None:
+        return None
+    return RULES.get("GET" if method == "HEAD" else method, {}).get(route)
+
+
+def seeing(rule: Rule) -> Permission:
+    """What somebody needs to be told that the thing is there at all."""
+    return rule.need if rule.about is About.DELIVERY else Permission.READ
