@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bot.simulator import git, values, world
+from bot.simulator import git, hooks, values, world
 
 
 class Accounts(world.World):
@@ -88,6 +88,27 @@ class Accounts(world.World):
         installation = self._installation(repository.owner.login)
         installation.repository_ids.discard(repository.id)
         self._tell_repositories("removed", installation, [repository])
+
+    def ping(self) -> values.Delivery:
+        """Tells the App's webhook that it is there, as GitHub does when one is made or changed."""
+        config = self.hooks.config()
+        at = values.stamp(self.clock.now())
+        hook = {
+            "type": "App",
+            "id": hooks.HOOK_ID,
+            "name": "web",
+            "active": True,
+            "events": sorted(self.app.events),
+            "config": {"url": "", **config},
+            "created_at": at,
+            "updated_at": at,
+            "app_id": self.app.id,
+            "deliveries_url": f"{self.shapes.api}/app/hook/deliveries",
+        }
+        payload = {"zen": "Keep it logically awesome.", "hook_id": hooks.HOOK_ID, "hook": hook}
+        delivery = self.hooks.prepare("ping", payload)
+        self.hooks.send(delivery)
+        return delivery
 
     def _add_to(self, installation: values.Installation, added: list[values.Repository]) -> None:
         new = [repository for repository in added if repository.id not in installation.repository_ids]

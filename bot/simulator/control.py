@@ -29,7 +29,7 @@
 | `comments` | `repo`, `number` | a list |
 | `edit_comment`, `delete_comment` | `repo`, `comment_id`, `sender` and `body` | the comment |
 | `react` | `repo`, `comment_id`, `content`, `login` | the comment |
-| `required_checks` | `repo`, `branch`, `checks`: names, or names with the id of an App or null | |
+| `required_checks`, `ruleset` | `repo`, `branch`, `checks`: names, or names with the id of an App or null | |
 | `merge_state` | `repo`, `number` | `may_merge`, `state`, `checks`, `reasons` |
 | `enable_merge_queue` | `repo`, `branch`, `checks`, `method` | |
 | `enqueue` | `repo`, `number`, `sender`, `force` | the merge group |
@@ -43,9 +43,10 @@
 | `wait_for_check` | `repo`, `sha`, `name`, `conclusion`, `timeout_seconds` | the check run; 504 if it does not come |
 | `requests` | | every call of the API |
 | `deliveries` | | every attempt to deliver an event |
+| `ping` | | the delivery |
 | `redeliver` | `delivery_id` | the new attempt |
 | `age_deliveries` | `days` | |
-| `hooks` | of `is_down`, `timeout_seconds`, `unsigned_redeliveries` those that change | |
+| `hooks` | of `is_down`, `timeout_seconds`, `unsigned_redeliveries`, `content_type`, `is_insecure` the new ones | |
 | `add_fault` | as `Faults.add` | |
 | `clear_faults` | | |
 | `seed_faults` | `number` | |

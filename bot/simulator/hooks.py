@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -24,6 +25,9 @@ from bot.simulator.clock import Clock
 
 #: An event with a larger payload is never sent.
 LARGEST_PAYLOAD_BYTES = 25 * 1024 * 1024
+
+#: The webhook's own id.
+HOOK_ID = 400_000_001
 
 #: A larger body is sent piece by piece.
 _LARGE_BYTES = 512 * 1024
@@ -39,6 +43,10 @@ class Hooks:
         #: Where deliveries go. None: events are recorded and not sent.
         self.url = url
         self.secret = secret
+        #: `json`, or `form` for the JSON as one field of a form.
+        self.content_type = "json"
+        #: Whether the receiver's certificate is not looked at.
+        self.is_insecure = False
         #: GitHub cuts the connection after this.
         self.timeout_seconds = 10.0
         #: While it is set no delivery reaches its receiver, as if nobody listened there.
@@ -62,11 +70,11 @@ class Hooks:
         """The headers of a delivery, in GitHub's spelling."""
         headers = {
             "Accept": "*/*",
-            "Content-Type": "application/json",
+            "Content-Type": "application/json" if self.content_type == "json" else values.FORM,
             "User-Agent": "GitHub-Hookshot/044aadd",
             "X-GitHub-Delivery": guid,
             "X-GitHub-Event": event,
-            "X-GitHub-Hook-ID": "400000001",
+            "X-GitHub-Hook-ID": str(HOOK_ID),
             "X-GitHub-Hook-Installation-Target-ID": str(self._app_id),
             "X-GitHub-Hook-Installation-Target-Type": "integration",
         }
@@ -86,6 +94,8 @@ class Hooks:
     ) -> values.Delivery:
         """A signed delivery that is neither recorded nor sent yet."""
         body = msgspec.json.encode(payload)
+        if self.content_type == "form":
+            body = urlencode({"payload": body}).encode()
         guid = str(uuid.uuid1(node=secrets.randbits(48)))
         return values.Delivery(
             id=self._new_id(),
@@ -133,6 +143,15 @@ class Hooks:
         )
         self.send(repeated)
         return repeated
+
+    def config(self) -> dict[str, str]:
+        """The webhook as the API shows it: the secret is hidden, and missing where there is none."""
+        shown = {"content_type": self.content_type, "insecure_ssl": "1" if self.is_insecure else "0"}
+        if self.url is not None:
+            shown["url"] = self.url
+        if self.secret:
+            shown["secret"] = "*" * 8
+        return shown
 
     def find(self, delivery_id: int) -> values.Delivery | None:
         """The attempt of that id."""

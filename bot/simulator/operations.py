@@ -67,7 +67,7 @@ def _delivery(delivery: values.Delivery) -> dict[str, Any]:
     names = ("id", "guid", "event", "action", "redelivery", "url", "status", "status_code", "duration_seconds")
     return {name: getattr(delivery, name) for name in names} | {
         "headers": delivery.headers,
-        "payload": msgspec.json.decode(delivery.body),
+        "payload": msgspec.json.decode(delivery.payload_json),
         "response_body": delivery.response_body,
     }
 
@@ -202,6 +202,12 @@ def _deliveries(its: github.GitHub, _: dict[str, Any]) -> list[dict[str, Any]]:
     return [_delivery(delivery) for delivery in its.deliveries]
 
 
+async def _ping(its: github.GitHub, _: dict[str, Any]) -> dict[str, Any]:
+    delivery = its.ping()
+    await delivery.done.wait()
+    return _delivery(delivery)
+
+
 async def _redeliver(its: github.GitHub, arguments: dict[str, Any]) -> dict[str, Any]:
     delivery = its.redeliver(arguments["delivery_id"])
     await delivery.done.wait()
@@ -220,7 +226,7 @@ def _change(target: object, arguments: dict[str, Any], *names: str) -> None:
 
 
 def _hooks(its: github.GitHub, arguments: dict[str, Any]) -> None:
-    _change(its.hooks, arguments, "is_down", "timeout_seconds", "unsigned_redeliveries")
+    _change(its.hooks, arguments, "is_down", "timeout_seconds", "unsigned_redeliveries", "content_type", "is_insecure")
 
 
 def _age_deliveries(its: github.GitHub, arguments: dict[str, Any]) -> None:
@@ -309,6 +315,7 @@ OPERATIONS: dict[str, Operation] = {
     "wait_for_check": _wait_for_check,
     "requests": _requests,
     "deliveries": _deliveries,
+    "ping": _ping,
     "redeliver": _redeliver,
     "age_deliveries": _age_deliveries,
     "hooks": _hooks,
@@ -337,6 +344,7 @@ OPERATIONS: dict[str, Operation] = {
             "transfer",
             "lag_reads",
             "required_checks",
+            "ruleset",
             "enable_merge_queue",
             "set_permission",
             "set_visibility",

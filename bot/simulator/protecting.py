@@ -18,6 +18,14 @@ PASSING = ("success", "neutral", "skipped")
 _STATUS_STATES = {"success": "passed", "pending": "pending", "failure": "failing", "error": "failing"}
 
 
+_WORST_FIRST = ("failing", "missing", "pending", "passed")
+
+
+def _named(checks: Iterable[str] | Mapping[str, int | None]) -> dict[str, int | None]:
+    names = [checks] if isinstance(checks, str) else checks
+    return dict(names) if isinstance(names, Mapping) else dict.fromkeys(names)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeState:
     """Whether a pull request may be merged, and why not."""
@@ -45,6 +53,7 @@ class Protecting(checking.Checking):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._required: dict[tuple[int, str], dict[str, int | None]] = {}
+        self._ruled: dict[tuple[int, str], dict[str, int | None]] = {}
 
     def required_checks(
         self, repo: values.Repository | str, branch: str, checks: Iterable[str] | Mapping[str, int | None]
@@ -53,27 +62,40 @@ class Protecting(checking.Checking):
 
         :param checks: names, or names with the id of the App whose checks alone count (None for any App's)
         """
-        names = [checks] if isinstance(checks, str) else checks
-        required = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names)
-        self._required[self.repository(repo).id, branch] = required
+        self._required[self.repository(repo).id, branch] = _named(checks)
+        self.changes.ring()
+
+    def ruleset(
+        self, repo: values.Repository | str, branch: str, checks: Iterable[str] | Mapping[str, int | None]
+    ) -> None:
+        """The same by a ruleset, which stands beside the branch's own protection: both have to be satisfied.
+
+        https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-rulesets/about-rulesets
+        """
+        self._ruled[self.repository(repo).id, branch] = _named(checks)
         self.changes.ring()
 
     def required_on(self, repository: values.Repository, branch: str) -> Mapping[str, int | None]:
         """The names that a branch requires, each with the id of the App that it is pinned to."""
         return self._required.get((repository.id, branch), {})
 
+    def ruled_on(self, repository: values.Repository, branch: str) -> Mapping[str, int | None]:
+        """The same of the branch's ruleset."""
+        return self._ruled.get((repository.id, branch), {})
+
     def check_states(self, repository: values.Repository, branch: str, *shas: str | None) -> dict[str, str]:
         """How each check that a branch requires stands, at the first of these commits that has it.
 
         `passed`, `missing`, `pending` or `failing`.
         """
-        return {
-            name: next(
-                (state for sha in shas if sha is not None and (state := self._state(repository, sha, name, app_id))),
-                "missing",
-            )
-            for name, app_id in self.required_on(repository, branch).items()
-        }
+        found: dict[str, str] = {}
+        for required in (self.required_on(repository, branch), self.ruled_on(repository, branch)):
+            for name, app_id in required.items():
+                at = (self._state(repository, sha, name, app_id) for sha in shas if sha is not None)
+                state = next((one for one in at if one is not None), "missing")
+                # Where both name it, the one that is less well counts.
+                found[name] = min(state, found.get(name, "passed"), key=_WORST_FIRST.index)
+        return found
 
     def _state(self, repository: values.Repository, sha: str, name: str, app_id: int | None) -> str | None:
         """How the newest check run and the newest status of this name stand: both have to pass where there are both."""

@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 #: Any JSON value that crosses the border of the simulator.
 Json = Any
 
 #: What git writes for "no commit".
 ZERO_SHA = "0" * 40
+
+#: What a delivery's body is where the webhook does not want plain JSON.
+FORM = "application/x-www-form-urlencoded"
 
 SECOND = timedelta(seconds=1)
 
@@ -282,6 +286,13 @@ class Delivery:
     response_body: str = ""
     #: Set when the attempt is over.
     done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def payload_json(self) -> bytes:
+        """The payload, however it is wrapped."""
+        if self.headers.get("Content-Type") != FORM:
+            return self.body
+        return parse_qs(self.body.decode())["payload"][0].encode()
 
     @property
     def payload_summary(self) -> str:

@@ -56,6 +56,7 @@ EVENTS = frozenset(
         "delete",
         "issue_comment",
         "merge_group",
+        "public",
         "pull_request",
         "push",
         "repository",

@@ -140,7 +140,9 @@ async def github(receiver: Receiver, tmp_path: Path) -> AsyncIterator[Simulator]
         await github.hooks.settle()
         assert github.problems == []
         for delivery in github.deliveries:
-            assert openapi.event_problems(delivery.event, json.loads(delivery.body)) == [], delivery.payload_summary
+            assert openapi.event_problems(delivery.event, json.loads(delivery.payload_json)) == [], (
+                delivery.payload_summary
+            )
 
 
 @pytest.fixture

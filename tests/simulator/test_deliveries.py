@@ -246,3 +246,25 @@ async def test_a_receiver_that_is_down_hears_nothing_and_can_be_asked_again(
         await client.as_app("POST", f"/app/hook/deliveries/{one['id']}/attempts")
     await github.hooks.settle()
     assert len(receiver.received) == heard + 2
+
+
+async def test_the_webhook_is_shown_without_its_secret_and_pinged(client: Client, receiver: Receiver) -> None:
+    github = client.github
+    shown = {"url": receiver.url, "content_type": "json", "insecure_ssl": "0", "secret": "********"}
+    assert (await client.as_app("GET", "/app/hook/config")).body == shown
+    assert (await client("GET", "/app/hook/config", token="")).status == 401
+    await github.ping().done.wait()
+    assert receiver.events() == ["ping"]
+    github.webhook_url, github.webhook_secret, github.hooks.is_insecure = None, None, True
+    assert (await client.as_app("GET", "/app/hook/config")).body == {"content_type": "json", "insecure_ssl": "1"}
+
+
+async def test_a_form_holds_the_same_payload(client: Client, receiver: Receiver) -> None:
+    client.github.hooks.content_type = "form"
+    sent = client.github.ping()
+    await sent.done.wait()
+    (came,) = receiver.received
+    assert came.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert came.body.startswith(b"payload=%7B")
+    shown = (await client.as_app("GET", f"/app/hook/deliveries/{sent.id}")).body
+    assert shown["request"]["payload"]["hook"]["config"]["content_type"] == "form"

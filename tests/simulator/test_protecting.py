@@ -140,3 +140,21 @@ async def test_a_branch_says_what_it_requires(client: Client, repository: Reposi
     assert [one["protected"] for one in (await client("GET", "/repos/octo/hello/branches")).body] == [True]
     client.github.required_checks(repository, "main", [])
     assert (await client("GET", "/repos/octo/hello/branches/main")).body["protected"] is False
+
+
+async def test_a_ruleset_stands_beside_the_protection(client: Client, pull: PullRequest) -> None:
+    github, path = client.github, "/repos/octo/hello/rules/branches/main"
+    assert (await client("GET", path)).body == []
+    github.ruleset(pull.repository, "main", {"buildhook": github.app_id, "lint": None})
+    (rule,) = (await client("GET", path)).body
+    assert rule["type"] == "required_status_checks"
+    assert rule["parameters"]["required_status_checks"] == [
+        {"context": "buildhook", "integration_id": github.app_id},
+        {"context": "lint"},
+    ]
+    github.required_checks(pull.repository, "main", {"buildhook": None})
+    await check(github, pull, is_foreign=True, conclusion="success")
+    # The protection takes any App's, the ruleset does not.
+    assert github.merge_state(pull).checks == {"buildhook": "missing", "lint": "missing"}
+    await check(github, pull, conclusion="success")
+    assert github.merge_state(pull).checks == {"buildhook": "passed", "lint": "missing"}

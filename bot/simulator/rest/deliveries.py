@@ -1,4 +1,4 @@
-"""What was delivered to the App's webhook: https://docs.github.com/en/rest/apps/webhooks."""
+"""The App's webhook, and what was delivered to it: https://docs.github.com/en/rest/apps/webhooks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from bot.simulator.rest import call
 #: For this long a delivery is listed, shown, and sent again for whoever asks.
 #: https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks
 OLDEST_DAYS = 3
+
+
+async def get_config(this: call.Call) -> call.Answer:
+    """Where deliveries go, and how."""
+    return call.Answer(body=this.world.hooks.config())
 
 
 def _is_old(this: call.Call, delivery: values.Delivery) -> bool:
@@ -64,6 +69,7 @@ async def redeliver(this: call.Call) -> call.Answer:
 _DELIVERIES = "/app/hook/deliveries"
 
 ROUTES = (
+    call.Route(method="GET", template="/app/hook/config", handler=get_config, needs="app"),
     call.Route(method="GET", template=_DELIVERIES, handler=list_deliveries, needs="app"),
     call.Route(method="GET", template=_DELIVERIES + "/{delivery_id}", handler=get_delivery, needs="app"),
     call.Route(method="POST", template=_DELIVERIES + "/{delivery_id}/attempts", handler=redeliver, needs="app"),

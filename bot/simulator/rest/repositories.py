@@ -36,6 +36,14 @@ async def get_branch(this: call.Call) -> call.Answer:
     return call.Answer(body=this.world.shapes.branch(this.repository, name, commit, required=required))
 
 
+async def list_rules(this: call.Call) -> call.Answer:
+    """The rules of all rulesets that hold for a branch; what its own protection asks for is none of them."""
+    ruled = this.world.ruled_on(this.repository, this.parameters["branch"])
+    body = [this.world.shapes.required_rule(this.repository, ruled)] if ruled else []
+    items, headers = this.page(body)
+    return call.Answer(body=list(items), headers=headers)
+
+
 def _refs(repository: values.Repository) -> dict[str, str]:
     return {
         **{f"refs/heads/{name}": sha for name, sha in repository.heads.items()},
@@ -94,6 +102,9 @@ ROUTES = (
     call.Route(method="GET", template=_REPOSITORY, handler=get_repository, needs="metadata:read"),
     call.Route(method="GET", template=_REPOSITORY + "/branches", handler=list_branches, needs="contents:read"),
     call.Route(method="GET", template=_REPOSITORY + "/branches/{branch}", handler=get_branch, needs="contents:read"),
+    call.Route(
+        method="GET", template=_REPOSITORY + "/rules/branches/{branch}", handler=list_rules, needs="metadata:read"
+    ),
     call.Route(method="GET", template=_REPOSITORY + "/git/ref/{ref}", handler=get_ref, needs="contents:read"),
     call.Route(
         method="GET",

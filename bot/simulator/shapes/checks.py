@@ -119,6 +119,6 @@ class CheckShapes(pulls.PullShapes):
         return {
             **self.delivery(delivery),
             "url": delivery.url or "",
-            "request": {"headers": delivery.headers, "payload": json.loads(delivery.body)},
+            "request": {"headers": delivery.headers, "payload": json.loads(delivery.payload_json)},
             "response": {"headers": delivery.response_headers, "payload": delivery.response_body},
         }

@@ -58,6 +58,20 @@ class CommitShapes(repositories.RepositoryShapes):
             "protection_url": f"{url}/protection",
         }
 
+    def required_rule(self, repository: values.Repository, required: Mapping[str, int | None]) -> accounts.Body:
+        """The required checks of a ruleset, each with the id of the App that it is pinned to."""
+        checks = [
+            {"context": context} if app_id is None else {"context": context, "integration_id": app_id}
+            for context, app_id in required.items()
+        ]
+        return {
+            "type": "required_status_checks",
+            "ruleset_source_type": "Repository",
+            "ruleset_source": repository.full_name,
+            "ruleset_id": 4_200_001,
+            "parameters": {"required_status_checks": checks, "strict_required_status_checks_policy": False},
+        }
+
     def commit(
         self, repository: values.Repository, commit: values.Commit, files: Sequence[values.FileChange] | None = None
     ) -> accounts.Body:
