@@ -98,6 +98,11 @@ class Ring:
         #: The id of the key that seals, or None where there is no key at all.
         self.current_id = next(iter(self._keys), None)
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all of them."""
+        return frozenset(self._keys)
+
     def seal(self, value: bytes, place: Place | Grant) -> Sealed:
         """Seal a value for its place.
 

@@ -6,6 +6,7 @@ secret can also be given as a file, by the same name with `_FILE` behind it.
 
 from __future__ import annotations
 
+import difflib
 import os
 import stat
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ SECRETS = (
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS",
 )
+_DOTENV = ".env"
 _MAX_POLICY_BYTES = 1024 * 1024
 
 
@@ -169,7 +171,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order: given in code, environment, `.env`, `DATA_DIR/settings.env`."""
-        dotenv = DotEnvSettingsSource(settings_cls, env_file=".env")
+        dotenv = DotEnvSettingsSource(settings_cls, env_file=_DOTENV)
         given: Mapping[str, Any] = {**dotenv(), **env_settings(), **init_settings()}
         data_dir = Path(given.get("data_dir") or cls.model_fields["data_dir"].default).expanduser()
         written = DotEnvSettingsSource(settings_cls, env_file=data_dir / "settings.env")
@@ -351,31 +353,51 @@ def _secret(wanted: policy.SecretFrom, folder: Path) -> str:
 
 def loose_files() -> tuple[str, ...]:
     """A sentence for each file with a secret that every user of this machine can read."""
-    found = []
-    for name in SECRETS:
-        path = os.environ.get(f"{PREFIX}{name}_FILE")
-        try:
-            is_loose = bool(path) and bool(os.stat(path or "").st_mode & stat.S_IROTH)
-        except OSError:
-            continue
-        if is_loose:
-            found.append(f"{PREFIX}{name}_FILE: every user of this machine can read {path}: run `chmod 600 {path}`.")
-    return tuple(found)
+    return tuple(
+        f"{PREFIX}{name}_FILE: every user of this machine can read {path}: run `chmod 600 {path}`."
+        for name, path in _named_files().items()
+        if os.path.exists(path) and os.stat(path).st_mode & stat.S_IROTH
+    )
 
 
-def unknown_names() -> tuple[str, ...]:
-    """Names in the environment that look like settings but are none: probably misspelt."""
+def secret_paths() -> dict[str, Path]:
+    """The files that may hold secrets, by the setting that names them, or by what they are."""
+    found = {f"{PREFIX}{name}_FILE": Path(path) for name, path in _named_files().items()}
+    return found | ({_DOTENV: Path(_DOTENV)} if {PREFIX + name for name in SECRETS} & _dotenv().keys() else {})
+
+
+def unknown_names() -> dict[str, str]:
+    """Names that look like settings but are none, probably misspelt; each with what it may have been meant to be."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
-    return tuple(sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known))
+    wrong = sorted(name for name in {*os.environ, *_dotenv()} if name.startswith(PREFIX) and name not in known)
+    close = {name: difflib.get_close_matches(name, known, n=1) for name in wrong}
+    return {name: f"Did you mean {close[name][0]}?" if close[name] else "See docs/settings.md." for name in wrong}
+
+
+def _dotenv() -> dict[str, str]:
+    """What `.env` in the working folder says, by the names of variables."""
+    try:
+        read = DotEnvSettingsSource(Settings, env_file=_DOTENV, env_file_encoding="utf-8").env_vars
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {name.upper(): value for name, value in read.items() if value is not None}
+
+
+def _named_files() -> dict[str, str]:
+    """The file that each secret is to be read from, where one is named."""
+    dotenv, found = _dotenv(), {}
+    for name in SECRETS:
+        # What the environment gives itself stands before what `.env` names.
+        named = os.environ.get(f"{PREFIX}{name}_FILE")
+        if named or (PREFIX + name not in os.environ and (named := dotenv.get(f"{PREFIX}{name}_FILE"))):
+            found[name] = named
+    return found
 
 
 def _secrets_from_files() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in SECRETS:
-        path = os.environ.get(f"{PREFIX}{name}_FILE")
-        if not path:
-            continue
+    for name, path in _named_files().items():
         try:
             found[name.lower()] = SecretStr(Path(path).read_text(encoding="utf-8").strip("\r\n"))
         except (OSError, UnicodeDecodeError) as error:

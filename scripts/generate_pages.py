@@ -16,7 +16,7 @@ import grimp
 import typer.main
 from typer.core import TyperGroup
 
-from bot import failpoint
+from bot import doctor, failpoint
 from bot.cli import make
 from bot.engines.local import escapes
 from bot.settings import PREFIX, SECRETS, Settings
@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = {
     "cli": "cli",
     "app": "app",
+    "doctor": "doctor",
     "work": "work",
     "listener": "listener",
     "replica": "replica",
@@ -75,6 +76,7 @@ def main() -> None:
         ROOT / "docs/architecture.md": architecture(),
         ROOT / "docs/reliability.md": reliability(),
         ROOT / "docs/engines.md": sandbox(),
+        ROOT / "docs/doctor.md": checks(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if is_check:
@@ -176,6 +178,13 @@ def sandbox() -> str:
         script = _cell(one.script).replace("`", "'")
         lines.append(f"| {_cell(one.name)} | `{script}` |")
     return _replaced((ROOT / "docs/engines.md").read_text(), "probes", "\n".join(lines))
+
+
+def checks() -> str:
+    """The page of the doctor, with the table of what it looks for."""
+    lines = ["| check | looks for |", "|---|---|"]
+    lines += [f"| `{one.name}` | {_cell(one.about)} |" for one in doctor.CHECKS]
+    return _replaced((ROOT / "docs/doctor.md").read_text(), "checks", "\n".join(lines))
 
 
 def _tested_faults() -> str:

@@ -12,11 +12,13 @@ from gidgethub import sansio
 from ruamel.yaml import YAML
 
 import bot.cli
+import bot.doctor
 import bot.engines
 import bot.events
 import bot.web.pages
-from bot import cli, engines, events
+from bot import cli, doctor, engines, events
 from bot.events import retrying
+from bot.github import needs
 from bot.model import delivery
 from bot.settings import PREFIX, Settings
 from bot.web import pages
@@ -66,6 +68,16 @@ def test_t125_the_app_asks_for_no_more_than_it_says() -> None:
         "metadata": "read",
         "merge_queues": "read",
     }
+
+
+def test_the_doctor_looks_for_what_app_yml_asks_for() -> None:
+    manifest = app_manifest()
+    assert manifest["default_permissions"] == dict(needs.PERMISSIONS)
+    assert manifest["default_events"] == sorted(needs.EVENTS)
+
+
+def test_every_check_of_the_doctor_is_listed() -> None:
+    assert modules_with(bot.doctor, "CHECKS") == {module.__name__ for module in doctor.MODULES}
 
 
 def test_every_page_is_listed() -> None:

@@ -76,3 +76,18 @@ def test_a_secret_in_the_url_of_a_storage_is_refused_and_not_repeated(url: str) 
         load(storage_url=url)
     assert "wJalr" not in str(told.value)
     assert "AKIA" not in str(told.value)
+
+
+def test_files_with_secrets_are_named_by_the_environment_before_an_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        Path(name).write_text(f"sqlite:////{name}.db\n")
+    Path(".env").write_text("BUILDHOOK_DATABASE_URL_FILE=second\nBUILDHOOK_PRIVATE_KEY_FILE=\n")
+    assert load(data_dir=tmp_path).effective_database_url == "sqlite:////second.db"
+    monkeypatch.setenv("BUILDHOOK_DATABASE_URL_FILE", "first")
+    assert load(data_dir=tmp_path).effective_database_url == "sqlite:////first.db"
+    monkeypatch.delenv("BUILDHOOK_DATABASE_URL_FILE")
+    monkeypatch.setenv("BUILDHOOK_DATABASE_URL", "sqlite:////third.db")
+    assert load(data_dir=tmp_path).effective_database_url == "sqlite:////third.db"

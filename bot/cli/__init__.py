@@ -31,6 +31,7 @@ COMMANDS = {
     "logs": "bot.cli.logs:logs",
     "subscribers": "bot.cli.subscribers:app",
     "engines": "bot.cli.engines:app",
+    "doctor": "bot.cli.doctor:doctor",
     "secrets": "bot.cli.secrets:app",
     "backup": "bot.cli.backup:backup",
     "restore": "bot.cli.restore:restore",

@@ -37,8 +37,8 @@ def serve(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for sentence in settings.loose_files():
         _log.warning(sentence, action="read_settings")
-    for name in settings.unknown_names():
-        _log.warning(f"{name} is no setting: perhaps it is misspelt.", action="read_settings")
+    for name, meant in settings.unknown_names().items():
+        _log.warning(f"{name} is no setting: perhaps it is misspelt. {meant}", action="read_settings")
     failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)
     garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -14,6 +14,7 @@ from bot.github import (
     installations,
     limits,
     nodes,
+    registration,
     repositories,
     tokens,
     urls,
@@ -130,6 +131,19 @@ class GitHub:
         :raises errors.ShapeUnknown: if the full name is not `owner/name`.
         """
         return self.urls.git_url(full_name)
+
+    @property
+    def ahead_seconds(self) -> float:
+        """By how much GitHub's clock was ahead of ours at its last answer; negative: behind."""
+        return self._client.ahead_seconds
+
+    async def get_app(self) -> registration.App:
+        """See `registration.get_app`: the App as it is registered."""
+        return await registration.get_app(self._app)
+
+    async def get_hook(self) -> registration.Hook:
+        """See `registration.get_hook`: where its webhook leads, and how."""
+        return await registration.get_hook(self._app)
 
     async def get_installation(self, installation_id: int) -> build.Installation:
         """The installation as it is now.

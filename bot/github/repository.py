@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot import errors
-from bot.github import checks, comments, commits, compare, contents, graphql, permissions, pulls, refs, repositories
+from bot.github import (
+    checks,
+    comments,
+    commits,
+    compare,
+    contents,
+    graphql,
+    permissions,
+    protection,
+    pulls,
+    refs,
+    repositories,
+)
 from bot.github.calls import Calls
 from bot.model import change, check
 
@@ -63,6 +75,10 @@ class Repository:
     async def get_branch_head(self, name: str) -> str | None:
         """See `refs.get_branch_head`: a commit, or None if there is no such branch."""
         return await refs.get_branch_head(self._calls, name)
+
+    async def list_required(self, branch: str) -> tuple[protection.Required, ...]:
+        """See `protection.list_required`: the checks that are asked for at a branch."""
+        return await protection.list_required(self._calls, branch)
 
     async def get_tag(self, name: str) -> str | None:
         """See `refs.get_tag`: a commit, or None if there is no such tag."""

@@ -53,12 +53,19 @@ class Storage:
 
         :raises errors.SettingsError: if somebody has to mend something first.
         """
-        if self._objects is None:
-            return
         try:
-            await self._objects.run(self._objects.check)
+            await self.try_it()
         except Away as error:
             _log.warning("Logs and artifacts stay here for now.", action="carry", error=str(error))
+
+    async def try_it(self) -> None:
+        """Write a word to the object store, where there is one.
+
+        :raises errors.SettingsError: as `check`.
+        :raises errors.StoreUnavailable: if it is away.
+        """
+        if self._objects is not None:
+            await self._objects.run(self._objects.check)
 
     async def close(self) -> None:
         """Wait for what is under way; what was not taken to the object store is taken by the next process."""

@@ -143,6 +143,11 @@ class Sqlite:
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+    prepare(connection)
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make a new connection what every connection of ours is."""
     # The driver's own transaction handling is off: `_on_begin` says what kind of transaction begins.
     connection.isolation_level = None
     cursor = connection.cursor()

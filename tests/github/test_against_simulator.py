@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bot import errors, telemetry
-from bot.github import GitHub, Patience, Repository
+from bot.github import GitHub, Patience, Repository, protection, registration
 from bot.github.repositories import RepositoryRef
 from bot.simulator import Simulator, limits
 from tests.github.test_checks import QUEUED, RUN
@@ -383,3 +383,35 @@ async def test_our_check_runs_of_a_commit_are_read(simulator: Simulator, hello: 
     simulator.suspend("octo")
     with pytest.raises(errors.Suspended):
         await hello.list_check_runs(head_sha=sha)
+
+
+async def test_the_app_tells_what_it_is_and_where_its_webhook_leads(simulator: Simulator, github: GitHub) -> None:
+    app = await github.get_app()
+    assert (app.id, app.slug) == (simulator.app_id, "buildhook")
+    assert (app.permissions["checks"], "push" in app.events) == ("write", True)
+    simulator.webhook_url = "https://builds.example.org/webhook"
+    hook = registration.Hook(
+        url="https://builds.example.org/webhook", content_type="json", is_insecure=False, has_secret=True
+    )
+    assert await github.get_hook() == hook
+    simulator.webhook_url, simulator.webhook_secret = None, None
+    simulator.hooks.is_insecure = True
+    assert await github.get_hook() == dataclasses.replace(hook, url=None, is_insecure=True, has_secret=False)
+    assert abs(github.ahead_seconds) < 30
+
+
+async def test_what_a_branch_requires_comes_from_its_protection_and_from_rulesets(
+    simulator: Simulator, hello: Repository
+) -> None:
+    assert await hello.list_required("main") == ()
+    assert await hello.list_required("gone") == ()
+    simulator.required_checks("octo/hello", "main", {"buildhook": None, "lint": 7})
+    simulator.ruleset("octo/hello", "main", {"buildhook": simulator.app_id, "lint": 7})
+    assert await hello.list_required("main") == (
+        protection.Required(name="buildhook", app_id=None),
+        protection.Required(name="lint", app_id=7),
+        protection.Required(name="buildhook", app_id=simulator.app_id),
+    )
+    # As old Enterprise Servers answer, which have no rulesets.
+    simulator.faults.add(path="/rules/branches/", status=404, times=1)
+    assert len(await hello.list_required("main")) == 2
