@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 
 import typer
 
@@ -23,7 +25,9 @@ def doctor(as_json: output.Json = False) -> None:
     Example: buildhook doctor
     """
     telemetry.configure_logs(level="error")
-    facts, secrets = asyncio.run(room.ask())
+    # What handlers of somebody's own print while they are loaded is no part of the answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        facts, secrets = asyncio.run(room.ask())
     lines = room.judge(facts, room.CHECKS, secrets=secrets)
     wrong = sum(line.state is State.WRONG for line in lines)
     if as_json:

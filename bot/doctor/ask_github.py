@@ -16,7 +16,7 @@ from bot.settings import Settings
 T = TypeVar("T")
 
 #: Of repositories that are asked what their default branch requires: each costs three calls.
-MOST_REPOSITORIES = 100
+MOST_REPOSITORIES = 50
 _DELIVERIES = 100
 _PATIENCE = Patience(connect_seconds=5.0, total_seconds=15.0, attempts=2)
 
@@ -68,8 +68,10 @@ async def _ask(github: GitHub, app: App) -> OnGitHub:
     installations = await _fact(github.list_installations)
     unasked: dict[str, str] = {}
     guarded: Fact[tuple[Guarded, ...]] = Fact(why=installations.why)
+    is_cut = False
     if installations.why is None:
-        guarded = Fact(await _guarded(github, installations.known, unasked))
+        found, is_cut = await _guarded(github, installations.known, unasked)
+        guarded = Fact(found)
     return OnGitHub(
         trouble=Fact(None),
         ahead_seconds=Fact(ahead_seconds),
@@ -79,12 +81,14 @@ async def _ask(github: GitHub, app: App) -> OnGitHub:
         deliveries=await _fact(lambda: _deliveries(github)),
         guarded=guarded,
         unasked=unasked,
+        is_cut=is_cut,
     )
 
 
 async def _guarded(
     github: GitHub, installations: tuple[Installation, ...], unasked: dict[str, str]
-) -> tuple[Guarded, ...]:
+) -> tuple[tuple[Guarded, ...], bool]:
+    """What repositories require, and whether there are more of them; why others did not tell goes into `unasked`."""
     found: list[Guarded] = []
     for one in installations:
         # Of a suspended one GitHub tells nothing; that is a finding of its own.
@@ -99,8 +103,7 @@ async def _guarded(
             if ref.is_archived:
                 continue
             if len(found) + len(unasked) >= MOST_REPOSITORIES:
-                unasked["all others"] = f"only {MOST_REPOSITORIES} repositories are asked"
-                return tuple(found)
+                return tuple(found), True
             repository = github.repository(installation_id=one.id, repository_id=ref.id, full_name=ref.full_name)
             try:
                 required = await repository.list_required(ref.default_branch)
@@ -108,7 +111,7 @@ async def _guarded(
                 unasked[ref.full_name] = str(error)
                 continue
             found.append(Guarded(full_name=ref.full_name, branch=ref.default_branch, required=required))
-    return tuple(found)
+    return tuple(found), False
 
 
 async def _deliveries(github: GitHub) -> tuple[Attempt, ...]:

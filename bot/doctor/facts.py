@@ -138,8 +138,10 @@ class OnGitHub:
     #: Newest first.
     deliveries: Fact[tuple[Attempt, ...]]
     guarded: Fact[tuple[Guarded, ...]]
-    #: Repositories of which GitHub did not say what they ask for, or which were too many to ask, each with the reason.
+    #: Repositories, or accounts, of which GitHub did not say what they ask for, each with the reason.
     unasked: Mapping[str, str] = field(default_factory=dict)
+    #: Whether there are more than are asked.
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

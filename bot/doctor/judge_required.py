@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from bot.doctor.checks import Checks, Finding
-from bot.doctor.facts import Facts, Guarded
+from bot.doctor.facts import Facts, Guarded, Unknown
 from bot.pipelines.plan import CHECK_NAME
 
 CHECKS = Checks()
@@ -26,7 +26,13 @@ def required_known(facts: Facts) -> Iterator[Finding]:
     """A repository of which GitHub did not say what it requires."""
     facts.github.guarded.known  # noqa: B018 - raises where nothing was asked
     for name, why in facts.github.unasked.items():
-        yield Finding(what=f"What {name} requires is not known: {why}", where=name)
+        yield Finding(
+            what=f"What {name} requires is not known: {why}",
+            where=name,
+            mend="See what is wrong with its installation: `installations` and `accepted-permissions` here.",
+        )
+    if facts.github.is_cut and not facts.github.unasked:
+        raise Unknown("there are more repositories than the doctor asks", is_broken=False)
 
 
 def _of(one: Guarded, app_id: int) -> Iterator[Finding]:

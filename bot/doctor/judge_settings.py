@@ -24,7 +24,7 @@ def settings(facts: Facts) -> Iterator[Finding]:
 
 @CHECKS.check("No variable looks like a setting and is none.")
 def setting_names(facts: Facts) -> Iterator[Finding]:
-    """A name in the environment or in an env file that begins as settings do and is none: it is misspelt."""
+    """A name in the environment or in `.env` that begins as settings do and is none: it is misspelt."""
     for name, meant in facts.unknown_names.items():
         yield Finding(what="There is no setting of this name, so it does nothing.", where=name, mend=meant)
 

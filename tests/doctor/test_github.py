@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot import app, clock
+from bot.doctor import ask_github
 from bot.settings import load
 from bot.store import Store
 from tests.doctor.conftest import Place
@@ -205,6 +206,15 @@ async def test_t39_a_required_check_that_is_not_ours_alone_is_told(place: Place)
 async def test_what_github_does_not_say_is_told(place: Place) -> None:
     place.github.faults.add(path=".*/rules/branches/.*", status=403, times=1)
     (await place.doctor()).tells("required-known", "octo/hello", "403")
+
+
+async def test_of_very_many_repositories_some_are_asked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask_github, "MOST_REPOSITORIES", 1)
+    await place.github.create_repository("octo/other")
+    report = await place.doctor()
+    assert [one["state"] for one in report.of("required-known")] == ["unknown"]
+    assert [one["state"] for one in report.of("required-checks")] == ["fine"]
+    assert "required-known" not in report.wrong()
 
 
 async def test_a_service_behind_a_network_that_leads_nowhere_from_within_is_well(place: Place) -> None:

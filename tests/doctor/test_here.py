@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from bot import doctor, sealing
-from bot.doctor import Check, State, ask_machine, asking, checks, facts, judge_database, judge_machine
+from bot.doctor import Check, State, ask_machine, asking, checks, facts, judge_database, judge_machine, judge_webhook
 from bot.engines.local import cgroups, sandbox
+from bot.github import registration
 from bot.store.looking import Looked
 from tests import postgresql
 from tests.acceptance import process
@@ -77,12 +78,12 @@ async def test_env_files_are_looked_at_too(environment: dict[str, str]) -> None:
 
 async def test_what_settings_name_is_tried(environment: dict[str, str]) -> None:
     Path("policy.toml").write_text("[trusty]\n")
-    Path("handlers.py").write_text("import no_such_module\n")
+    Path("handlers.py").write_text("print('hello')\nimport no_such_module\n")
     report = await look(
         environment, policy_file="policy.toml", handlers="./handlers.py,./gone.py", storage_url="file:///proc/nothing"
     )
     report.tells("policy-file", "BUILDHOOK_POLICY_FILE", "policy.toml", "Did you mean `trust`?", "docs/trust.md")
-    report.tells("handlers", "BUILDHOOK_HANDLERS", "handlers.py, line 1: ModuleNotFoundError", "docs/handlers.md")
+    report.tells("handlers", "BUILDHOOK_HANDLERS", "handlers.py, line 2: ModuleNotFoundError", "docs/handlers.md")
     report.tells("handlers", "gone.py: there is no such file.")
     report.tells("storage", "BUILDHOOK_STORAGE_URL", "/proc/nothing", "credentials may write")
     (await look(environment, policy_file="gone.toml")).tells("policy-file", "cannot read", "No such file")
@@ -259,6 +260,21 @@ async def test_what_cannot_be_planted_here_is_judged_all_the_same(
     assert line.state is State.WRONG
     assert words in line.what
     assert line.mend
+
+
+async def test_what_the_door_answers_itself_is_the_right_path(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(asking, "_try_engine", lambda *_: None)
+    known, url = await found(), "https://builds.example.org/github/webhook"
+    hook = registration.Hook(url=url, content_type="json", is_insecure=False, has_secret=True)
+    of = [one for one in judge_webhook.CHECKS if one.name == "webhook-address"]
+    for is_ours, state in ((False, State.WRONG), (True, State.FINE)):
+        door = facts.Fact(facts.Reply(url=url, status=401, is_ours=is_ours))
+        asked = dataclasses.replace(known, door=door, github=dataclasses.replace(known.github, hook=facts.Fact(hook)))
+        assert [one.state for one in checks.judge(asked, of)] == [state]
 
 
 async def test_what_breaks_is_a_finding_and_the_others_go_on(
