@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bot import keyring
+from bot import keyring, policy
 from bot import settings as setting
 from bot.doctor.facts import Machine, Place, SecretFile
 from bot.settings import Settings
@@ -71,12 +71,18 @@ def filesystem(path: Path) -> str:
     return kind
 
 
-def secret_files(settings: Settings | None) -> tuple[SecretFile, ...]:
+def secret_files(settings: Settings | None, rules: policy.Policy | None) -> tuple[SecretFile, ...]:
     """The files with secrets that are there."""
     named = dict(setting.secret_paths())
     if settings is not None:
         named["the encryption key"] = settings.data_dir / keyring.FILE_NAME
         named["the settings that set-up wrote"] = settings.data_dir / "settings.env"
+    if settings is not None and settings.policy_file is not None and rules is not None:
+        wanted = [one for of in rules.sources.values() for one in of.secrets]
+        wanted += [one for of in rules.subscribers.values() for one in of.secrets]
+        for one in wanted:
+            if one.where == policy.Where.FILE:
+                named[f"{one.name} of the policy file"] = settings.policy_file.parent / Path(one.name).expanduser()
     found = []
     for name, path in named.items():
         try:

@@ -41,7 +41,7 @@ async def door(url: str) -> Reply:
     """Who answers at the webhook's address."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS), trust_env=True) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as session,
             session.post(url, data=b"{}", headers=_UNSIGNED, allow_redirects=False) as answer,
         ):
             body = await answer.content.read(_MOST_BYTES)

@@ -60,7 +60,7 @@ async def _ask(settings: Settings | None, problems: tuple[str, ...]) -> Facts:
         now=clock.now(),
         setting_problems=problems,
         unknown_names=setting.unknown_names(),
-        secret_files=ask_machine.secret_files(settings),
+        secret_files=ask_machine.secret_files(settings, rules.value),
         given=await of(_given),
         policy_problem=_problem(rules),
         handlers_problem=_problem(await of(lambda known: loading.load(known.handler_names))),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bot import errors
 from bot.doctor.checks import Checks, Finding
-from bot.doctor.facts import Facts
+from bot.doctor.facts import Facts, Unknown
 from bot.github import needs
 
 CHECKS = Checks()
@@ -19,6 +19,12 @@ _PAGE = "the App's page on GitHub"
 def github_api(facts: Facts) -> Iterator[Finding]:
     """An API that cannot be reached, or an address at which something else answers."""
     trouble = facts.github.trouble.known
+    if isinstance(trouble, errors.SettingsError):
+        where, what = _address(trouble)
+        if not where:
+            raise Unknown("GitHub cannot be asked with this key", is_broken=False)
+        yield Finding(what=what, where=where)
+        return
     if isinstance(trouble, errors.NotReachable) and _is_no_app(trouble):
         return
     if isinstance(trouble, errors.NotReachable):
@@ -27,7 +33,7 @@ def github_api(facts: Facts) -> Iterator[Finding]:
             where="BUILDHOOK_GITHUB_API_URL",
             mend="Write https://api.github.com, or https://HOST/api/v3 for an Enterprise Server.",
         )
-    elif trouble is not None and not isinstance(trouble, errors.Unauthorized | errors.SettingsError):
+    elif trouble is not None and not isinstance(trouble, errors.Unauthorized):
         yield Finding(
             what=str(trouble).removesuffix(" It is tried again later."),
             where="BUILDHOOK_GITHUB_API_URL",
@@ -41,8 +47,9 @@ def app_key(facts: Facts) -> Iterator[Finding]:
     trouble = facts.github.trouble.known
     key = "BUILDHOOK_PRIVATE_KEY"
     if isinstance(trouble, errors.SettingsError):
-        where, colon, _ = str(trouble).partition(": ")
-        yield Finding(what=str(trouble), where=where if colon and where.startswith("BUILDHOOK_") else key)
+        if _address(trouble)[0]:
+            raise Unknown("GitHub cannot be asked at this address", is_broken=False)
+        yield Finding(what=str(trouble), where=key)
     elif isinstance(trouble, errors.NotReachable) and _is_no_app(trouble):
         yield Finding(
             what="GitHub knows no App with this id.",
@@ -125,6 +132,12 @@ def events(facts: Facts) -> Iterator[Finding]:
             where=f"{_PAGE}, `Permissions & events`",
             mend="Subscribe to it as app.yml says.",
         )
+
+
+def _address(trouble: errors.SettingsError) -> tuple[str, str]:
+    """The setting of an address, and what is wrong with it; empty where it is the key that is wrong."""
+    where, colon, what = str(trouble).partition(": ")
+    return (where, what) if colon and where.startswith("BUILDHOOK_GITHUB_") else ("", "")
 
 
 def _is_no_app(error: errors.NotReachable) -> bool:

@@ -55,7 +55,7 @@ class Place:
 
     github: Simulator
     data: Path
-    settings: dict[str, object] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=lambda: {"max_jobs": 2})
 
     def environment(self, **given: object) -> dict[str, str]:
         """The environment of its service, and the settings given; None leaves one out."""

@@ -6,6 +6,7 @@ import functools
 import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot import app, clock
 from bot.doctor import ask_github
+from bot.engines import contract
+from bot.engines.local import cgroups
 from bot.settings import load
 from bot.store import Store
 from tests.doctor.conftest import Place
@@ -41,13 +44,23 @@ async def served(place: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield place
 
 
-async def test_a_healthy_installation_is_fine(served: Place) -> None:
+@pytest.fixture
+def has_no_groups(tmp_path: Path) -> bool:
+    """Whether this machine lets nobody limit jobs."""
+    held = cgroups.find(tmp_path, contract.JobLimits(memory_bytes=1 << 30, processes=100))
+    held.close()
+    return held.problem is not None
+
+
+async def test_a_healthy_installation_is_fine(served: Place, has_no_groups: bool) -> None:
     served.github.required_checks("octo/hello", "main", {"buildhook": served.github.app_id, "lint": None})
     await served.ping(202)
     before = sorted(served.data.rglob("*"))
     report = await served.doctor()
-    assert report.wrong() == {}
-    assert [one for one in report.lines if one["state"] != "fine"] == []
+    # What an unprivileged user may not do on the machine of the tests is no mistake of the doctor.
+    allowed = {"limits"} if has_no_groups else set()
+    assert report.wrong().keys() <= allowed
+    assert [one["check"] for one in report.lines if one["state"] != "fine" and one["check"] not in allowed] == []
     assert len(report.lines) >= 30
     # Nothing is left behind, on this machine or on GitHub.
     assert sorted(served.data.rglob("*")) == before
@@ -63,11 +76,11 @@ async def test_another_secret_at_github_shows_in_the_answers_of_the_door(served:
     await served.ping(401)
     await served.ping(401)
     report = await served.doctor()
-    assert list(report.wrong()) == ["webhook-secret"]
+    assert report.wrong().keys() - {"limits"} == {"webhook-secret"}
     report.tells("webhook-secret", "refused with 401", "another secret", "Write the same secret in both places")
     served.github.webhook_secret = "0123456789abcdef"
     await served.ping(202)
-    assert (await served.doctor()).wrong() == {}
+    assert "webhook-secret" not in (await served.doctor()).wrong()
 
 
 async def test_another_program_answers_at_the_webhook_and_at_our_port(place: Place) -> None:
@@ -84,7 +97,7 @@ async def test_another_program_answers_at_the_webhook_and_at_our_port(place: Pla
     await place.ping(404)
     report = await place.doctor(port=port)
     await runner.cleanup()
-    assert set(report.wrong()) == {"door", "service", "deliveries"}
+    assert report.wrong().keys() - {"limits"} == {"door", "service", "deliveries"}
     report.tells("door", "something else (404)", "let the proxy pass POST /webhook on")
     report.tells("service", "Something else than buildhook", "Choose another port")
     report.tells("deliveries", "answered with 404", "the path is /webhook")
@@ -94,7 +107,7 @@ async def test_nothing_runs(place: Place) -> None:
     place.github.webhook_url = "http://127.0.0.1:9/webhook"
     await place.ping(502)
     report = await place.doctor(port=9)
-    assert set(report.wrong()) == {"door", "service", "deliveries"}
+    assert report.wrong().keys() - {"limits"} == {"door", "service", "deliveries"}
     report.tells("service", "Nothing answers at http://127.0.0.1:9/webhook", "`buildhook serve`")
     report.tells("door", "cannot be reached", "that the service runs")
     report.tells("deliveries", "answered with 502 (failed to connect to host)", "firewall")
@@ -156,7 +169,7 @@ async def test_wrong_credentials_are_told_apart(place: Place) -> None:
     report.tells("app-key", "BUILDHOOK_PRIVATE_KEY", "not one of this App's", "Generate a private key")
     report = await place.doctor(private_key="-----BEGIN RSA PRIVATE KEY-----\nnothing\n-----END RSA PRIVATE KEY-----")
     report.tells("app-key", "BUILDHOOK_PRIVATE_KEY", "not a private key in PEM form", "Make a new one")
-    assert [one["state"] for one in report.of("github-api")] == ["fine"]
+    assert [one["state"] for one in report.of("github-api")] == ["unknown"]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +192,9 @@ async def test_an_api_that_is_not_there(place: Place) -> None:
     assert report.of("clock")[0]["state"] == "unknown"
     report = await place.doctor(github_api_url=f"{place.github.url}/api/v3/v9")
     report.tells("github-api", "no API of GitHub at this address", "https://HOST/api/v3")
+    report = await place.doctor(github_api_url="https://github.com")
+    report.tells("github-api", "BUILDHOOK_GITHUB_API_URL", "GitHub's API is at https://api.github.com")
+    assert [one["state"] for one in report.of("app-key")] == ["unknown"]
     place.github.faults.add(path=".*", html=True, status=200, times=9)
     report = await place.doctor()
     report.tells("github-api", "HTML page", "BUILDHOOK_GITHUB_API_URL")
