@@ -18,7 +18,7 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import errors, failpoint, policy, sealing
+from bot import errors, failpoint, policy, policy_file, sealing
 from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 
 PREFIX = "BUILDHOOK_"
@@ -33,7 +33,6 @@ SECRETS = (
     "WEBHOOK_SECRET_PREVIOUS",
 )
 _DOTENV = ".env"
-_MAX_POLICY_BYTES = 1024 * 1024
 
 
 class Settings(BaseSettings):
@@ -320,35 +319,7 @@ def load_policy(settings: Settings) -> policy.Policy:
 
     :raises errors.SettingsError: with one line for each mistake, and what to write instead.
     """
-    path = settings.policy_file
-    if path is None:
-        return policy.Policy()
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_POLICY_BYTES + 1)
-        if len(text) > _MAX_POLICY_BYTES:
-            raise errors.SettingsError(f"{PREFIX}POLICY_FILE: {path} is larger than {_MAX_POLICY_BYTES} bytes.")
-        parsed = policy.parse(text.decode("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.SettingsError(f"{PREFIX}POLICY_FILE: cannot read {path}: {error}") from error
-    made = parsed if isinstance(parsed, tuple) else policy.with_keys(parsed, lambda one: _secret(one, path.parent))
-    if isinstance(made, tuple):
-        raise errors.SettingsError("\n".join(f"{PREFIX}POLICY_FILE: {path}: {problem}" for problem in made))
-    return made
-
-
-def _secret(wanted: policy.SecretFrom, folder: Path) -> str:
-    if wanted.where == policy.Where.ENVIRONMENT:
-        found = os.environ.get(wanted.name)
-        if not found:
-            raise ValueError("there is no such variable in the environment")
-        return found
-    try:
-        return (folder / Path(wanted.name).expanduser()).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"cannot read it: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError("it is not text") from None
+    return policy_file.read(settings.policy_file, setting=f"{PREFIX}POLICY_FILE", variable=os.environ.get)
 
 
 def loose_files() -> tuple[str, ...]:
