@@ -153,6 +153,11 @@ class Service:
         """Wait until the database cannot be trusted any more; gives why."""
         return await asyncio.shield(asyncio.wrap_future(self._store.broken))
 
+    async def answers(self) -> None:
+        """Wait until the database answers, be it that it is away: a new start would not bring it back."""
+        with contextlib.suppress(errors.StoreUnavailable):
+            await pages.store_check(self._store)()
+
     async def run(self) -> None:
         """Run all loops until cancelled; `drain` comes first, so that no answer is lost."""
         async with asyncio.TaskGroup() as group:

@@ -18,7 +18,7 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import errors, failpoint, policy, policy_file, sealing
+from bot import errors, failpoint, policy, policy_file, sealing, systemd
 from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 
 PREFIX = "BUILDHOOK_"
@@ -364,6 +364,12 @@ def _named_files() -> dict[str, str]:
         if named or (PREFIX + name not in os.environ and (named := dotenv.get(f"{PREFIX}{name}_FILE"))):
             found[name] = named
     return found
+
+
+def take_manager() -> systemd.Manager:
+    """Whoever started this process and wants to hear of it; nobody else that we start is told of it."""
+    names = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+    return systemd.named({name: os.environ.pop(name, "") for name in names}, pid=os.getpid())
 
 
 def _secrets_from_files() -> dict[str, Any]:

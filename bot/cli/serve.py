@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from bot import errors, failpoint, garbage, settings, telemetry
+from bot import errors, failpoint, garbage, settings, systemd, telemetry
 from bot.app import Service
 from bot.cli import output
 
@@ -31,6 +31,7 @@ def serve(
     Example: BUILDHOOK_APP_ID=1 BUILDHOOK_PRIVATE_KEY_FILE=key.pem BUILDHOOK_WEBHOOK_SECRET_FILE=secret buildhook serve
     """
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    manager = settings.take_manager()
     loaded = settings.load(**given)
     telemetry.configure_logs(level=loaded.log_level, is_terminal=False if as_json else None)
     # What is in memory has no business on disk, not even of a service that crashed.
@@ -42,10 +43,12 @@ def serve(
     failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)
     garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(loaded, given=given, as_json=as_json))
+        runner.run(_serve(loaded, given=given, as_json=as_json, manager=manager))
 
 
-async def _serve(loaded: settings.Settings, *, given: Mapping[str, object], as_json: bool) -> None:
+async def _serve(
+    loaded: settings.Settings, *, given: Mapping[str, object], as_json: bool, manager: systemd.Manager
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -58,13 +61,16 @@ async def _serve(loaded: settings.Settings, *, given: Mapping[str, object], as_j
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
     async with Service(loaded) as service:
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, given)
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, given, manager)
         running = asyncio.create_task(service.run())
         _say_ready(service.url, loaded, as_json=as_json)
+        manager.ready(_status(service))
+        watching = asyncio.create_task(manager.watch(service.answers))
         stopping = asyncio.create_task(stop.wait())
         broken = asyncio.create_task(service.broken())
         await asyncio.wait({running, stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        manager.stopping()
         if running.done():
             # A loop that ends by itself has failed; whoever watches the process starts it anew.
             await running
@@ -76,6 +82,7 @@ async def _serve(loaded: settings.Settings, *, given: Mapping[str, object], as_j
         if broken.done():
             _give_up(broken.result())
         broken.cancel()
+        watching.cancel()
     _log.info("The service has stopped; builds that run go on.", action="stop")
 
 
@@ -89,11 +96,19 @@ def _say_failpoint(fired: failpoint.Failpoint) -> None:
     _log.warning("A failpoint is reached.", action="failpoint", name=fired.name, does=fired.action, nth=fired.nth)
 
 
-def _reload(service: Service, given: Mapping[str, object]) -> None:
+def _reload(service: Service, given: Mapping[str, object], manager: systemd.Manager) -> None:
+    manager.reloading()
+    said = ""
     try:
         service.reload(settings.load(**given))
     except errors.SettingsError as error:
         _log.error("The settings are wrong, so the old ones stay.", action="reload_settings", error=str(error))
+        said = f" The settings are wrong, so the old ones stay: {error}"
+    manager.ready(_status(service) + said)
+
+
+def _status(service: Service) -> str:
+    return f"Listens on {service.url}."
 
 
 def _say_ready(url: str, loaded: settings.Settings, *, as_json: bool) -> None:
