@@ -12,6 +12,7 @@ declare -A package=(
   [podman]=podman
   [runc]=runc
   [busybox]=busybox-static
+  [systemd-analyze]=systemd
 )
 missing=()
 PATH="$PATH:/usr/sbin:/sbin"

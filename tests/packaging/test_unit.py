@@ -1,0 +1,84 @@
+"""The unit for systemd, as systemd itself reads it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bot import listener, settings
+from bot.engines.local import cgroups
+
+UNIT = Path(__file__).parents[2] / "packaging/systemd/buildhook.service"
+#: What `systemd-analyze security` may find at most, of 100; most of it is what jobs need: namespaces, mounts, a network.
+MOST_EXPOSED = 40
+#: Would keep bubblewrap from making a sandbox, the engine from making control groups, or jobs from going on.
+NOT_WITH_JOBS = {
+    *("ProtectKernelTunables", "ProtectKernelLogs", "ProtectControlGroups", "ProtectHostname", "ProtectProc"),
+    *("ProcSubset", "PrivateDevices", "MemoryDenyWriteExecute", "DynamicUser", "PrivatePIDs", "RemoveIPC"),
+}
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here: apt-get install systemd"
+)
+
+
+def service() -> dict[str, list[str]]:
+    """The section `[Service]`: each name with all that is said of it."""
+    section = re.search(r"^\[Service\]\n(.*?)^\[Install\]", UNIT.read_text(), re.MULTILINE | re.DOTALL)
+    assert section
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", section.group(1), re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@needs_systemd
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    copy = tmp_path / UNIT.name
+    copy.write_text(re.sub("^ExecStart=.*$", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=30, check=False
+    )
+    # A newer systemd knows it; an older one starts the service, but not a second time while jobs run.
+    said = [line for line in done.stderr.splitlines() if "'DelegateSubgroup'" not in line]
+    assert (said, done.returncode) == ([], 0)
+
+
+@needs_systemd
+def test_it_gives_no_more_than_jobs_need() -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager", UNIT],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_jobs_go_on_while_the_service_is_away() -> None:
+    said = service()
+    assert said["KillMode"] == ["process"]
+    # In a control group with others below it the next service could not be put; this is the one that it moves to.
+    assert said["DelegateSubgroup"] == [cgroups._SERVICE]
+    assert set(said["Delegate"][0].split()) == {"cpu", "memory", "pids"}
+    assert set(said) & NOT_WITH_JOBS == set()
+
+
+def test_it_is_given_the_time_that_it_takes() -> None:
+    said = service()
+    assert said["Type"] == ["notify"]
+    assert float(said["TimeoutStopSec"][0].rstrip("s")) > listener.GRACE_SECONDS + listener.SHUTDOWN_SECONDS + 10
+    assert float(said["WatchdogSec"][0].rstrip("s")) >= 30
+
+
+def test_its_secrets_are_settings_that_come_from_files() -> None:
+    said = service()
+    given = {name.partition(":")[0] for name in said["LoadCredential"]}
+    files = dict(line.split("=", 1) for line in said["Environment"] if "%d" in line)
+    assert {value.removeprefix("%d/") for value in files.values()} == given
+    assert set(files) <= {f"{settings.PREFIX}{name}_FILE" for name in settings.SECRETS}
