@@ -23,7 +23,7 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@touch $@
 
 install-test: install
-	@scripts/install_system.sh bwrap git slirp4netns ip chromium podman runc busybox systemd-analyze
+	@scripts/install_system.sh bwrap git slirp4netns ip chromium podman runc busybox systemd-analyze haproxy
 
 demo: install ## the main job end to end, without an account
 	@$(BIN)/buildhook demo

@@ -13,6 +13,7 @@ declare -A package=(
   [runc]=runc
   [busybox]=busybox-static
   [systemd-analyze]=systemd
+  [haproxy]=haproxy
 )
 missing=()
 PATH="$PATH:/usr/sbin:/sbin"

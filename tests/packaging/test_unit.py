@@ -13,7 +13,7 @@ from bot import listener, settings
 from bot.engines.local import cgroups
 
 UNIT = Path(__file__).parents[2] / "packaging/systemd/buildhook.service"
-#: What `systemd-analyze security` may find at most, of 100; most of it is what jobs need: namespaces, mounts, a network.
+#: What `systemd-analyze security` may find at most, of 100: namespaces, mounts and a network are what jobs need.
 MOST_EXPOSED = 40
 #: Would keep bubblewrap from making a sandbox, the engine from making control groups, or jobs from going on.
 NOT_WITH_JOBS = {
