@@ -29,7 +29,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "defaults": {},
     "sqlite": SECRETS,
     "postgresql": {**SECRETS, **POSTGRESQL, "replicas": 3},
-    "sandbox": {**SECRETS, "sandbox": {"userNamespaces": True}},
+    "sandbox": {"existingSecret": "github", "settings": {"APP_ID": "1234567", "NETWORK": "full"}}
+    | {"sandbox": {"userNamespaces": True}},
     "everything": {
         **SECRETS,
         **POSTGRESQL,
@@ -266,6 +267,7 @@ def test_the_notes_say_what_is_missing(helm: dict[str, Any]) -> None:
     notes = {name: helm["made"][name]["buildhook/templates/NOTES.txt"] for name in GOOD}
     assert {name for name, text in notes.items() if "NOT SET UP" in text} == {"defaults"}
     assert {name for name, text in notes.items() if "NO SANDBOX" in text} == set(GOOD) - {"sandbox"}
+    assert {name for name, text in notes.items() if "NO NETWORK" in text} == {"sandbox"}
 
 
 def test_the_image_is_of_this_version_or_the_one_that_is_named(helm: dict[str, Any]) -> None:

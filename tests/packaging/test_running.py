@@ -41,7 +41,7 @@ def test_commands_that_are_named_exist() -> None:
 
 
 def test_files_that_are_named_exist() -> None:
-    for name in re.findall(r"\bpackaging/[\w./-]+\w", PAGE):
+    for name in re.findall(r"\b(?:tests/)?packaging/[\w./-]+\w", PAGE):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"`(compose[\w.]*\.yaml)`", PAGE):
         assert (ROOT / "packaging" / name).exists(), name

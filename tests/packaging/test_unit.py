@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from bot import listener, settings
-from bot.engines.local import cgroups
+from bot.engines.local import cgroups, escapes
 
 UNIT = Path(__file__).parents[2] / "packaging/systemd/buildhook.service"
 #: What `systemd-analyze security` may find at most, of 100: namespaces, mounts and a network are what jobs need.
@@ -82,3 +86,32 @@ def test_its_secrets_are_settings_that_come_from_files() -> None:
     files = dict(line.split("=", 1) for line in said["Environment"] if "%d" in line)
     assert {value.removeprefix("%d/") for value in files.values()} == given
     assert set(files) <= {f"{settings.PREFIX}{name}_FILE" for name in settings.SECRETS}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_under_systemd_the_sandbox_holds_and_a_build_goes_on_while_the_service_is_started_anew(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not Path("/lib/systemd/systemd").exists():
+        pytest.skip("booting systemd needs root, and systemd: apt-get install systemd")
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--cgroup", "--kill-child"),
+            *("bash", UNIT.parents[2] / "tests/packaging/boot.sh", tmp_path, UNIT.parents[2]),
+            *(sys.base_prefix, sysconfig.get_path("purelib"), "tests/packaging/booted.py"),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    if done.returncode == 77:
+        pytest.skip(f"this machine lets nobody boot in a namespace: {done.stderr}")
+    said = tmp_path / "said"
+    assert (tmp_path / "found.json").exists(), said.read_text() if said.exists() else done.stdout + done.stderr
+    assert json.loads((tmp_path / "found.json").read_text()) == {
+        "escapes": [f"{len(escapes._PROBES)} tried"],
+        "user": "buildhook",
+        "build": {"conclusion": "success", "checks": 1, "lives": 5},
+        "result": "success",
+    }
