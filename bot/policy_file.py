@@ -1,4 +1,4 @@
-"""The file of the policy, and the secrets that it names: read once, at the start and when the settings are read again."""
+"""The file of the policy, and the secrets that it names: read at the start, and when the settings are read again."""
 
 from __future__ import annotations
 
