@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot import settings, systemd
-from tests.acceptance import process
+from tests.acceptance import process, raw
 
 HEARD_SECONDS = 20.0
 
@@ -158,6 +158,23 @@ async def test_the_service_says_when_it_is_ready_reads_its_settings_and_stops(tm
             service.process.terminate()
             assert (await _but_signs(heard))["STOPPING"] == "1"
             assert await service.end() == 0
+
+
+async def test_who_was_told_that_it_stops_is_not_told_that_it_is_ready(tmp_path: Path) -> None:
+    address = f"@buildhook-test-{os.getpid()}"
+    environment = {**process.environment(tmp_path / "data"), "NOTIFY_SOCKET": address}
+    with listening(address) as heard:
+        async with process.serving(environment, log=tmp_path / "service.log") as service:
+            assert (await _sign(heard))["READY"] == "1"
+            async with raw.connected(service.port) as slow:
+                await slow.send(raw.request("/webhook", body=b"{}")[:-1])
+                service.process.terminate()
+                assert (await _sign(heard))["STOPPING"] == "1"
+                service.process.send_signal(signal.SIGHUP)
+            assert await service.end() == 0
+        with pytest.raises(BlockingIOError):
+            heard.recv(4096)
+    assert "Traceback" not in (tmp_path / "service.log").read_text()
 
 
 def test_the_watchdog_falls_silent_while_the_loop_hangs(address: str) -> None:

@@ -61,16 +61,19 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
     async with Service(loaded) as service:
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, given, manager)
+        status = f"Listens on {service.url}."
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, given, manager, status)
         running = asyncio.create_task(service.run())
         _say_ready(service.url, loaded, as_json=as_json)
-        manager.ready(_status(service))
+        manager.ready(status)
         watching = asyncio.create_task(manager.watch(service.answers))
         stopping = asyncio.create_task(stop.wait())
         broken = asyncio.create_task(service.broken())
         await asyncio.wait({running, stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         manager.stopping()
+        # Whoever was told that it stops is not told that it is ready.
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, given, systemd.Manager(), status)
         if running.done():
             # A loop that ends by itself has failed; whoever watches the process starts it anew.
             await running
@@ -96,19 +99,14 @@ def _say_failpoint(fired: failpoint.Failpoint) -> None:
     _log.warning("A failpoint is reached.", action="failpoint", name=fired.name, does=fired.action, nth=fired.nth)
 
 
-def _reload(service: Service, given: Mapping[str, object], manager: systemd.Manager) -> None:
+def _reload(service: Service, given: Mapping[str, object], manager: systemd.Manager, status: str) -> None:
     manager.reloading()
-    said = ""
     try:
         service.reload(settings.load(**given))
     except errors.SettingsError as error:
         _log.error("The settings are wrong, so the old ones stay.", action="reload_settings", error=str(error))
-        said = f" The settings are wrong, so the old ones stay: {error}"
-    manager.ready(_status(service) + said)
-
-
-def _status(service: Service) -> str:
-    return f"Listens on {service.url}."
+        status += f" The settings are wrong, so the old ones stay: {error}"
+    manager.ready(status)
 
 
 def _say_ready(url: str, loaded: settings.Settings, *, as_json: bool) -> None:
