@@ -31,6 +31,16 @@ GOOD: dict[str, dict[str, Any]] = {
     "postgresql": {**SECRETS, **POSTGRESQL, "replicas": 3},
     "sandbox": {"existingSecret": "github", "settings": {"APP_ID": "1234567", "NETWORK": "full"}}
     | {"sandbox": {"userNamespaces": True}},
+    "signed in": {
+        **SECRETS,
+        "settings": {
+            "APP_ID": "1234567",
+            "ACCESS": "github",
+            "CLIENT_ID": "Iv23li0123456789",
+            "PUBLIC_URL": "https://ci.example.org",
+        },
+        "ingress": {"enabled": True, "className": "nginx", "host": "ci.example.org", "tlsSecret": "tls"},
+    },
     "everything": {
         **SECRETS,
         **POSTGRESQL,
@@ -261,6 +271,11 @@ def test_only_the_doors_are_behind_the_ingress(helm: dict[str, Any]) -> None:
     paths = [path["path"] for path in rule["http"]["paths"]]
     assert paths == ["/webhook", "/hooks/"]
     assert all(any(route.startswith(path) for route in access.PUBLIC) for path in paths)
+
+
+def test_the_pages_are_behind_the_ingress_where_people_sign_in(helm: dict[str, Any]) -> None:
+    (rule,) = objects(helm, "signed in")["Ingress"]["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/webhook", "/hooks/", "/"]
 
 
 def test_the_notes_say_what_is_missing(helm: dict[str, Any]) -> None:

@@ -154,6 +154,8 @@ class Mirrors:
 
     async def _ask_for(self, place: mirror.Mirror, source: contract.Source, oids: tuple[str, ...]) -> None:
         wanted = _Wanted(source, oids, asyncio.get_running_loop().create_future())
+        # Who waits may be gone when it ends badly, and then it is nobody's to hear of.
+        wanted.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.setdefault(place.folder, []).append(wanted)
         if place.folder not in self._serving:
             self._serving[place.folder] = asyncio.create_task(self._serve(place))
