@@ -16,19 +16,18 @@ from urllib.parse import quote
 from aiohttp import web
 
 import bot
-from bot import entrance, errors, identity, ledger, policy, telemetry
+from bot import entrance, errors, identity, measuring, policy, telemetry, tracing
 from bot import web as pages
 from bot.builds import commands, rerun
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
 from bot.logs import Storage
-from bot.model import audit, build, delivery, job
+from bot.model import audit, build, delivery
 from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
-from bot.store import Store, builds, pauses
-from bot.subscribers import sender
+from bot.store import Store, pauses
 from bot.webhooks import door, doorway, hooks, inbox
 from bot.work import Work
 
@@ -36,8 +35,6 @@ from bot.work import Work
 CHECKPOINT_SECONDS = 1.0
 #: How often a database that is away is looked for at the start.
 OPEN_PAUSE_SECONDS = 1.0
-#: How often the inbox is measured, for its bound and for the metrics.
-MEASURE_SECONDS = 2.0
 _log = telemetry.log("app")
 
 
@@ -52,7 +49,10 @@ class Service:
         self._new_id = identity.Ids()
         self._metrics = telemetry.Metrics()
         self._metrics.build_info.labels(bot.__version__).set(1)
-        self._store = Store(settings.effective_database_url)
+        self._store = Store(
+            settings.effective_database_url,
+            on_done=lambda kind, seconds: self._metrics.transaction_seconds.labels(kind).observe(seconds),
+        )
         self._replica = Replica(self._store, data_dir=settings.data_dir, new_id=self._new_id)
         self._storage = Storage(settings.data_dir, url=settings.storage_url, account=settings.storage_account)
         self._inbox = inbox.Inbox(self._store, metrics=self._metrics, on_stored=self._take_stored)
@@ -64,6 +64,15 @@ class Service:
             new_id=self._new_id,
             now=self._replica.now,
         )
+        self._measuring = measuring.Measuring(
+            self._store,
+            metrics=self._metrics,
+            taking=self._inbox,
+            data_dir=settings.data_dir,
+            now=self._replica.now,
+        )
+        self._watchdog = measuring.Watchdog(self._metrics)
+        self._exporter = tracing.exporter(settings.collectors, metrics=self._metrics)
         self._work: Work | None = None
         #: What takes the place of `_work` when the settings have changed.
         self._next_work: Work | None = None
@@ -104,6 +113,8 @@ class Service:
             self._stack.enter_context(_only_one(self._settings.data_dir))
             self._stack.push_async_callback(self._store.close)
             self._stack.push_async_callback(self._storage.close)
+            if self._exporter is not None:
+                self._stack.push_async_callback(asyncio.to_thread, self._exporter.close)
             await self._replica.prepare()
             await self._storage.check()
             await self._entrance.open()
@@ -163,6 +174,7 @@ class Service:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._inbox.run(), name="inbox")
             group.create_task(self._storage.run(), name="storage")
+            group.create_task(self._watchdog.run(), name="watchdog")
             group.create_task(self._run_behind(), name="behind")
 
     async def _run_behind(self) -> None:
@@ -170,7 +182,7 @@ class Service:
             await asyncio.sleep(OPEN_PAUSE_SECONDS)
             await self._open_or_wait()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._measure(), name="measure")
+            group.create_task(self._measuring.run(is_all=self._exporter is not None), name="measure")
             group.create_task(self._checkpoint(), name="checkpoint")
             group.create_task(self._entrance.run(), name="entrance")
             group.create_task(self._replica.run(), name="replica")
@@ -218,7 +230,8 @@ class Service:
             kept=self._storage.artifacts,
             metrics=self._metrics,
             readiness=self._readiness,
-            refresh_metrics=self._refresh_metrics,
+            why_wedged=self._watchdog.why_wedged,
+            refresh_metrics=self._measuring.look,
             actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry, start=self._start),
             entry=self._entrance.entry,
             retention=timedelta(days=self._settings.retention_days),
@@ -248,6 +261,7 @@ class Service:
             details_url=self._details_url,
             decided_url=self._decided_url,
             taking=self._inbox,
+            exporter=self._exporter,
         )
 
     async def _open_work(self, work: Work | None) -> None:
@@ -289,12 +303,6 @@ class Service:
         if self._work is not None:
             self._work.take_hint(word)
 
-    async def _measure(self) -> None:
-        while True:
-            with contextlib.suppress(errors.StoreUnavailable):
-                await self._inbox.measure()
-            await asyncio.sleep(MEASURE_SECONDS)
-
     async def _checkpoint(self) -> None:
         while True:
             await asyncio.sleep(CHECKPOINT_SECONDS)
@@ -321,14 +329,6 @@ class Service:
     async def _look_at_pause(self) -> str | None:
         pause = await self._store.read(pauses.find)
         return None if pause is None else f"paused: {pause.reason}; comparing with GitHub"
-
-    async def _refresh_metrics(self) -> None:
-        await self._inbox.measure()
-        counts = await self._store.read(builds.count_jobs_by_state)
-        for state in set(job.State) - job.FINAL:
-            self._metrics.jobs_active.labels(state).set(counts.get(state, 0))
-        await ledger.measure(self._store, self._metrics, now=self._replica.now())
-        await sender.measure(self._store, self._metrics)
 
     async def _replay(self, delivery_id: str, by: audit.Actor) -> None:
         await self._store.write(commands.replay, delivery_id, now=self._replica.now(), by=by)

@@ -18,7 +18,7 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import errors, failpoint, policy, policy_file, sealing, systemd
+from bot import collector, errors, failpoint, policy, policy_file, sealing, systemd
 from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 
 PREFIX = "BUILDHOOK_"
@@ -288,6 +288,17 @@ class Settings(BaseSettings):
     def storage_account(self) -> str | None:
         """The account of an `az://` store, from Azure's own variable."""
         return os.environ.get("AZURE_STORAGE_ACCOUNT_NAME") or None
+
+    @property
+    def collectors(self) -> Mapping[str, str]:
+        """Where traces and metrics of OpenTelemetry go, by its own variables; empty where it is off.
+
+        :raises errors.SettingsError: if one of them cannot be used.
+        """
+        try:
+            return collector.signals(os.environ)
+        except ValueError as error:
+            raise errors.SettingsError(str(error)) from None
 
     @property
     def effective_job_memory_bytes(self) -> int:

@@ -15,12 +15,13 @@ from bot.engines import choice, contract
 from bot.events import context, dispatcher, reconciling
 from bot.github import GitHub
 from bot.logs import Storage
-from bot.model import build, delivery, job
+from bot.model import build, delivery, job, trace
 from bot.plugins import loading, runner
 from bot.replica import Replica
 from bot.settings import Settings
 from bot.store import Store, hints
 from bot.subscribers import sender
+from bot.tracing import sender as tracing
 from bot.webhooks import inbox, intake, recovery
 
 #: How long a hint of the database is kept: whoever made the work mostly takes it too, and many hints become one look.
@@ -44,7 +45,9 @@ class Work:
         details_url: Callable[[str, str], str],
         decided_url: Callable[[build.Build], str | None],
         taking: inbox.Inbox,
+        exporter: tracing.Exporter | None,
     ) -> None:
+        """:param exporter: takes the traces of builds that ended; None where nobody wants them."""
         assert settings.app_id is not None
         assert settings.private_key is not None
         self._ledger = ledger.Ledger(store, now=replica.now)
@@ -89,7 +92,20 @@ class Work:
             metrics=metrics,
             owner=replica.id,
             now=replica.now,
+            besides=[tracing.wanted(settings.collectors.get("traces", ""))] if exporter is not None else [],
         )
+        self._exporter = exporter
+        self._tracing = None
+        if exporter is not None:
+            self._tracing = tracing.Sender(
+                store,
+                exporter=exporter,
+                web_url=self._github.urls.web,
+                details_url=details_url,
+                metrics=metrics,
+                owner=replica.id,
+                now=replica.now,
+            )
         self._answering = answering.Answering(
             store, github=self._github, details_url=details_url, owner=replica.id, now=replica.now
         )
@@ -178,6 +194,8 @@ class Work:
     async def close(self) -> None:
         """Let go of both; jobs on the engine go on."""
         self._sender.close()
+        if self._tracing is not None:
+            self._tracing.close()
         await self._runner.close()
         await self._engine.close()
         await self._github.close()
@@ -191,6 +209,8 @@ class Work:
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._runner.run(), name="handlers")
             group.create_task(self._sender.run(), name="sender")
+            if self._tracing is not None:
+                group.create_task(self._tracing.run(), name="tracing")
             group.create_task(self._answering.run(), name="answering")
             group.create_task(self._ledger.run(), name="ledger")
             group.create_task(self._overdue.run(), name="overdue")
@@ -213,7 +233,7 @@ class Work:
             (hints.Word.DELIVERIES, self.dispatcher.wake),
             (hints.Word.JOBS, self.scheduler.wake),
             (hints.Word.CHECKS, self._reporter.wake),
-            (hints.Word.NOTIFICATIONS, self._sender.wake),
+            (hints.Word.NOTIFICATIONS, self._wake_senders),
             (hints.Word.HANDLERS, self._runner.wake),
             (hints.Word.ANSWERS, self._answering.wake),
         ):
@@ -226,12 +246,17 @@ class Work:
         self.scheduler.wake()
         self._answering.wake()
         self._runner.wake()
-        self._sender.wake()
+        self._wake_senders()
 
     def _wake_reporting(self) -> None:
         """A build moved: GitHub is told, and whoever else wants to hear of it."""
         self._reporter.wake()
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
         self._sender.wake()
+        if self._tracing is not None:
+            self._tracing.wake()
 
     def _context(self, one: delivery.Delivery) -> context.Context:
         return context.Context(
@@ -254,4 +279,5 @@ class Work:
             rules=self._policy.images,
             server_url=at.web,
             api_url=at.api,
+            is_sampled=self._exporter is None or self._exporter.is_sampled(trace.trace_id(of.id)),
         )

@@ -16,7 +16,7 @@ import grimp
 import typer.main
 from typer.core import TyperGroup
 
-from bot import doctor, failpoint
+from bot import doctor, failpoint, metrics, telemetry
 from bot.cli import make
 from bot.engines.local import escapes
 from bot.settings import PREFIX, SECRETS, Settings
@@ -29,6 +29,7 @@ ROOMS = {
     "work": "work",
     "listener": "listener",
     "replica": "replica",
+    "measuring": "measuring",
     "keyring": "keyring",
     "plugins": "plugins",
     "web": "web",
@@ -37,6 +38,7 @@ ROOMS = {
     "builds": "builds",
     "checks": "checks",
     "subscribers": "subscribers",
+    "tracing": "tracing",
     "engines": "engines",
     "github": "github",
     "logs": "logs",
@@ -52,6 +54,8 @@ FLOOR = (
     "model",
     "errors",
     "telemetry",
+    "metrics",
+    "collector",
     "settings",
     "clock",
     "hint",
@@ -73,6 +77,7 @@ def main() -> None:
     pages = {
         ROOT / "docs/cli.md": commands(),
         ROOT / "docs/settings.md": settings(),
+        ROOT / "docs/metrics.md": metrics_page(),
         ROOT / "docs/architecture.md": architecture(),
         ROOT / "docs/reliability.md": reliability(),
         ROOT / "docs/engines.md": sandbox(),
@@ -145,7 +150,13 @@ def settings() -> str:
             shown = "the number of cores, at least 2"
         lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {_cell(field.description or '')} |")
     secrets = ", ".join(f"`{PREFIX}{name}_FILE`" for name in SECRETS)
-    lines += ["", f"Secrets may also come from files: {secrets}.", "", "## Failpoints", ""]
+    lines += ["", f"Secrets may also come from files: {secrets}.", ""]
+    lines += [
+        "OpenTelemetry is switched on by its own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, in the environment:",
+        "see [observability](observability.md).",
+        "",
+    ]
+    lines += ["## Failpoints", ""]
     lines += [
         "`BUILDHOOK_FAILPOINT=name:action[:nth]`, several with commas between, is for tests of crashes: at the nth",
         "time that the service gets there, from 1, it ends at once (`kill`), raises an error (`exception`) or waits",
@@ -155,6 +166,28 @@ def settings() -> str:
         "|---|---|",
     ]
     lines += [f"| `{name}` | {_cell(where)} |" for name, where in failpoint.POINTS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """The reference of all metrics, from the class that makes them."""
+    lines = [
+        "# Metrics",
+        "",
+        "`/metrics` shows these to a Prometheus, or an agent of it, on this machine. What follows from them, with",
+        "rules for alerts and a dashboard, is in [observability](observability.md).",
+        "",
+        f"No label grows: each has at most {metrics.MAX_VALUES} values and `{metrics.OTHER}` for the rest, whatever",
+        "comes from outside. No repository, person or branch is one.",
+        "",
+        "| metric | kind | labels | what |",
+        "|---|---|---|---|",
+    ]
+    for one in telemetry.Metrics().about:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{one.name}` | {one.kind} | {labels} | {_cell(one.text)} |")
+    lines += ["", "## Labels", "", "| label | its values |", "|---|---|"]
+    lines += [f"| `{name}` | {_cell(text)} |" for name, text in metrics.LABELS.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -152,6 +152,8 @@ class Follower:
 
     def _measure(self, one: job.Job, of: build.Build) -> None:
         self._metrics.builds.labels(one.engine, one.state).inc()
+        if one.state == job.State.ERRORED:
+            self._metrics.system_errors.labels("agent", "job_errored").inc()
         if one.started_at is not None and one.finished_at is not None:
             seconds = (one.finished_at - one.started_at).total_seconds()
             self._metrics.job_seconds.observe(max(0.0, seconds))

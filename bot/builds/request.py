@@ -8,7 +8,7 @@ from typing import Any
 from bot import images
 from bot.builds import caching
 from bot.engines import contract
-from bot.model import build, job
+from bot.model import build, job, trace
 from bot.pipelines import contexts
 
 
@@ -22,11 +22,14 @@ def make(
     rules: images.Rules = images.DEFAULT,
     server_url: str,
     api_url: str,
+    is_sampled: bool = True,
 ) -> contract.JobRequest:
     """The request for one job of a build.
 
     :param needs: the context of what it needs, see `lifecycle.needs_of`.
     :param rules: which images the operator lets jobs have.
+    :param is_sampled: whether spans of tools in the job are wanted; where nothing of ours is sent, the tools' own
+        spans of one build still are of one trace.
     """
     known = contexts.of_build(of)
     github = {**known["github"], "api_url": api_url, "job": one.plan.id, "server_url": server_url}
@@ -36,6 +39,10 @@ def make(
         source=source,
         plan=one.plan,
         env=environment(one, of, server_url=server_url, api_url=api_url),
+        trace_parents=tuple(
+            trace.parent(of.id, trace.of_step(one.id, index), is_sampled=is_sampled)
+            for index in range(len(one.plan.steps))
+        ),
         timeout_seconds=one.plan.timeout_minutes * 60,
         contexts={**known, "github": github, "needs": needs},
         cache_scopes=caching.scopes(of),

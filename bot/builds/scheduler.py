@@ -70,6 +70,7 @@ class Scheduler:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._told_to_cancel: set[str] = set()
         self._hint = hint.Hint()
+        self._measure()
 
     def wake(self) -> None:
         """Hint that there is something to do."""
@@ -89,6 +90,7 @@ class Scheduler:
                 except Exception as error:
                     # Jobs that run are followed on; what could not be done now is found again.
                     _log.error("Scheduling failed.", action="schedule", exc_info=error)
+                    self._metrics.system_errors.labels("scheduler", "scheduling").inc()
                     await asyncio.sleep(_STORE_PAUSE_SECONDS)
                 await self._hint.wait(LOOK_SECONDS)
 
@@ -97,7 +99,7 @@ class Scheduler:
         for found in await patience.write(
             self._store, _adopt, now=self._now(), owner=self._owner, is_only=not self._store.is_shared
         ):
-            _log.info("A job goes on.", action="adopt_job", job_id=found.job.id, state=found.job.state)
+            _log.info("A job goes on.", action="adopt_job", **_facts(found), state=found.job.state)
             self._spawn(group, found)
 
     async def start_ready(self, group: asyncio.TaskGroup) -> Sequence[job.Job]:
@@ -145,16 +147,23 @@ class Scheduler:
     def _spawn(self, group: asyncio.TaskGroup, one: _Started) -> None:
         task = group.create_task(self._run_job(one), name=f"job {one.job.id}")
         self._running[one.job.id] = task
+        self._measure()
 
         def done(_task: asyncio.Task[None]) -> None:
             self._running.pop(one.job.id, None)
             self._told_to_cancel.discard(one.job.id)
+            self._measure()
             self.wake()
 
         task.add_done_callback(done)
 
+    def _measure(self) -> None:
+        busy = len(self._running)
+        self._metrics.workers.labels("busy").set(busy)
+        self._metrics.workers.labels("available").set(max(0, self._max_jobs - busy))
+
     async def _run_job(self, one: _Started) -> None:
-        with telemetry.bound(job_id=one.job.id, build_id=one.of_build.id):
+        with telemetry.bound(**_facts(one)):
             current = one.job
             while current.state in job.ON_ENGINE:
                 try:
@@ -169,6 +178,7 @@ class Scheduler:
                     current = await self._again(current)
                 except Exception as error:
                     _log.error("Following the job failed.", action="follow_job", exc_info=error)
+                    self._metrics.system_errors.labels("agent", "following").inc()
                     await asyncio.sleep(_STORE_PAUSE_SECONDS)
                     current = await self._again(current)
 
@@ -182,6 +192,7 @@ class Scheduler:
             if current.state == job.State.STARTING:
                 await failpoint.pause("engine.before_submit")
                 await self._engine.start(self._request(current, one.of_build, one.needs))
+                self._metrics.engine_up.labels(current.engine).set(1)
                 await failpoint.pause("engine.after_submit_before_record")
             return await self._follower.follow(current)
         except errors.EngineError as error:
@@ -203,6 +214,8 @@ class Scheduler:
 
     async def _put_back(self, current: job.Job, error: errors.EngineError) -> job.Job:
         _log.warning("The engine did not take the job.", action="refuse_job", error=str(error))
+        self._metrics.engine_up.labels(current.engine).set(0)
+        self._metrics.system_errors.labels("agent", "engine_refused").inc()
         state = lifecycle.transition(current.state, lifecycle.Signal.REFUSED)
         queued = replace(current, state=state, started_at=None, reason=f"Waits for the engine: {error}")
         await self._store.write(_put_back, queued, now=self._now())
@@ -215,6 +228,15 @@ class Scheduler:
         except errors.StoreUnavailable:
             return current
         return stored if stored.epoch == current.epoch else current
+
+
+def _facts(one: _Started) -> dict[str, str]:
+    return {"job_id": one.job.id, "build_id": one.of_build.id, **_cause(one.of_build)}
+
+
+def _cause(of: build.Build) -> dict[str, str]:
+    """The delivery that a build is of, for the log; nothing where nobody sent one."""
+    return {} if of.delivery_id is None else {"delivery_id": of.delivery_id}
 
 
 def _claim(

@@ -130,6 +130,7 @@ class Reporter:
                 shown = {"error": str(error)} if is_away else {"exc_info": error}
                 _log.error("What became of checks could not be written.", action="save_check", **shown)
                 outcomes = ["not_written"] * len(claimed)
+                self._metrics.system_errors.labels("controller", "check_not_written").inc()
             finally:
                 self._busy.subtract(one.build_id for one in claimed)
                 self._busy += collections.Counter()
@@ -139,6 +140,10 @@ class Reporter:
     async def _send(self, attempts: Sequence[writing.Attempt]) -> list[str]:
         """What became of each, in a word."""
         subjects = await self._store.read(_subjects, [one.claimed for one in attempts])
+        with telemetry.bound(**_cause(subjects.get(attempts[0].claimed.id))):
+            return await self._send_about(attempts, subjects)
+
+    async def _send_about(self, attempts: Sequence[writing.Attempt], subjects: Mapping[int, _Subject]) -> list[str]:
         told: dict[int, Exception | int] = {}
         items: list[together.Item] = []
         try:
@@ -197,7 +202,8 @@ class Reporter:
             elif isinstance(became, int):
                 outcomes.append("sent")
             else:
-                with telemetry.bound(build_id=one.claimed.build_id, check_name=one.claimed.name):
+                facts = {"build_id": one.claimed.build_id, **_cause(subjects.get(one.claimed.id))}
+                with telemetry.bound(check_name=one.claimed.name, **facts):
                     verdict = sending.decide(became, one.claimed, now=now, number=attempts[0].claimed.id)
                     # What became of many at once is traced once.
                     self._tell(verdict, became, is_traced=id(became) not in known)
@@ -304,6 +310,12 @@ class Reporter:
             is_counted=verdict.is_counted,
         )
         return "failed"
+
+
+def _cause(subject: _Subject | None) -> dict[str, str]:
+    """The delivery that a check's build is of, for the log; nothing where nobody sent one."""
+    of = None if subject is None else subject.of_build.delivery_id
+    return {} if of is None else {"delivery_id": of}
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class JobRequest:
     plan: job.Plan
     #: The environment of every step, e.g. `CI`, `GITHUB_SHA`; a step's own `env` wins over it.
     env: Mapping[str, str]
+    #: For each step what children of its span need to know, in the form of `traceparent`; a step's own `env` wins.
+    trace_parents: tuple[str, ...] = ()
     timeout_seconds: float
     #: What its expressions may name besides what the plan says: `github`, `inputs` and `needs`.
     contexts: Mapping[str, Any] = field(default_factory=dict)

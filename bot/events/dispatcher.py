@@ -21,7 +21,7 @@ from bot.builds import lifecycle
 from bot.events import retrying, trail
 from bot.events.context import Context
 from bot.events.router import Router
-from bot.model import delivery, outcome
+from bot.model import build, delivery, outcome
 from bot.store import Store, budgets, deliveries, idle, outcomes, patience
 
 #: How many deliveries are handled side by side, and of one repository: while GitHub lets one wait, others go on.
@@ -225,7 +225,11 @@ class Dispatcher:
             event_name=claimed.event,
             reason=decided.trail[-1],
             builds=[one.id for one in made],
+            **({"build_id": made[0].id} if len(made) == 1 else {}),
         )
+        for one in made:
+            waits = one.state == build.State.WAITING
+            self._metrics.decisions.labels("waits" if waits else str(one.trust)).inc()
         self._on_applied()
         return str(delivery.State.IGNORED if decided.is_ignored else delivery.State.HANDLED)
 
@@ -264,6 +268,7 @@ class Dispatcher:
             )
         else:
             state = delivery.State.PARKED
+            self._metrics.system_errors.labels("controller", "delivery_parked").inc()
             await patience.write(
                 self._store,
                 outcomes.park,

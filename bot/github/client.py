@@ -287,7 +287,7 @@ class Client:
         self._limits.spent(call.budget_account, points)
         self._metrics.github_points.labels("read" if is_read else "write").inc(points)
         status_class = "none" if isinstance(came, _Nothing) else f"{came.status // 100}xx"
-        self._metrics.github_requests.labels(method=call.method, status_class=status_class).inc()
+        self._metrics.github_requests.labels(call.method, status_class).inc()
         if isinstance(came, classify.Answer):
             if (answered_at := came.answered_at) is not None:
                 self.ahead_seconds = (answered_at - started_at).total_seconds()

@@ -7,6 +7,7 @@ locks, hints) is in `sqlite.py` and `postgresql.py`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -29,8 +30,11 @@ T = TypeVar("T")
 class Store:
     """The database of this process."""
 
-    def __init__(self, url: str) -> None:
-        """:raises errors.SettingsError: if the URL names neither a SQLite file nor a PostgreSQL database."""
+    def __init__(self, url: str, *, on_done: Callable[[str, float], None] = lambda *_: None) -> None:
+        """:param on_done: is told of each transaction: `read` or `write`, and how many seconds it took.
+        :raises errors.SettingsError: if the URL names neither a SQLite file nor a PostgreSQL database.
+        """
+        self._on_done = on_done
         parsed = _checked(url)
         self._backend: Sqlite | Postgresql
         if parsed.get_backend_name() == "sqlite":
@@ -101,14 +105,22 @@ class Store:
         :raises errors.StoreUnavailable: if the database is locked, full or away.
         :raises errors.StoreBroken: if it cannot be trusted any more.
         """
-        return await self._backend.write(partial(_call, work, args, kwargs))
+        began = time.perf_counter()
+        try:
+            return await self._backend.write(partial(_call, work, args, kwargs))
+        finally:
+            self._on_done("write", time.perf_counter() - began)
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, ...)` on one consistent snapshot.
 
         :raises errors.StoreUnavailable: if the database cannot be read.
         """
-        return await self._backend.read(partial(_call, work, args, kwargs))
+        began = time.perf_counter()
+        try:
+            return await self._backend.read(partial(_call, work, args, kwargs))
+        finally:
+            self._on_done("read", time.perf_counter() - began)
 
     async def checkpoint(self) -> None:
         """Do the database's housekeeping that would else be in the way of answers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
@@ -44,7 +44,9 @@ class Sender:
         owner: str,
         now: Callable[[], datetime],
         poster: Poster | None = None,
+        besides: Sequence[notification.Wanted] = (),
     ) -> None:
+        """:param besides: who hears of builds as well, and is sent to by somebody else."""
         self._store = store
         self._to = to
         self._details_url = details_url
@@ -52,6 +54,7 @@ class Sender:
         self._owner = owner
         self._now = now
         self._poster = poster or Poster()
+        self._besides = besides
         self._hint = hint.Hint()
         #: With the subscriber that each is for.
         self._under_way: dict[asyncio.Task[None], str] = {}
@@ -71,6 +74,7 @@ class Sender:
         :raises errors.StoreUnavailable: if the database cannot be written.
         """
         wanted = [payload.wanted(one) for _, one in sorted(self._to.items())]
+        wanted += self._besides
         await self._store.write(subscribers.keep, wanted, now=self._now())
 
     async def run(self) -> None:

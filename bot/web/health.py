@@ -13,6 +13,7 @@ import prometheus_client
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
+import bot
 from bot import errors, telemetry
 from bot.store import Store
 from bot.web import access
@@ -97,12 +98,27 @@ def _touch(connection: Connection) -> None:
 
 
 def routes(
-    readiness: Readiness, *, metrics: telemetry.Metrics, refresh: Callable[[], Awaitable[None]] | None
+    readiness: Readiness,
+    *,
+    metrics: telemetry.Metrics,
+    refresh: Callable[[], Awaitable[None]] | None,
+    why_wedged: Callable[[], str | None] = lambda: None,
 ) -> list[web.RouteDef]:
-    """The routes. :param refresh: brings the gauges up to date before they are shown."""
+    """The routes.
 
-    async def is_alive(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    :param refresh: brings the gauges up to date before they are shown.
+    :param why_wedged: why only a new process helps, or None; what a restart would not mend is for readiness alone.
+    """
+
+    async def is_alive(request: web.Request) -> web.Response:
+        trouble = why_wedged()
+        if trouble is None and "verbose" not in request.query:
+            return web.Response(text="ok\n")
+        line = "[+]loop ok\nalive\n" if trouble is None else f"[-]loop {trouble}\nwedged\n"
+        return web.Response(status=200 if trouble is None else 503, text=line)
+
+    async def show_version(_request: web.Request) -> web.Response:
+        return web.json_response({"version": bot.__version__})
 
     async def is_ready(request: web.Request) -> web.Response:
         found = await readiness.look()
@@ -124,6 +140,7 @@ def routes(
         web.get("/readyz", is_ready),
         web.get("/healthz", is_ready),
         web.get("/metrics", show_metrics),
+        web.get("/version", show_version),
     ]
 
 

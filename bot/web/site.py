@@ -65,6 +65,7 @@ def add_to(
     actions: Actions,
     entry: Entry | None = None,
     refresh_metrics: Callable[[], Awaitable[None]] | None = None,
+    why_wedged: Callable[[], str | None] = lambda: None,
     clock: Callable[[], datetime] = clock.now,
     retention: timedelta | None = None,
     max_streams: int = stream.MAX_STREAMS,
@@ -92,7 +93,7 @@ def add_to(
     app.add_routes(rawlog.routes(sources))
     app.add_routes(download.routes(sources))
     app.add_routes(stream.routes(sources, templates=_TEMPLATES, streams=streams))
-    app.add_routes(health.routes(readiness, metrics=metrics, refresh=refresh_metrics))
+    app.add_routes(health.routes(readiness, metrics=metrics, refresh=refresh_metrics, why_wedged=why_wedged))
 
     async def close_streams(_app: web.Application) -> None:
         streams.close()

@@ -10,6 +10,7 @@ import secrets
 import struct
 import sys
 import termios
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,12 @@ RUNNER_TEMP=/tmp
 SHELL=/usr/bin/bash
 SHLVL=1
 TMPDIR=/tmp
+TRACEPARENT=00-0123456789abcdef0123456789abcdef-0123456789abcdef-01
+TRACESTATE=
 USER=build
 _=/usr/bin/env
 """
+TRACE_PARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 PROXY_ENV = """\
 HTTPS_PROXY=http://127.0.0.1:3128
 HTTP_PROXY=http://127.0.0.1:3128
@@ -103,7 +107,8 @@ async def test_t54_what_a_step_holds_is_exactly_this(open_engine: Open, code: jo
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:
-        told = await jobs.run(engine, jobs.make(code.source(trust=jobs.TRUSTED), HELD))
+        asked = jobs.make(code.source(trust=jobs.TRUSTED), HELD)
+        told = await jobs.run(engine, replace(asked, trace_parents=(TRACE_PARENT,)))
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

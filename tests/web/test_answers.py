@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 
+import bot
 from bot import errors, telemetry
 from bot import web as dashboard
 from bot.model import job
@@ -179,6 +180,25 @@ async def test_the_process_is_alive_whatever_else_is_broken(house: House, client
     house.trouble = "the reporter stopped"
     answer = await client.get("/livez")
     assert (answer.status, await answer.text()) == (200, "ok\n")
+
+
+async def test_only_a_loop_that_turns_no_more_is_not_alive() -> None:
+    trouble: list[str | None] = [None]
+    application = web.Application()
+    readiness = dashboard.Readiness({})
+    application.add_routes(
+        health.routes(readiness, metrics=telemetry.Metrics(), refresh=None, why_wedged=lambda: trouble[0])
+    )
+    async with TestClient(TestServer(application)) as client:
+        assert await (await client.get("/livez?verbose")).text() == "[+]loop ok\nalive\n"
+        trouble[0] = "the event loop is 12 s late"
+        answer = await client.get("/livez")
+        assert (answer.status, await answer.text()) == (503, "[-]loop the event loop is 12 s late\nwedged\n")
+
+
+async def test_the_version_is_told_to_whoever_has_access(client: Client) -> None:
+    assert await (await client.get("/version")).json() == {"version": bot.__version__}
+    assert (await client.get("/version", headers={"Host": "example.com"})).status == 404
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/healthz"])

@@ -95,9 +95,11 @@ def steps(request: contract.JobRequest) -> list[Step]:
     """
     plan = request.plan
     found = []
-    for step in plan.steps:
+    for number, step in enumerate(plan.steps):
+        # Its tools' spans belong to its own; what an image says of another trace is none of this one's.
+        traced = {"TRACEPARENT": request.trace_parents[number], "TRACESTATE": ""} if request.trace_parents else {}
         # What expressions make comes when the step's turn comes.
-        env = {**request.env, **late.split(request.plan.env)[0], **late.split(step.env)[0]}
+        env = {**traced, **request.env, **late.split(request.plan.env)[0], **late.split(step.env)[0]}
         wrong = [name for name, value in env.items() if not name or "=" in name or "\0" in name + value]
         if wrong:
             raise trouble.Ended(f"The environment variable {wrong[0][:80]!r} has no possible name or value.")
