@@ -59,6 +59,7 @@ bench: install ## every benchmark, beside peers, into docs/benchmarks.md; some: 
 
 screenshots: install-test ## make the pictures of the docs anew
 	$(BIN)/python scripts/make_screenshots.py
+	$(BIN)/python -m scripts.draw_trace
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -194,8 +194,6 @@ class Work:
     async def close(self) -> None:
         """Let go of both; jobs on the engine go on."""
         self._sender.close()
-        if self._tracing is not None:
-            self._tracing.close()
         await self._runner.close()
         await self._engine.close()
         await self._github.close()

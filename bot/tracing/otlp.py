@@ -39,8 +39,6 @@ class OtlpExporter:
 
     def __init__(self, metrics: telemetry.Metrics, *, has_traces: bool = True, has_metrics: bool = True) -> None:
         """:raises ValueError: if a variable of OpenTelemetry's cannot be used."""
-        # A collector that is away is told of in one line, by whoever sends.
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._metrics = metrics
         given = Resource({"service.name": _NAME, "service.version": bot.__version__})
         self._resource = given.merge(OTELResourceDetector().detect())
@@ -48,6 +46,8 @@ class OtlpExporter:
         self._sampler = TracerProvider(resource=self._resource, shutdown_on_exit=False).sampler
         self._spans = OTLPSpanExporter() if has_traces else None
         self._meters = self._meter_provider() if has_metrics else None
+        # Only now: what it says of its variables is for people. A collector that is away is told of by whoever sends.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
     def is_sampled(self, trace_id: int) -> bool:
         """Whether a trace is kept: all replicas decide alike, by `OTEL_TRACES_SAMPLER`."""

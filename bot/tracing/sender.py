@@ -8,8 +8,10 @@ for. One that died between the collector's answer and ours sends the same spans 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -78,18 +80,12 @@ class Sender:
         self._owner = owner
         self._now = now
         self._hint = hint.Hint()
-        #: A thread of its own: a collector that takes its time holds up nobody else.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracing")
         self._is_away = False
         self._names: set[str] = set()
 
     def wake(self) -> None:
         """Hint that there is something to send."""
         self._hint.give()
-
-    def close(self) -> None:
-        """Let go of the thread; what it sends right now is sent again if its answer comes too late."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def run(self) -> None:
         """Send for ever."""
@@ -135,7 +131,12 @@ class Sender:
     async def _send(self, ready: Sequence[notification.Notification], found: Mapping[str, spans.Told]) -> None:
         there = [found[one.build_id] for one in ready if one.build_id in found]
         made = [span for one in there for span in spans.make(one, web_url=self._web_url, details_url=self._details_url)]
-        is_taken = await asyncio.get_running_loop().run_in_executor(self._thread, self._exporter.send, made)
+        try:
+            is_taken = await self._offer(made)
+        except Exception as error:
+            # Such as a certificate that is not there.
+            _log.error("Traces cannot be sent.", action="send_traces", exc_info=error)
+            is_taken = False
         if is_taken:
             taken = await patience.write(self._store, _succeed, ready, now=self._now())
             for one in there:
@@ -146,6 +147,21 @@ class Sender:
             self._metrics.traces.labels("not_taken").inc(len(ready))
             await self._put_off(ready, self._now() + PAUSE, why="The collector did not take it.")
         self._say(is_away=not is_taken)
+
+    async def _offer(self, made: Sequence[trace.Span]) -> bool:
+        answer: Future[bool] = Future()
+
+        def send() -> None:
+            # Nobody waits any more where the service stops: it is sent again at the next start.
+            with contextlib.suppress(InvalidStateError):
+                try:
+                    answer.set_result(self._exporter.send(made))
+                except Exception as error:
+                    answer.set_exception(error)
+
+        # A daemon of its own: a collector that takes its time holds up nobody else, nor the end of the process.
+        threading.Thread(target=send, name="tracing", daemon=True).start()
+        return await asyncio.wrap_future(answer)
 
     def _say(self, *, is_away: bool) -> None:
         if is_away and not self._is_away:

@@ -143,6 +143,7 @@ async def test_every_line_about_a_delivery_says_which_build_and_which_trace(
         assert facts == (handled["delivery_id"], made["id"], taking.spans[0].trace_id), one
 
 
+@pytest.mark.long
 async def test_a_build_that_is_run_again_is_linked_to_what_it_repeats(
     github: Simulator, service: process.Process, taking: Collector
 ) -> None:
@@ -183,8 +184,7 @@ async def test_f3_f5_killed_in_the_middle_it_is_still_one_trace(
     async with process.serving(environment, log=log) as service:
         github.webhook_url = service.webhook_url
         await github.wait_for_check(repository, head, conclusion="success")
-        before = taking.requests
-        await taking.until(lambda: taking.requests > before)
+        await taking.until(lambda: taking.offered > 0)
         await service.kill()
     taking.status = 200
     async with process.serving({**environment, "BUILDHOOK_PORT": "0"}, log=log):
@@ -195,6 +195,19 @@ async def test_f3_f5_killed_in_the_middle_it_is_still_one_trace(
     assert names == ["RUN test", "Test", "checkout", "delivery", "plan", "queue", "report check", "test"]
 
 
+async def test_a_collector_that_never_answers_holds_up_neither_builds_nor_the_end(
+    github: Simulator, service: process.Process, taking: Collector
+) -> None:
+    taking.is_hanging = True
+    repository = await github.create_repository("octo/hello", files=pipeline("echo ok"))
+    for name in "ab":
+        head = await github.push(repository, "main", {f"{name}.txt": name})
+        await github.wait_for_check(repository, head, conclusion="success")
+    await taking.until(lambda: taking.offered > 0)
+    assert await service.stop() == 0
+
+
+@pytest.mark.long
 async def test_a_collector_that_is_away_holds_up_no_build_and_is_told_of_once(
     github: Simulator, environment: Mapping[str, str], taking: Collector, tmp_path: Path
 ) -> None:

@@ -79,16 +79,16 @@ async def test_a_job_runs_in_one_container_from_its_first_step_to_its_last(
 ) -> None:
     engine = await open_engine()
     steps = (
-        "cat README.md; echo $FROM_IMAGE $PATH; (sleep 1000 &); touch /opt/kept; echo word > $HOME/w",
+        "cat README.md; echo $FROM_IMAGE $PATH $TRACEPARENT; (sleep 1000 &); touch /opt/kept; echo word > $HOME/w",
         "ls /opt; cat ~/w; ps; echo err >&2; cat /etc/hosts; ls -A /sys; exit 3",
     )
-    told = await jobs.run(
-        engine, boxed(jobs.make(code.source(trust=jobs.TRUSTED), *steps), env={"FROM_JOB": "it's\nme"})
-    )
+    parents = tuple(f"00-{'ab' * 16}-{number:016x}-01" for number in (1, 2))
+    asked = replace(jobs.make(code.source(trust=jobs.TRUSTED), *steps), trace_parents=parents)
+    told = await jobs.run(engine, boxed(asked, env={"FROM_JOB": "it's\nme"}))
     assert (told.result, told.reason) == ("failed", "exit status 3")
     assert told.prepared.images["container"].startswith("localhost/small@sha256:")
     assert f"Image of container: {told.prepared.images['container']} (asked for as localhost/small:1)\n" in told.log
-    assert "hello\nyes /opt/own:/usr/bin:/bin\nkept\nword\n" in told.log
+    assert f"hello\nyes /opt/own:/usr/bin:/bin {parents[0]}\nkept\nword\n" in told.log
     assert "sleep" not in told.log
     assert "err\n127.0.0.1 localhost" in told.log
     assert await left(store, data_dir) == []

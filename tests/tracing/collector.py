@@ -39,11 +39,14 @@ class Collector:
 
     port: int = 0
     status: int = 200
+    #: Whether it takes a request and never answers.
+    is_hanging: bool = False
     spans: list[Span] = field(default_factory=list)
     #: The names of the metrics, and the attributes of their points.
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     headers: list[dict[str, str]] = field(default_factory=list)
-    requests: int = 0
+    #: How many requests with traces came.
+    offered: int = 0
     _came: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -56,12 +59,14 @@ class Collector:
         body = await request.read()
         if request.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        self.requests += 1
+        self.offered += request.path == "/v1/traces"
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        if self.status == 200:
+        if self.status == 200 and not self.is_hanging:
             self._traces(body) if request.path == "/v1/traces" else self._metrics(body)
         async with self._came:
             self._came.notify_all()
+        if self.is_hanging:
+            await asyncio.Event().wait()
         return web.Response(status=self.status, content_type="application/x-protobuf")
 
     async def until(self, is_there: Callable[[], bool]) -> None:
