@@ -41,6 +41,11 @@ MAX_NAMES = 100
 _log = telemetry.log("tracing")
 
 
+def _until_shown(age: timedelta) -> timedelta:
+    # The longer it waits the seldomer is looked: while GitHub is away there are many.
+    return max(LOOK_AGAIN, age / 2)
+
+
 class Exporter(Protocol):
     """Who takes spans to a collector; its calls may wait."""
 
@@ -80,7 +85,8 @@ class Sender:
         self._owner = owner
         self._now = now
         self._hint = hint.Hint()
-        self._is_away = False
+        #: Until when a collector that is away is not asked; None where it is there.
+        self._away_until: datetime | None = None
         self._names: set[str] = set()
 
     def wake(self) -> None:
@@ -110,16 +116,21 @@ class Sender:
 
         :raises errors.StoreUnavailable: if the database cannot be read or written.
         """
+        if self._away_until is not None and self._now() < self._away_until:
+            return self._away_until
+        # One finds out whether it is back; the others wait where they are.
+        most = MAX_TOGETHER if self._away_until is None else 1
         claimed = await self._store.write(
-            notifications.claim_due, most={NAME: MAX_TOGETHER}, now=self._now(), owner=self._owner, lease=LEASE
+            notifications.claim_due, most={NAME: most}, now=self._now(), owner=self._owner, lease=LEASE
         )
         if claimed:
             found = await self._store.read(_told, [one.build_id for one in claimed])
             ready = [one for one in claimed if self._is_ready(one, found.get(one.build_id))]
             late = [one for one in claimed if one not in ready]
-            await self._put_off(late, self._now() + LOOK_AGAIN, why="GitHub does not show all of it yet.")
-            await self._send(ready, found)
-            if len(claimed) == MAX_TOGETHER:
+            await self._put_off(late, why="GitHub does not show all of it yet.")
+            if ready:
+                await self._send(ready, found)
+            if len(claimed) == most and self._away_until is None:
                 self.wake()
         return await self._store.read(notifications.next_due_at, [NAME], now=self._now())
 
@@ -145,7 +156,7 @@ class Sender:
             self._metrics.traces.labels("sent").inc(len(taken))
         else:
             self._metrics.traces.labels("not_taken").inc(len(ready))
-            await self._put_off(ready, self._now() + PAUSE, why="The collector did not take it.")
+            await self._put_off(ready, why="The collector did not take it.", pause=lambda _: PAUSE)
         self._say(is_away=not is_taken)
 
     async def _offer(self, made: Sequence[trace.Span]) -> bool:
@@ -164,19 +175,25 @@ class Sender:
         return await asyncio.wrap_future(answer)
 
     def _say(self, *, is_away: bool) -> None:
-        if is_away and not self._is_away:
+        if is_away and self._away_until is None:
             _log.warning(
                 "The collector of OpenTelemetry takes no traces: they are kept for a day and sent when it is there."
                 " Builds go on. See OTEL_EXPORTER_OTLP_ENDPOINT.",
                 action="send_traces",
             )
-        if self._is_away and not is_away:
+        if self._away_until is not None and not is_away:
             _log.info("The collector of OpenTelemetry takes traces again.", action="send_traces")
-        self._is_away = is_away
+        self._away_until = self._now() + PAUSE if is_away else None
 
-    async def _put_off(self, some: Sequence[notification.Notification], at: datetime, *, why: str) -> None:
+    async def _put_off(
+        self,
+        some: Sequence[notification.Notification],
+        *,
+        why: str,
+        pause: Callable[[timedelta], timedelta] = _until_shown,
+    ) -> None:
         if some:
-            await patience.write(self._store, _put_off, some, at=at, why=why, now=self._now())
+            await patience.write(self._store, _put_off, some, pause=pause, why=why, now=self._now())
 
     def _measure(self, of: build.Build) -> None:
         name = of.pipeline or "buildhook"
@@ -225,10 +242,16 @@ def _succeed(connection: Connection, taken: Sequence[notification.Notification],
 
 
 def _put_off(
-    connection: Connection, some: Sequence[notification.Notification], *, at: datetime, why: str, now: datetime
+    connection: Connection,
+    some: Sequence[notification.Notification],
+    *,
+    pause: Callable[[timedelta], timedelta],
+    why: str,
+    now: datetime,
 ) -> None:
     for one in some:
-        again_at = at if now - one.created_at < KEPT else None
+        age = now - one.created_at
+        again_at = now + pause(age) if age < KEPT else None
         try:
             notifications.fail(connection, one, status=None, error=why, next_attempt_at=again_at, now=now)
         except errors.LeaseLost:

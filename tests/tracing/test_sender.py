@@ -143,6 +143,36 @@ async def test_a_collector_that_is_away_is_tried_again_for_a_day(house: House) -
     assert house.taken.runs == [{"cicd.pipeline.name": made.pipeline or "buildhook", "cicd.pipeline.result": "success"}]
 
 
+async def test_a_collector_that_is_away_is_asked_with_one_trace_and_gets_all_when_it_is_back(house: House) -> None:
+    made = [await house.build() for _ in range(5)]
+    house.taken.takes = False
+    one = house.replica()
+    for _ in range(9):
+        await one.send_ready()
+    assert house.metrics.registry.get_sample_value("buildhook_traces_total", {"outcome": "not_taken"}) == 5
+    more = [await house.build() for _ in range(5)]
+    house.now += 2 * sender.PAUSE
+    for _ in range(9):
+        await one.send_ready()
+    assert house.metrics.registry.get_sample_value("buildhook_traces_total", {"outcome": "not_taken"}) == 6
+    house.taken.takes = True
+    for _ in range(4):
+        house.now += 4 * sender.PAUSE
+        await one.send_ready()
+    assert sorted(house.builds()) == sorted(one.id for one in made + more)
+    assert len(house.builds()) == 10
+
+
+async def test_what_github_does_not_show_for_long_is_looked_at_seldom(house: House) -> None:
+    await house.build(is_shown=False)
+    one, looks = house.replica(), 0
+    while not house.builds():
+        due_at = await one.send_ready()
+        looks += 1
+        house.now = due_at or house.now
+    assert looks < 20
+
+
 async def test_an_exporter_that_breaks_is_a_collector_that_is_away(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
