@@ -30,6 +30,8 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 _NAME = "buildhook"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+#: So many go with one request: collectors bound those, often at 4 MiB.
+_MAX_SPANS = 1000
 #: A build lasts from seconds to hours.
 _BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 
@@ -58,7 +60,8 @@ class OtlpExporter:
         if self._spans is None or not spans:
             return True
         made = [self._readable(one) for one in spans if self.is_sampled(one.trace_id)]
-        return not made or self._spans.export(made) is SpanExportResult.SUCCESS
+        parts = (made[at : at + _MAX_SPANS] for at in range(0, len(made), _MAX_SPANS))
+        return all(self._spans.export(part) is SpanExportResult.SUCCESS for part in parts)
 
     def measure_run(self, *, seconds: float, attributes: Mapping[str, str]) -> None:
         """Note one build that ended."""

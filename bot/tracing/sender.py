@@ -24,8 +24,8 @@ from bot.tracing import spans
 
 #: With a space, which no name of the policy has.
 NAME = "opentelemetry traces"
-#: How many builds are sent with one request.
-MAX_TOGETHER = 64
+#: How many builds are sent together.
+MAX_TOGETHER = 32
 LEASE = timedelta(minutes=2)
 #: How long GitHub may take to acknowledge what a trace then tells of; it is sent without that in the end.
 SHOWN_WITHIN = timedelta(minutes=10)
@@ -141,9 +141,8 @@ class Sender:
 
     async def _send(self, ready: Sequence[notification.Notification], found: Mapping[str, spans.Told]) -> None:
         there = [found[one.build_id] for one in ready if one.build_id in found]
-        made = [span for one in there for span in spans.make(one, web_url=self._web_url, details_url=self._details_url)]
         try:
-            is_taken = await self._offer(made)
+            is_taken = await self._offer(there)
         except Exception as error:
             # Such as a certificate that is not there.
             _log.error("Traces cannot be sent.", action="send_traces", exc_info=error)
@@ -159,20 +158,23 @@ class Sender:
             await self._put_off(ready, why="The collector did not take it.", pause=lambda _: PAUSE)
         self._say(is_away=not is_taken)
 
-    async def _offer(self, made: Sequence[trace.Span]) -> bool:
+    async def _offer(self, there: Sequence[spans.Told]) -> bool:
         answer: Future[bool] = Future()
 
         def send() -> None:
             # Nobody waits any more where the service stops: it is sent again at the next start.
             with contextlib.suppress(InvalidStateError):
                 try:
-                    answer.set_result(self._exporter.send(made))
+                    answer.set_result(self._exporter.send(self._made(there)))
                 except Exception as error:
                     answer.set_exception(error)
 
         # A daemon of its own: a collector that takes its time holds up nobody else, nor the end of the process.
         threading.Thread(target=send, name="tracing", daemon=True).start()
         return await asyncio.wrap_future(answer)
+
+    def _made(self, there: Sequence[spans.Told]) -> list[trace.Span]:
+        return [span for one in there for span in spans.make(one, web_url=self._web_url, details_url=self._details_url)]
 
     def _say(self, *, is_away: bool) -> None:
         if is_away and self._away_until is None:

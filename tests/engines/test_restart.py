@@ -9,12 +9,15 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from bot import images
 from bot.engines import contract
 from bot.engines.local import engine as local
+from bot.engines.local import folder
 from bot.engines.local.supervisor import frames
 from tests.engines import jobs
 from tests.engines.conftest import Open
@@ -277,3 +280,27 @@ async def test_f20_a_damaged_stream_ends_its_own_job_only(
     later = await open_engine()
     assert (await jobs.follow(later, damaged.job_id)).result == "errored"
     assert (await jobs.follow(later, well.job_id)).log == "well\n"
+
+
+def test_f4_a_request_is_kept_whole_for_a_service_that_comes_back(tmp_path: Path) -> None:
+    source = contract.Source(
+        repository_id=1,
+        url="https://github.com/octo/hello.git",
+        head_sha="a" * 40,
+        base_sha="b" * 40,
+        trust=jobs.TRUSTED,
+    )
+    asked = replace(
+        jobs.make(source, "echo ok", env={"CI": "true"}, timeout_seconds=7.0),
+        trace_parents=(f"00-{'ab' * 16}-{'cd' * 8}-01",),
+        contexts={"github": {"ref": "refs/heads/main"}},
+        cache_scopes=contract.CacheScopes(write="own", read=("own", "main")),
+        images=images.Rules(allow=("docker.io/library/*",)),
+    )
+    left_out = {"secrets", "engine"}
+    given = {one.name for one in fields(asked) if getattr(asked, one.name) != one.default}
+    # Another field has to be given here, and kept.
+    assert given | left_out == {one.name for one in fields(asked)}
+    one = folder.Folder(tmp_path, asked.job_id)
+    assert one.accept(asked)
+    assert one.request() == (asked, False)

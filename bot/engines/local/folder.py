@@ -37,6 +37,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     trust: build.Trust
     plan: job.Plan
     env: dict[str, str]
+    trace_parents: tuple[str, ...] = ()
     timeout_seconds: float
     contexts: dict[str, Any] = {}
     cache_scopes: contract.CacheScopes | None = None
@@ -107,6 +108,7 @@ class Folder:
             source=source,
             plan=kept.plan,
             env=kept.env,
+            trace_parents=kept.trace_parents,
             timeout_seconds=kept.timeout_seconds,
             contexts=kept.contexts,
             cache_scopes=kept.cache_scopes,
@@ -282,6 +284,7 @@ def _encode(request: contract.JobRequest) -> bytes:
         trust=source.trust,
         plan=request.plan,
         env=dict(request.env),
+        trace_parents=request.trace_parents,
         timeout_seconds=request.timeout_seconds,
         contexts=dict(request.contexts),
         cache_scopes=request.cache_scopes,
