@@ -34,7 +34,7 @@ def test_every_label_that_is_explained_is_used() -> None:
 
 
 @pytest.mark.parametrize("one", [one for one in telemetry.Metrics().about if one.labels], ids=lambda one: one.name)
-def test_no_label_grows_whatever_it_is_given(one: metrics.About) -> None:
+def test_t20_no_label_grows_whatever_it_is_given(one: metrics.About) -> None:
     made = telemetry.Metrics()
     (few,) = (
         value

@@ -195,7 +195,7 @@ async def test_f3_f5_killed_in_the_middle_it_is_still_one_trace(
     assert names == ["RUN test", "Test", "checkout", "delivery", "plan", "queue", "report check", "test"]
 
 
-async def test_a_collector_that_never_answers_holds_up_neither_builds_nor_the_end(
+async def test_f89_a_collector_that_never_answers_holds_up_neither_builds_nor_the_end(
     github: Simulator, service: process.Process, taking: Collector
 ) -> None:
     taking.is_hanging = True
