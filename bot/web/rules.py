@@ -76,6 +76,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
             "/schema.json": _ANYBODY,
             "/static/{name}": _ANYBODY,
             "/subscribers": _OPERATORS,
+            "/version": _SELF,
         },
         "POST": {
             "/account/sign-ins/{id}/end": _SELF,
