@@ -339,7 +339,7 @@ class Service:
             commands.cancel,
             build_id,
             now=self._replica.now(),
-            reason="It was cancelled on its page.",
+            reason=f"It was cancelled {'through the API' if by.via == audit.Via.API else 'on its page'}.",
             by=by,
         )
         if self._work is not None:

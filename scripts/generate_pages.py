@@ -20,6 +20,7 @@ from bot import doctor, failpoint, metrics, telemetry
 from bot.cli import make
 from bot.engines.local import escapes
 from bot.settings import PREFIX, SECRETS, Settings
+from bot.web.api import OPERATIONS, describing
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {
@@ -33,6 +34,7 @@ ROOMS = {
     "keyring": "keyring",
     "plugins": "plugins",
     "web": "web",
+    "shapes": "shapes",
     "webhooks": "webhooks",
     "events": "events",
     "builds": "builds",
@@ -76,6 +78,7 @@ def main() -> None:
     is_check = "--check" in sys.argv[1:]
     pages = {
         ROOT / "docs/cli.md": commands(),
+        ROOT / "docs/api.md": operations(),
         ROOT / "docs/settings.md": settings(),
         ROOT / "docs/metrics.md": metrics_page(),
         ROOT / "docs/architecture.md": architecture(),
@@ -128,6 +131,17 @@ def _command(path: str, command: Any) -> list[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def operations() -> str:
+    """The page of the API, with the table of its operations made anew."""
+    lines = ["| ask | what it gives or does | needs |", "|---|---|---|"]
+    for one in OPERATIONS:
+        fields = "" if one.query is None else f"?{'&'.join(one.query.__struct_fields__)}"
+        ask = f"{one.method} {describing.plain(one.path)}{fields}"
+        needs = describing.need(describing.rule_of(one))
+        lines.append(f"| `{ask}` | {_cell(one.summary)} | {_cell(needs)} |")
+    return _replaced((ROOT / "docs/api.md").read_text(), "operations", "\n".join(lines))
 
 
 def settings() -> str:

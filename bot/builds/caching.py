@@ -18,7 +18,7 @@ from bot.model import build
 def scopes(of: build.Build) -> contract.CacheScopes:
     """The scopes of a build's jobs."""
     own = f"{of.trust.value} {_own(of)}"
-    branches = [branch for branch in (of.base_ref, _default_branch(of)) if branch]
+    branches = [branch for branch in (of.base_ref, default_branch(of)) if branch]
     shared = [f"{build.Trust.TRUSTED.value} refs/heads/{branch}" for branch in branches]
     return contract.CacheScopes(write=own, read=tuple(dict.fromkeys([own, *shared])))
 
@@ -27,7 +27,8 @@ def _own(of: build.Build) -> str:
     return f"refs/pull/{of.pull_number}" if of.pull_number is not None else of.ref
 
 
-def _default_branch(of: build.Build) -> str | None:
+def default_branch(of: build.Build) -> str | None:
+    """The branch that its repository called the default one when it was made, where that is known."""
     repository = of.payload.get("repository")
     found = repository.get("default_branch") if isinstance(repository, Mapping) else None
     return found if isinstance(found, str) else None

@@ -27,6 +27,7 @@ from bot.store import (
 
 #: So many deliveries, builds, entries and commits are shown at most.
 MOST = 20
+_WAITING = (build.State.WAITING, build.State.QUEUED)
 
 
 def explain(
@@ -39,6 +40,25 @@ def explain(
     given = replicas.clock(connection) or now
     asked, facts = _read(connection, question, now=given, among=among)
     return explaining.explain(asked, facts)
+
+
+def explain_waiting(
+    connection: Connection, *, limit: int, before_id: str | None, now: datetime, among: Collection[int] | None = None
+) -> list[explaining.Explanation]:
+    """Why each of the newest builds waits that do, the newest first.
+
+    :param before_id: only builds that are older than this one.
+    :param among: only those of these repositories.
+    """
+    given = replicas.clock(connection) or now
+    waiting = builds.list_newest(connection, limit=limit, before_id=before_id, states=_WAITING, among=among)
+    return [
+        explaining.explain(
+            Question(kind=Kind.COMMIT, text=one.head_sha),
+            _whole(connection, Facts(now=given, builds=(one,), is_repository_known=True), among=among),
+        )
+        for one in waiting
+    ]
 
 
 def _read(

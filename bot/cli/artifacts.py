@@ -11,6 +11,7 @@ from bot.cli import opening, output
 from bot.logs import Storage
 from bot.model import artifact
 from bot.settings import Settings
+from bot.shapes.artifacts import of_artifact
 from bot.store import Store, artifacts, builds, jobs
 
 app = typer.Typer(help="The files that jobs left behind.")
@@ -27,7 +28,7 @@ def list_(
     """
     found = opening.with_store(lambda store, _: _of_build(store, build_id))
     if as_json:
-        output.json(found)
+        output.json([of_artifact(one) for one in found])
         return
     rows = [
         (one.id, output.clean(one.name), str(one.files), str(one.size_bytes), output.ago(one.created_at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from bot.cli import opening, output
 from bot.identity import Ids
 from bot.model import build, check, delivery, job, report
 from bot.settings import Settings
+from bot.shapes import built, delivered
 from bot.store import Store, builds, checks, deliveries, jobs, results
 
 app = typer.Typer(help="What was built, and stopping or repeating it.")
@@ -39,7 +40,7 @@ def list_(
 
     found = opening.with_store(work)
     if as_json:
-        output.json([to_json(one) for one in found])
+        output.json([built.of_build(one) for one in found])
         return
     rows = [
         (
@@ -78,10 +79,7 @@ def show(build_id: BuildId, as_json: output.Json = False) -> None:
 
     found, its_jobs, its_checks, made = opening.with_store(work)
     if as_json:
-        shown_jobs = [
-            {**job_to_json(one), "results": _results_to_json(made.get(one.origin_id or one.id))} for one in its_jobs
-        ]
-        output.json({**to_json(found), "jobs": shown_jobs, "checks": [_check_to_json(one) for one in its_checks]})
+        output.json(built.of_whole(found, its_jobs=its_jobs, its_checks=its_checks, made=made))
         return
     output.facts(
         {
@@ -132,7 +130,7 @@ def cancel(build_id: BuildId, as_json: output.Json = False) -> None:
 
     opening.with_store(work)
     if as_json:
-        output.json({"id": build_id, "cancel": "requested"})
+        output.json(built.Cancelling(id=build_id))
     else:
         output.console().print(f"Build {output.clean(build_id)} is being cancelled.")
 
@@ -160,7 +158,7 @@ def retry(
 
     made = opening.with_store(work)
     if as_json:
-        output.json(to_json(made))
+        output.json(built.of_build(made))
     else:
         output.console().print(f"Build {made.id} runs {output.clean(str(which))} again.")
 
@@ -202,7 +200,7 @@ def start(
 
     asked, made = opening.with_store(work)
     if as_json:
-        output.json({"delivery": asked.id, "state": asked.state, "build": made.id if made else None})
+        output.json(delivered.Starting(delivery=asked.id, state=asked.state, build=made.id if made else None))
     elif made is not None:
         output.console().print(f"Build {made.id} of {output.clean(made.ref)} at {made.head_sha[:7]} is {made.state}.")
     elif asked.state in delivery.UNFINISHED:
@@ -222,58 +220,7 @@ async def _settled(store: Store, guid: str, *, wait_seconds: float) -> delivery.
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def to_json(one: build.Build) -> dict[str, Any]:
-    """A build as programs read it."""
-    names = (
-        "id",
-        "repository",
-        "repository_id",
-        "event",
-        "ref",
-        "head_sha",
-        "base_sha",
-        "pull_number",
-        "generation",
-        "title",
-        "sender",
-        "trust",
-        "state",
-        "reason",
-        "delivery_id",
-        "origin_id",
-        "created_at",
-        "started_at",
-        "finished_at",
-    )
-    return {name: getattr(one, name) for name in names}
-
-
-def job_to_json(one: job.Job) -> dict[str, Any]:
-    """A job as programs read it."""
-    names = ("id", "state", "reason", "engine", "exit_code", "tested_sha", "started_at", "finished_at", "origin_id")
-    shown = {name: getattr(one, name) for name in names}
-    shown["images"] = dict(one.images)
-    return {**shown, "key": one.plan.key, "name": one.plan.name, "check": one.check_name, "steps": one.steps}
-
-
-def _check_to_json(one: check.Check) -> dict[str, Any]:
-    names = ("name", "github_id", "external_id", "reported_status", "reported_at", "error")
-    return {name: getattr(one, name) for name in names}
-
-
 def _tests(made: report.Results | None) -> str:
     if made is None or not made.totals.total:
         return ""
     return f"{made.totals.unwell} of {made.totals.total} failed" if made.totals.unwell else f"{made.totals.total} ok"
-
-
-def _results_to_json(made: report.Results | None) -> dict[str, Any] | None:
-    """What a job left behind, as programs read it; None where that is nothing."""
-    if made is None:
-        return None
-    return {
-        "tests": made.totals,
-        "findings": made.findings_total,
-        "coverage": made.coverage,
-        "problems": made.problems,
-    }

@@ -8,9 +8,8 @@ import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
 from bot import clock, errors, identity, telemetry
@@ -19,6 +18,7 @@ from bot.cli import opening, output
 from bot.github import GitHub
 from bot.model import audit, delivery, handler_run
 from bot.settings import Settings
+from bot.shapes import delivered
 from bot.store import Store, builds, deliveries, handler_runs, known, replicas
 from bot.store import audit as entries
 from bot.webhooks import inbox, intake, recovery
@@ -49,7 +49,7 @@ def list_(
 
     found = opening.with_store(work)
     if as_json:
-        output.json([to_json(one) for one in found])
+        output.json([delivered.of_delivery(one) for one in found])
         return
     rows = [
         (
@@ -83,16 +83,7 @@ def show(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
 
     found, made, runs = opening.with_store(work)
     if as_json:
-        payload = msgspec.Raw(delivery.payload(headers=found.headers, body=found.body))
-        handlers = [_run_to_json(one) for one in runs]
-        whole = {
-            "headers": found.headers,
-            "trail": found.trail,
-            "builds": made,
-            "handlers": handlers,
-            "payload": payload,
-        }
-        output.json({**to_json(found), **whole})
+        output.json(delivered.of_whole(found, made=made, runs=runs))
         return
     output.facts(
         {
@@ -126,7 +117,7 @@ def replay(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
 
     opening.with_store(work)
     if as_json:
-        output.json({"id": delivery_id, "state": delivery.State.RECEIVED})
+        output.json(delivered.Replaying(id=delivery_id))
     else:
         output.console().print(f"Delivery {output.clean(delivery_id)} is queued: `buildhook serve` handles it.")
 
@@ -238,28 +229,3 @@ async def _recover(
     # The service may have seen them come before we did.
     there = await store.read(known.guids, set(done))
     return [recovery.arrived(one) if one.outcome == "asked" and one.guid in there else one for one in done.values()]
-
-
-def _run_to_json(one: handler_run.HandlerRun) -> dict[str, Any]:
-    return {
-        "handler": one.handler,
-        "state": one.state,
-        "attempts": one.attempts,
-        "error": one.error,
-        "finished_at": one.finished_at,
-    }
-
-
-def to_json(one: delivery.Delivery) -> dict[str, Any]:
-    """A delivery as programs read it."""
-    return {
-        "id": one.id,
-        "event": one.event,
-        "action": one.action,
-        "repository": one.repository,
-        "received_at": one.received_at,
-        "state": one.state,
-        "reason": one.reason,
-        "error": one.error,
-        "attempts": one.attempts,
-    }

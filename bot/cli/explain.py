@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from bot.builds import explaining, finding
 from bot.cli import opening, output
 from bot.model import audit, build, delivery
 from bot.settings import Settings
+from bot.shapes import explained
 from bot.store import Store
 
 #: Commits that one SHA may mean are a wrong usage: nothing is explained.
@@ -43,7 +44,7 @@ def explain(
 
     found = opening.with_store(work)
     if as_json:
-        output.json(to_json(found))
+        output.json(explained.of_explanation(found))
     else:
         for line in lines(found):
             output.console().print(line)
@@ -92,45 +93,3 @@ def _entry_line(one: audit.Stored) -> str:
     about = next((word for word in (one.build_id, one.delivery_id) if word is not None), "")
     detail = f": {one.detail}" if one.detail else ""
     return f"  {one.at:%Y-%m-%d %H:%M:%S} UTC {output.clean(f'{one.action} by {who} ({one.via}) {about}{detail}')}"
-
-
-def to_json(found: explaining.Explanation) -> dict[str, Any]:
-    """The explanation as programs read it: what comes from outside stands apart."""
-    facts = found.facts
-    return {
-        "kind": found.question.kind,
-        "cause": found.cause,
-        "advice": found.advice,
-        "commits": facts.shas,
-        "deliveries": [_delivery_to_json(one) for one in facts.deliveries],
-        "builds": [_build_to_json(one) for one in facts.builds],
-        "pull": None if facts.pull is None else _pull_to_json(facts.pull),
-        "audit": [_entry_to_json(one) for one in facts.entries],
-        "untrusted": {"subject": found.question.text, "answer": found.answer},
-    }
-
-
-def _delivery_to_json(one: delivery.Delivery) -> dict[str, Any]:
-    outside = ("event", "action", "repository", "reason", "error", "trail")
-    own = ("id", "state", "received_at", "handled_at", "next_attempt_at", "attempts", "installation_id")
-    return _apart(one, (*own, "repository_id"), outside)
-
-
-def _build_to_json(one: build.Build) -> dict[str, Any]:
-    own = ("id", "event", "state", "trust", "generation", "repository_id", "installation_id", "pull_number", "head_sha")
-    more = ("base_sha", "sender_id", "delivery_id", "origin_id", "created_at", "started_at", "finished_at")
-    return _apart(one, (*own, *more), ("repository", "ref", "title", "sender", "reason", "problems"))
-
-
-def _pull_to_json(one: build.Pull) -> dict[str, Any]:
-    own = ("repository_id", "number", "head_repository_id", "head_sha", "base_sha", "author_id", "updated_at", "runs")
-    return _apart(one, own, ("state", "head_ref", "base_ref"))
-
-
-def _entry_to_json(one: audit.Stored) -> dict[str, Any]:
-    own = ("id", "at", "action", "via", "actor_id", "repository_id", "pull_number", "build_id", "head_sha")
-    return _apart(one, (*own, "delivery_id"), ("actor", "repository", "detail"))
-
-
-def _apart(one: object, own: Sequence[str], outside: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in own} | {"untrusted": {name: getattr(one, name) for name in outside}}

@@ -41,6 +41,8 @@ class Via(enum.StrEnum):
     CLI = "cli"
     #: A page of ours.
     PAGE = "page"
+    #: A program, through the API.
+    API = "api"
     #: Something else that GitHub told, e.g. a review.
     EVENT = "event"
 

@@ -88,6 +88,8 @@ def list_newest(
     before_id: str | None = None,
     repository: str | None = None,
     states: Sequence[build.State] = (),
+    ref: str | None = None,
+    pull_number: int | None = None,
     among: Collection[int] | None = None,
 ) -> list[build.Build]:
     """The newest builds first (ids sort by time).
@@ -101,6 +103,10 @@ def list_newest(
         query = query.where(table.c.repository == repository)
     if states:
         query = query.where(table.c.state.in_(sorted(states)))
+    if ref is not None:
+        query = query.where(table.c.ref == ref)
+    if pull_number is not None:
+        query = query.where(table.c.pull_number == pull_number)
     if among is not None:
         query = query.where(table.c.repository_id.in_(sorted(among)))
     return [_from_row(row) for row in connection.execute(query)]

@@ -113,6 +113,21 @@ def find(connection: Connection, job_id: str, *, most_cases: int, most_findings:
     )
 
 
+def list_cases(
+    connection: Connection, job_id: str, *, after_seq: int, limit: int, states: Collection[report.State] = ()
+) -> list[tuple[int, report.Case]]:
+    """Test cases of a job in the order of its reports, each with its place, which later calls go on behind."""
+    query = (
+        sa.select(test_results)
+        .where(test_results.c.job_id == job_id, test_results.c.seq > after_seq)
+        .order_by(test_results.c.seq)
+        .limit(limit)
+    )
+    if states:
+        query = query.where(test_results.c.state.in_(sorted(states)))
+    return [(row.seq, _case(row)) for row in connection.execute(query)]
+
+
 def list_totals(connection: Connection, job_ids: Collection[str]) -> dict[str, report.Results]:
     """What the results of these jobs come to, without cases and findings; jobs that left nothing are not in it."""
     query = sa.select(job_results).where(job_results.c.job_id.in_(job_ids))

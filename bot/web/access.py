@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDictProxy
 
 from bot.people.viewer import LOCAL
-from bot.web import viewing
+from bot.web import rules, viewing
 
 #: What strangers may ask for, by method and route. Everything else is for those who have access.
 PUBLIC: Mapping[str, frozenset[str]] = {
@@ -111,7 +111,7 @@ def guard() -> Middleware:
             return await handler(request)
         if not is_local(request):
             raise web.HTTPNotFound
-        if request.method not in _READING and not is_own_origin(request):
+        if request.method not in _READING and not (is_own_origin(request) or _is_program(request)):
             raise web.HTTPForbidden(text="Changes are taken from buildhook's own pages only.")
         if (
             request.headers.get("Sec-Fetch-Site") == "cross-site"
@@ -122,6 +122,14 @@ def guard() -> Middleware:
         return await handler(request)
 
     return guarded
+
+
+def _is_program(request: web.Request) -> bool:
+    """Whether it is no browser that asks the API for a change: browsers say where a change comes from.
+
+    https://fetch.spec.whatwg.org/#origin-header
+    """
+    return rules.is_api(request.path) and not any(name in request.headers for name in ("Origin", "Sec-Fetch-Site"))
 
 
 def _names_loopback(headers: CIMultiDictProxy[str]) -> bool:

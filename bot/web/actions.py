@@ -31,27 +31,27 @@ def routes(actions: Actions) -> list[web.RouteDef]:
 
     async def replay(request: web.Request) -> web.Response:
         delivery_id = request.match_info["id"]
-        await actions.replay(delivery_id, _by(request))
+        await actions.replay(delivery_id, by(request))
         raise web.HTTPSeeOther(f"/deliveries/{delivery_id}")
 
     async def cancel(request: web.Request) -> web.Response:
         build_id = request.match_info["id"]
-        await actions.cancel(build_id, _by(request))
+        await actions.cancel(build_id, by(request))
         raise web.HTTPSeeOther(f"/builds/{build_id}")
 
     async def retry(request: web.Request) -> web.Response:
-        build_id = await actions.retry(request.match_info["id"], False, _by(request))
+        build_id = await actions.retry(request.match_info["id"], False, by(request))
         raise web.HTTPSeeOther(f"/builds/{build_id}")
 
     async def retry_failed(request: web.Request) -> web.Response:
-        build_id = await actions.retry(request.match_info["id"], True, _by(request))
+        build_id = await actions.retry(request.match_info["id"], True, by(request))
         raise web.HTTPSeeOther(f"/builds/{build_id}")
 
     async def start(request: web.Request) -> web.Response:
         given = await request.post()
         repository = f"{request.match_info['owner']}/{request.match_info['repo']}"
         ref = str(given.get("ref", "")).strip()
-        delivery_id = await actions.start(repository, ref or None, _inputs(str(given.get("inputs", ""))), _by(request))
+        delivery_id = await actions.start(repository, ref or None, _inputs(str(given.get("inputs", ""))), by(request))
         raise web.HTTPSeeOther(f"/deliveries/{delivery_id}")
 
     return [
@@ -63,10 +63,10 @@ def routes(actions: Actions) -> list[web.RouteDef]:
     ]
 
 
-def _by(request: web.Request) -> audit.Actor:
+def by(request: web.Request, *, via: audit.Via = audit.Via.PAGE) -> audit.Actor:
     """Who does it, for the audit: nobody by name where only this machine reaches the pages."""
     viewer = viewing.viewer(request)
-    return audit.Actor(via=audit.Via.PAGE, id=viewer.user_id, name=viewer.login or None)
+    return audit.Actor(via=via, id=viewer.user_id, name=viewer.login or None)
 
 
 def _inputs(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Errors have one shape: a page for people, `{"error": {"status", "text"}}` for programs; traces stay in the log."""
+"""Errors have one shape: a page for people, a problem for programs at the API; traces stay in the log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from ulid import ULID
 
 from bot import errors, telemetry
-from bot.web import viewing
+from bot.shapes.problem import PROBLEM_TYPE, Problem
+from bot.web import rules, viewing
 from bot.web.templating import Templates
 
 _log = telemetry.log("web")
@@ -33,7 +35,7 @@ _STATUSES: tuple[tuple[type[errors.BuildhookError], int], ...] = (
     (errors.LogUnreadable, 500),
 )
 #: Headers of an aiohttp answer that say what to do instead.
-_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+_KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,12 @@ def why_gone(asked_id: str, *, now: datetime, retention: timedelta) -> str | Non
     return f"It was deleted: builds and their logs are kept for {retention.days} days."
 
 
+def problem(context: Context) -> web.Response:
+    """The answer to a program. https://www.rfc-editor.org/rfc/rfc9457"""
+    told = Problem(title=context.title, status=context.status, detail=context.text)
+    return web.Response(status=context.status, body=msgspec.json.encode(told), content_type=PROBLEM_TYPE)
+
+
 def shown(templates: Templates, *, clock: Callable[[], datetime], retention: timedelta | None) -> Middleware:
     """The outermost middleware: turns whatever is raised into an answer.
 
@@ -72,6 +80,8 @@ def shown(templates: Templates, *, clock: Callable[[], datetime], retention: tim
     """
 
     def answer(request: web.Request, context: Context) -> web.Response:
+        if rules.is_api(request.path):
+            return problem(context)
         if wants_html(request):
             page = templates.render("error.html", context, shell=viewing.shell(request))
             return web.Response(status=context.status, text=page, content_type="text/html")

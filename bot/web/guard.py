@@ -50,7 +50,7 @@ class Guard:
             resource = request.match_info.route.resource
             rule = rules.find(request.method, resource.canonical if resource is not None else None)
             if rule is None:
-                raise errors.NotFound(_GONE)
+                raise _refusal(request)
             if rule.about is About.NOTHING:
                 return await handler(request)
             self._refuse_foreign(request)
@@ -72,6 +72,9 @@ class Guard:
         if kind:
             # Who shows a token means it: a cookie beside it says nothing.
             return await self._people.of_token(given.strip()) if kind.lower() == "bearer" else None
+        if rules.is_api(request.path) and request.method not in _READING:
+            # A program that changes something shows a token: no page of another site can send one.
+            return None
         cookie = request.cookies.get(viewing.COOKIE)
         return await self._people.of_cookie(cookie) if cookie else None
 
@@ -84,17 +87,18 @@ class Guard:
         repository_id = None
         if rule.about is About.SERVICE and not viewer.is_operator:
             raise errors.NotFound(_GONE)
-        if rule.about not in (About.SELF, About.SERVICE):
+        is_of_repository = rule.about not in (About.SELF, About.SERVICE)
+        if is_of_repository:
             is_there, repository_id = await self._store.read(_subject, rule.about, dict(request.match_info))
             if not is_there:
                 raise errors.NotFound(_GONE)
             viewer = await self._people.with_right(viewer, repository_id)
             if not viewer.may(rules.seeing(rule), repository_id):
                 raise errors.NotFound(_GONE)
-            if not viewer.may(rule.need, repository_id):
-                raise web.HTTPForbidden(text="Only who may write to the repository on GitHub can do this.")
         if request.method not in _READING and not viewer.can_write:
             raise web.HTTPForbidden(text="This API token may only read: make one with the scope `write`.")
+        if is_of_repository and not viewer.may(rule.need, repository_id):
+            raise web.HTTPForbidden(text="Only who may write to the repository on GitHub can do this.")
         if rule.is_grave and not await self._people.is_fresh(viewer, within_seconds=FRESH_SECONDS):
             raise web.HTTPForbidden(text="Sign in once more for this: the last time is more than an hour ago.")
         return viewer, repository_id
@@ -140,8 +144,17 @@ class Guard:
             raise web.HTTPForbidden(text="This page is from before you signed in: load it again.")
 
 
+def _refusal(request: web.Request) -> Exception:
+    """What nobody may ask is not there; a program is told where only the method is wrong, as the API is public."""
+    wrong = request.match_info.http_exception
+    if rules.is_api(request.path) and isinstance(wrong, web.HTTPMethodNotAllowed):
+        return wrong
+    return errors.NotFound(_GONE)
+
+
 def _sign_in(request: web.Request) -> web.HTTPException:
-    is_person = request.method in _READING and "text/html" in request.headers.get("Accept", "").lower()
+    is_page = request.method in _READING and not rules.is_api(request.path)
+    is_person = is_page and "text/html" in request.headers.get("Accept", "").lower()
     if is_person:
         return web.HTTPSeeOther(f"/login?next={quote(request.path_qs, safe='/')}")
     text = "Sign in, or send an API token: Authorization: Bearer bhk_..."

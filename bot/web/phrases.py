@@ -24,6 +24,7 @@ _WAYS = {
     audit.Via.COMMENT: "by a comment on GitHub",
     audit.Via.CLI: "on the command line",
     audit.Via.PAGE: "on a page",
+    audit.Via.API: "through the API",
     audit.Via.EVENT: "on GitHub",
 }
 _BYTES = ("bytes", "KiB", "MiB", "GiB", "TiB")

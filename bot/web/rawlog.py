@@ -24,24 +24,31 @@ def routes(sources: Sources) -> list[web.RouteDef]:
             size_bytes = await log.size()
             job_page.expect_log(one, size_bytes=size_bytes)
             response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-            response.content_length = size_bytes
             if "download" in request.query:
                 response.headers["Content-Disposition"] = f'attachment; filename="{one.id}.log"'
-            await response.prepare(request)
-            is_whole = request.method == "HEAD" or await _copy(log, one.id, size_bytes=size_bytes, into=response)
-        if not is_whole and request.transport is not None:
-            # Fewer bytes than announced: the reader has to see that it broke off.
-            request.transport.abort()
-        return response
+            return await send_part(request, response, log, job_id=one.id, end=size_bytes)
 
     return [web.get("/jobs/{id:[0-9A-Z]{26}}/log", send)]
 
 
-async def _copy(log: OpenedLog, job_id: str, *, size_bytes: int, into: web.StreamResponse) -> bool:
-    at = 0
+async def send_part(
+    request: web.Request, response: web.StreamResponse, log: OpenedLog, *, job_id: str, start: int = 0, end: int
+) -> web.StreamResponse:
+    """Answer with the bytes of a log from `start` on, until before `end`."""
+    response.content_length = end - start
+    await response.prepare(request)
+    is_whole = request.method == "HEAD" or await _copy(log, job_id, start=start, end=end, into=response)
+    if not is_whole and request.transport is not None:
+        # Fewer bytes than announced: the reader has to see that it broke off.
+        request.transport.abort()
+    return response
+
+
+async def _copy(log: OpenedLog, job_id: str, *, start: int, end: int, into: web.StreamResponse) -> bool:
+    at = start
     try:
-        while at < size_bytes:
-            data = await log.read(start=at, limit=min(_CHUNK_BYTES, size_bytes - at))
+        while at < end:
+            data = await log.read(start=at, limit=min(_CHUNK_BYTES, end - at))
             if not data:
                 return False
             await into.write(data)

@@ -49,12 +49,30 @@ _SEE_BUILD, _CHANGE_BUILD = Rule(about=About.BUILD), Rule(about=About.BUILD, nee
 # A payload tells more than a page: who pushed, their addresses, what a private branch is called.
 _DELIVERY = Rule(about=About.DELIVERY, need=Permission.WRITE)
 
+#: Where programs ask.
+API = "/api/v1"
+
 #: By method and by route, as aiohttp writes it without the forms of its parts.
 RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
     {
         "GET": {
             "/": _SELF,
             "/account": _SELF,
+            "/api/v1/artifacts/{id}": Rule(about=About.ARTIFACT),
+            "/api/v1/artifacts/{id}/zip": Rule(about=About.ARTIFACT),
+            "/api/v1/builds": _SELF,
+            "/api/v1/builds/{id}": _SEE_BUILD,
+            "/api/v1/deliveries": _SELF,
+            "/api/v1/deliveries/{id}": _DELIVERY,
+            "/api/v1/deliveries/{id}/payload": _DELIVERY,
+            "/api/v1/explain": _SELF,
+            "/api/v1/jobs/{id}": Rule(about=About.JOB),
+            "/api/v1/jobs/{id}/log": Rule(about=About.JOB, is_long=True),
+            "/api/v1/jobs/{id}/results": Rule(about=About.JOB),
+            "/api/v1/me": _SELF,
+            "/api/v1/openapi.json": _ANYBODY,
+            "/api/v1/queue": _SELF,
+            "/api/v1/repositories": _SELF,
             "/artifacts/{id}": Rule(about=About.ARTIFACT),
             "/audit": _OPERATORS,
             "/budget": _OPERATORS,
@@ -82,6 +100,10 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
             "/account/sign-ins/{id}/end": _SELF,
             "/account/tokens": Rule(about=About.SELF, is_grave=True),
             "/account/tokens/{id}/delete": _SELF,
+            "/api/v1/builds/{id}/cancel": _CHANGE_BUILD,
+            "/api/v1/builds/{id}/retry": _CHANGE_BUILD,
+            "/api/v1/deliveries/{id}/replay": _DELIVERY,
+            "/api/v1/repositories/{owner}/{repo}/builds": Rule(about=About.REPOSITORY, need=Permission.WRITE),
             "/builds/{id}/cancel": _CHANGE_BUILD,
             "/builds/{id}/retry": _CHANGE_BUILD,
             "/builds/{id}/retry-failed": _CHANGE_BUILD,
@@ -100,6 +122,11 @@ def find(method: str, route: str | None) -> Rule | None:
     if route is None:
         return None
     return RULES.get("GET" if method == "HEAD" else method, {}).get(route)
+
+
+def is_api(path: str) -> bool:
+    """Whether a path is one of those for programs."""
+    return path == API or path.startswith(f"{API}/")
 
 
 def seeing(rule: Rule) -> Permission:

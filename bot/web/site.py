@@ -15,7 +15,7 @@ from bot.people.people import People
 from bot.people.signing_in import SigningIn
 from bot.pipelines import schema
 from bot.store import Store
-from bot.web import access, download, error_pages, guard, health, login, page, rawlog, security, stream
+from bot.web import access, api, download, error_pages, guard, health, login, page, rawlog, security, stream
 from bot.web.actions import Actions, routes
 from bot.web.assets import Assets
 from bot.web.health import Readiness
@@ -88,6 +88,7 @@ def add_to(
     if entry is not None:
         app.add_routes(login.routes(sources, signing_in=entry.signing_in, people=entry.people, templates=_TEMPLATES))
     app.add_routes(routes(actions))
+    app.add_routes(api.routes(sources, actions))
     app.add_routes(_ASSETS.routes())
     app.router.add_get("/schema.json", send_schema)
     app.add_routes(rawlog.routes(sources))

@@ -23,7 +23,7 @@ from bot.people import proof
 from bot.settings import Settings
 from bot.simulator import Repository, Simulator
 from bot.store import Store
-from bot.web import Entry, viewing
+from bot.web import Entry, rules, viewing
 from bot.web.login import BEGUN_COOKIE
 from tests.web.house import House, build_house, close_house
 
@@ -80,14 +80,17 @@ class Gate:
         """Ask as somebody: with the cookie and the form of their own browser, or with an API token."""
         headers: dict[str, str] = dict(more.pop("headers", {}))
         data = dict(more.pop("data", {}))
+        is_api = rules.is_api(path)
         if login is not None:
             cookie = self.cookies[login]
             headers = {"Cookie": f"{viewing.COOKIE}={cookie}", "Origin": URL, "Sec-Fetch-Site": "same-origin"} | headers
-            if method == "POST":
+            if method == "POST" and not is_api:
                 data = {viewing.FORM_FIELD: form_token(cookie)} | data
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        if method == "POST":
+        if method == "POST" and is_api:
+            more.setdefault("json", {})
+        elif method == "POST":
             more["data"] = data
         return await self.client.request(method, path, headers=headers, allow_redirects=False, **more)
 

@@ -159,7 +159,9 @@ async def build_house(
         await house._act("cancel", build_id, by)
 
     async def retry(build_id: str, only_failed: bool, by: audit.Actor) -> str:
-        return await house._act("retry-failed" if only_failed else "retry", build_id, by)
+        made = await house._act("retry-failed" if only_failed else "retry", build_id, by)
+        await house.add_build(factories.make_build(id=made))
+        return made
 
     async def start(repository: str, ref: str | None, inputs: Mapping[str, str], by: audit.Actor) -> str:
         return await house._act("start", f"{repository} {ref} {dict(inputs)}", by)

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from bot.web import access
+from bot.web import access, rules
 from tests import factories
 from tests.web.conftest import Client
 from tests.web.house import HTML, House
@@ -142,13 +142,15 @@ async def test_t89_strangers_get_the_answer_of_an_unknown_route_on_every_route(
     unknown = await client.get("/there-is-no-such-route", headers=headers)
     expected = await unknown.read()
     assert unknown.status == 404
+    told = await (await client.get(f"{rules.API}/there-is-no-such-route", headers=headers)).read()
     for method, path in all_routes(house.app):
         answer = await client.request(method, filled(path), headers=headers, allow_redirects=False)
         if (method, path) in PUBLIC_REQUESTS:
             assert answer.status in (200, 202), path
         else:
             assert answer.status == 404, path
-            assert await answer.read() == (b"" if method == "HEAD" else expected), path
+            absent = told if rules.is_api(path) else expected
+            assert await answer.read() == (b"" if method == "HEAD" else absent), path
             assert "Allow" not in answer.headers
 
 
@@ -201,7 +203,9 @@ async def test_t97_changes_from_elsewhere_are_refused_on_every_route(
         if (method, path) in PUBLIC_REQUESTS:
             continue
         answer = await client.request(method, filled(path), headers=sent, allow_redirects=False)
-        assert answer.status == 403, path
+        # Whoever says nothing of where they come from is no browser; the API takes JSON of those.
+        is_program = rules.is_api(path) and not {"Origin", "Sec-Fetch-Site"} & set(headers)
+        assert answer.status == (415 if is_program else 403), path
     assert house.asked == []
 
 

@@ -1,0 +1,56 @@
+"""The routes of the API: every module with operations is named here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from bot.web import rules
+from bot.web.actions import Actions
+from bot.web.api import answering, asking, builds, deliveries, describing, jobs, service
+from bot.web.api.operation import Call, Operation
+from bot.web.page import Sources
+
+OPERATIONS: tuple[Operation, ...] = (
+    *service.OPERATIONS,
+    *builds.OPERATIONS,
+    *jobs.OPERATIONS,
+    *deliveries.OPERATIONS,
+)
+#: As aiohttp names them: a GET comes with its HEAD.
+_METHODS = {"GET": web.get, "POST": web.post}
+
+
+def routes(sources: Sources, actions: Actions) -> list[web.RouteDef]:
+    """All of them, and that of their description."""
+    described = msgspec.json.encode(describing.document(OPERATIONS))
+
+    async def describe(request: web.Request) -> web.Response:
+        return answering.send_bytes(request, described)
+
+    return [
+        web.get(f"{rules.API}/openapi.json", describe),
+        *(_METHODS[one.method](rules.API + one.path, _handler(one, sources, actions)) for one in OPERATIONS),
+    ]
+
+
+def _handler(operation: Operation, sources: Sources, actions: Actions) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        call = Call(
+            sources=sources,
+            actions=actions,
+            request=request,
+            query=None if operation.query is None else asking.read_query(operation.query, request),
+            body=None if operation.body is None else await asking.read_body(operation.body, request),
+        )
+        given: Any = await operation.run(call)
+        if operation.answer is None:
+            assert isinstance(given, web.StreamResponse)
+            return given
+        assert type(given) is operation.answer, "what is described is what is answered"
+        return answering.send(request, given, status=operation.status)
+
+    return answer
