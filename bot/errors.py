@@ -48,6 +48,10 @@ class SchemaNewer(StoreUnavailable):
     """The database was written by a newer version of buildhook."""
 
 
+class NotSignedIn(BuildhookError):
+    """A service takes no token, or not this one."""
+
+
 class NotFound(BuildhookError):
     """There is no such thing."""
 

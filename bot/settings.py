@@ -29,6 +29,7 @@ SECRETS = (
     "ENCRYPTION_KEY",
     "ENCRYPTION_KEY_PREVIOUS",
     "PRIVATE_KEY",
+    "TOKEN",
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS",
 )
@@ -59,6 +60,10 @@ class Settings(BaseSettings):
         str | None, Field(description="The App's client id, for people who sign in; see [signing in](sign-in.md).")
     ] = None
     client_secret: Annotated[SecretStr | None, Field(description="The App's client secret, of the same page.")] = None
+    server: Annotated[
+        str | None, Field(description="The service that the command line asks by [its API](api.md); not in `.env`.")
+    ] = None
+    token: Annotated[SecretStr | None, Field(description="The API token that the command line shows there.")] = None
     encryption_key: Annotated[
         SecretStr | None,
         Field(
@@ -171,6 +176,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order: given in code, environment, `.env`, `DATA_DIR/settings.env`."""
         dotenv = DotEnvSettingsSource(settings_cls, env_file=_DOTENV)
+        # It may be a stranger's, in what was checked out: it does not say where our token goes.
+        dotenv.env_vars = {name: one for name, one in dotenv.env_vars.items() if name.upper() != f"{PREFIX}SERVER"}
         given: Mapping[str, Any] = {**dotenv(), **env_settings(), **init_settings()}
         data_dir = Path(given.get("data_dir") or cls.model_fields["data_dir"].default).expanduser()
         written = DotEnvSettingsSource(settings_cls, env_file=data_dir / "settings.env")

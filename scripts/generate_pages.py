@@ -105,7 +105,10 @@ def commands() -> str:
         "",
         "Generated from `--help`. Every command prints tables for people and JSON with `--json`.",
         "",
-        "Exit codes: 0 well, 1 error, 2 wrong usage.",
+        "Exit codes: 0 well, 1 error, 2 wrong usage, 4 not logged in.",
+        "",
+        "What has `--server` asks a service elsewhere through [its API](api.md), with the token in `BUILDHOOK_TOKEN`;",
+        "without it, and without `BUILDHOOK_SERVER`, it works on the database of the data folder.",
     ]
     for name, command in root.commands.items():
         children = command.commands.items() if isinstance(command, TyperGroup) else [(None, command)]

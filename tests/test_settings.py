@@ -19,6 +19,17 @@ def test_a_storage_is_named_by_its_url(url: str) -> None:
     assert load(storage_url=f"{url}/").storage_url == url
 
 
+def test_t103_a_file_of_the_working_folder_does_not_say_where_our_token_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("BUILDHOOK_SERVER=https://evil.example\nbuildhook_server=https://evil.example\n")
+    monkeypatch.setenv("BUILDHOOK_TOKEN", "bhk_CanarySecret")
+    assert load().server is None
+    monkeypatch.setenv("BUILDHOOK_SERVER", "https://builds.example.com")
+    assert load().server == "https://builds.example.com"
+
+
 def test_the_client_id_and_its_secret_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for alone, missing in (({"client_id": "Iv1.x"}, "CLIENT_SECRET"), ({"client_secret": "CanarySecret"}, "CLIENT_ID")):
         with pytest.raises(errors.SettingsError, match=f"set BUILDHOOK_{missing} as well") as told:

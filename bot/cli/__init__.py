@@ -37,6 +37,7 @@ COMMANDS = {
     "restore": "bot.cli.restore:restore",
     "version": "bot.cli.version:version",
 }
+_NOT_SIGNED_IN = 4
 
 
 def make(names: Iterable[str] = tuple(COMMANDS)) -> typer.Typer:
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make(names)(args=given, prog_name="buildhook")
     except errors.BuildhookError as error:
         output.fail(str(error))
-        sys.exit(1)
+        sys.exit(_NOT_SIGNED_IN if isinstance(error, errors.NotSignedIn) else 1)
     except BrokenPipeError:
         # The reader went away, e.g. `buildhook logs ... | head`.
         sys.stderr.close()

@@ -10,15 +10,17 @@ import typer
 
 from bot import clock, errors
 from bot.builds import commands, rerun
-from bot.cli import opening, output
+from bot.cli import opening, output, remote
 from bot.identity import Ids
-from bot.model import build, check, delivery, job, report
+from bot.model import build, delivery
 from bot.settings import Settings
-from bot.shapes import built, delivered
+from bot.shapes import built, delivered, listed
 from bot.store import Store, builds, checks, deliveries, jobs, results
 
 app = typer.Typer(help="What was built, and stopping or repeating it.")
 _LOOK_SECONDS = 0.1
+#: A service is asked less often than a database.
+_ASK_SECONDS = 0.5
 BuildId = Annotated[str, typer.Argument(help="The build's id.", metavar="ID")]
 
 
@@ -27,6 +29,7 @@ def list_(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 20,
     state: Annotated[build.State | None, typer.Option(help="Only those in this state.")] = None,
     repo: Annotated[str | None, typer.Option(help="Only this repository, as owner/name.")] = None,
+    server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
     """List builds, newest first.
@@ -34,13 +37,17 @@ def list_(
     Example: buildhook builds list --state failed
     """
 
-    async def work(store: Store, _settings: Settings) -> list[build.Build]:
+    async def work(store: Store, _settings: Settings) -> list[built.Build]:
         states = () if state is None else (state,)
-        return await store.read(builds.list_newest, limit=limit, repository=repo, states=states)
+        found = await store.read(builds.list_newest, limit=limit, repository=repo, states=states)
+        return [built.of_build(one) for one in found]
 
-    found = opening.with_store(work)
+    async def ask(there: remote.Server) -> list[built.Build]:
+        return await there.some("/builds", listed.Builds, limit=limit, state=state, repository=repo)
+
+    found = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json([built.of_build(one) for one in found])
+        output.json(found)
         return
     rows = [
         (
@@ -60,26 +67,29 @@ def list_(
 
 
 @app.command()
-def show(build_id: BuildId, as_json: output.Json = False) -> None:
+def show(build_id: BuildId, server: remote.Url = None, as_json: output.Json = False) -> None:
     """Show one build: its jobs, and its checks on GitHub.
 
     Example: buildhook builds show 01JZZZ1X5GQKSTZ8V0A9E2M3N4
     """
 
-    async def work(
-        store: Store, _settings: Settings
-    ) -> tuple[build.Build, list[job.Job], list[check.Check], dict[str, report.Results]]:
+    async def work(store: Store, _settings: Settings) -> tuple[built.WholeBuild, tuple[build.Problem, ...]]:
         its_jobs = await store.read(jobs.list_of_builds, [build_id])
-        return (
-            await store.read(builds.get, build_id),
-            its_jobs,
-            await store.read(checks.list_of_build, build_id),
-            await store.read(results.list_totals, [one.origin_id or one.id for one in its_jobs]),
+        found = await store.read(builds.get, build_id)
+        whole = built.of_whole(
+            found,
+            its_jobs=its_jobs,
+            its_checks=await store.read(checks.list_of_build, build_id),
+            made=await store.read(results.list_totals, [one.origin_id or one.id for one in its_jobs]),
         )
+        return whole, found.problems
 
-    found, its_jobs, its_checks, made = opening.with_store(work)
+    async def ask(there: remote.Server) -> tuple[built.WholeBuild, tuple[build.Problem, ...]]:
+        return await there.get(f"/builds/{remote.part_of(build_id)}", built.WholeBuild), ()
+
+    found, problems = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json(built.of_whole(found, its_jobs=its_jobs, its_checks=its_checks, made=made))
+        output.json(found)
         return
     output.facts(
         {
@@ -96,30 +106,30 @@ def show(build_id: BuildId, as_json: output.Json = False) -> None:
             "delivery": found.delivery_id,
         }
     )
-    for problem in found.problems:
+    for problem in problems:
         output.console().print(f"  {output.clean(f'{problem.path}:{problem.line}:{problem.column}: {problem.text}')}")
     rows = [
         (
             one.id,
             output.state(one.state),
-            output.clean(one.plan.name),
+            output.clean(one.name),
             output.duration(one.started_at, one.finished_at),
-            _tests(made.get(one.origin_id or one.id)),
+            _tests(one.results),
             output.clean(one.reason or ""),
         )
-        for one in its_jobs
+        for one in found.jobs
     ]
     output.table(("job", "state", "name", "took", "tests", "why"), rows, empty="No jobs.")
 
 
 @app.command()
-def cancel(build_id: BuildId, as_json: output.Json = False) -> None:
+def cancel(build_id: BuildId, server: remote.Url = None, as_json: output.Json = False) -> None:
     """Stop a build. Its jobs end within seconds and its checks say so.
 
     Example: buildhook builds cancel 01JZZZ1X5GQKSTZ8V0A9E2M3N4
     """
 
-    async def work(store: Store, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> built.Cancelling:
         await store.write(
             commands.cancel,
             build_id,
@@ -127,10 +137,14 @@ def cancel(build_id: BuildId, as_json: output.Json = False) -> None:
             reason="It was cancelled on the command line.",
             by=opening.actor(),
         )
+        return built.Cancelling(id=build_id)
 
-    opening.with_store(work)
+    async def ask(there: remote.Server) -> built.Cancelling:
+        return await there.post(f"/builds/{remote.part_of(build_id)}/cancel", {}, built.Cancelling)
+
+    asked = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json(built.Cancelling(id=build_id))
+        output.json(asked)
     else:
         output.console().print(f"Build {output.clean(build_id)} is being cancelled.")
 
@@ -143,6 +157,7 @@ def retry(
         list[str] | None,
         typer.Option("--job", help="This job and what needs it; may be given more than once.", metavar="NAME"),
     ] = None,
+    server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
     """Run jobs of an ended build again, on the same commit: all of them, unless an option says which.
@@ -151,14 +166,20 @@ def retry(
     """
     which = rerun.Which(only_failed=failed, names=tuple(job_names or ()))
 
-    async def work(store: Store, _settings: Settings) -> build.Build:
-        return await store.write(
+    async def work(store: Store, _settings: Settings) -> built.Build:
+        made = await store.write(
             commands.retry, build_id, now=clock.now(), new_id=Ids(), which=which, by=opening.actor()
         )
+        return built.of_build(made)
 
-    made = opening.with_store(work)
+    async def ask(there: remote.Server) -> built.Build:
+        if which.names:
+            raise errors.Conflict("A service is not asked for single jobs: leave out --job, or say --failed.")
+        return await there.post(f"/builds/{remote.part_of(build_id)}/retry", {"only_failed": failed}, built.Build)
+
+    made = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json(built.of_build(made))
+        output.json(made)
     else:
         output.console().print(f"Build {made.id} runs {output.clean(str(which))} again.")
 
@@ -176,6 +197,7 @@ def start(
     wait_seconds: Annotated[
         float, typer.Option("--wait", help="How many seconds to wait for the service to take it up.", min=0)
     ] = 10.0,
+    server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
     """Build a branch or tag whose pipeline file names `workflow_dispatch`.
@@ -184,7 +206,7 @@ def start(
     """
     inputs = dict(output.pair(one, option="--input") for one in given or ())
 
-    async def work(store: Store, _settings: Settings) -> tuple[delivery.Delivery, build.Build | None]:
+    async def work(store: Store, _settings: Settings) -> tuple[delivered.Delivery, built.Build | None]:
         guid = await store.write(
             commands.start,
             repository=repo,
@@ -196,9 +218,17 @@ def start(
         )
         asked = await _settled(store, guid, wait_seconds=wait_seconds)
         found = await store.read(builds.list_of_delivery, guid)
-        return asked, found[0] if found else None
+        return delivered.of_delivery(asked), built.of_build(found[0]) if found else None
 
-    asked, made = opening.with_store(work)
+    async def ask(there: remote.Server) -> tuple[delivered.Delivery, built.Build | None]:
+        place = "/".join(map(remote.part_of, repo.split("/")))
+        wish = {"ref": ref, "inputs": inputs}
+        begun = await there.post(f"/repositories/{place}/builds", wish, delivered.Starting)
+        asked = await _settled_there(there, begun.delivery, wait_seconds=wait_seconds)
+        made = await there.get(f"/builds/{asked.builds[0]}", built.Build) if asked.builds else None
+        return asked, made
+
+    asked, made = opening.with_server(server, ask, otherwise=work)
     if as_json:
         output.json(delivered.Starting(delivery=asked.id, state=asked.state, build=made.id if made else None))
     elif made is not None:
@@ -220,7 +250,17 @@ async def _settled(store: Store, guid: str, *, wait_seconds: float) -> delivery.
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _tests(made: report.Results | None) -> str:
-    if made is None or not made.totals.total:
+async def _settled_there(there: remote.Server, guid: str, *, wait_seconds: float) -> delivered.ShownDelivery:
+    """As `_settled`, asked of a service."""
+    until = time.monotonic() + wait_seconds
+    while True:
+        found = await there.get(f"/deliveries/{guid}", delivered.ShownDelivery)
+        if found.state not in delivery.UNFINISHED or time.monotonic() >= until:
+            return found
+        await asyncio.sleep(_ASK_SECONDS)
+
+
+def _tests(made: built.Results | None) -> str:
+    if made is None or not made.tests.total:
         return ""
-    return f"{made.totals.unwell} of {made.totals.total} failed" if made.totals.unwell else f"{made.totals.total} ok"
+    return f"{made.tests.unwell} of {made.tests.total} failed" if made.tests.unwell else f"{made.tests.total} ok"

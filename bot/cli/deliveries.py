@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import msgspec
 import typer
 
 from bot import clock, errors, identity, telemetry
 from bot.builds import commands
-from bot.cli import opening, output
+from bot.cli import opening, output, remote
 from bot.github import GitHub
-from bot.model import audit, delivery, handler_run
+from bot.model import audit, delivery
 from bot.settings import Settings
-from bot.shapes import delivered
+from bot.shapes import delivered, listed
+from bot.shapes.shape import taken
 from bot.store import Store, builds, deliveries, handler_runs, known, replicas
 from bot.store import audit as entries
 from bot.webhooks import inbox, intake, recovery
@@ -37,6 +39,7 @@ def list_(
     state: Annotated[delivery.State | None, typer.Option(help="Only those in this state.")] = None,
     event: Annotated[str | None, typer.Option(help="Only this event.")] = None,
     repo: Annotated[str | None, typer.Option(help="Only this repository, as owner/name.")] = None,
+    server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
     """List deliveries, newest first.
@@ -44,12 +47,18 @@ def list_(
     Example: buildhook deliveries list --state parked
     """
 
-    async def work(store: Store, _settings: Settings) -> list[delivery.Delivery]:
-        return await store.read(deliveries.list_newest, limit=limit, state=state, event=event, repository=repo)
+    async def work(store: Store, _settings: Settings) -> list[delivered.Delivery]:
+        found = await store.read(deliveries.list_newest, limit=limit, state=state, event=event, repository=repo)
+        return [delivered.of_delivery(one) for one in found]
 
-    found = opening.with_store(work)
+    async def ask(there: remote.Server) -> list[delivered.Delivery]:
+        return await there.some(
+            "/deliveries", listed.Deliveries, limit=limit, state=state, event=event, repository=repo
+        )
+
+    found = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json([delivered.of_delivery(one) for one in found])
+        output.json(found)
         return
     rows = [
         (
@@ -66,24 +75,27 @@ def list_(
 
 
 @app.command()
-def show(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
+def show(delivery_id: DeliveryId, server: remote.Url = None, as_json: output.Json = False) -> None:
     """Show one delivery: its headers, the trail of its decision, the builds that it made, and what your handlers did.
 
     Example: buildhook deliveries show 72d3162e-cc78-11e3-81ab-4c9367dc0958
     """
 
-    async def work(
-        store: Store, _settings: Settings
-    ) -> tuple[delivery.Delivery, list[str], list[handler_run.HandlerRun]]:
+    async def work(store: Store, _settings: Settings) -> delivered.WholeDelivery:
         found = await store.read(deliveries.find, delivery_id)
         if found is None:
             raise errors.NotFound(f"There is no delivery {delivery_id}.")
         made = [one.id for one in await store.read(builds.list_of_delivery, delivery_id)]
-        return found, made, await store.read(handler_runs.list_of_delivery, found.seq)
+        return delivered.of_whole(found, made=made, runs=await store.read(handler_runs.list_of_delivery, found.seq))
 
-    found, made, runs = opening.with_store(work)
+    async def ask(there: remote.Server) -> delivered.WholeDelivery:
+        path = f"/deliveries/{remote.part_of(delivery_id)}"
+        shown = await there.get(path, delivered.ShownDelivery)
+        return taken(delivered.WholeDelivery, shown, payload=await there.get(f"{path}/payload", msgspec.Raw))
+
+    found = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json(delivered.of_whole(found, made=made, runs=runs))
+        output.json(found)
         return
     output.facts(
         {
@@ -95,29 +107,33 @@ def show(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
             "attempts": str(found.attempts),
             "source": output.clean(found.headers[delivery.SOURCE]) if delivery.SOURCE in found.headers else None,
             "error": output.clean(found.error) if found.error else None,
-            "builds": " ".join(made) or None,
+            "builds": " ".join(found.builds) or None,
         }
     )
     for number, sentence in enumerate(found.trail, 1):
         output.console().print(f"  {number}. {output.clean(sentence)}")
-    for one in runs:
+    for one in found.handlers:
         why = f": {output.clean(one.error)}" if one.error else ""
         output.console().print(f"  {output.clean(one.handler)} {output.state(one.state)}{why}")
 
 
 @app.command()
-def replay(delivery_id: DeliveryId, as_json: output.Json = False) -> None:
+def replay(delivery_id: DeliveryId, server: remote.Url = None, as_json: output.Json = False) -> None:
     """Handle a delivery again. What it already did is not done twice.
 
     Example: buildhook deliveries replay 72d3162e-cc78-11e3-81ab-4c9367dc0958
     """
 
-    async def work(store: Store, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> delivered.Replaying:
         await store.write(commands.replay, delivery_id, now=clock.now(), by=opening.actor())
+        return delivered.Replaying(id=delivery_id)
 
-    opening.with_store(work)
+    async def ask(there: remote.Server) -> delivered.Replaying:
+        return await there.post(f"/deliveries/{remote.part_of(delivery_id)}/replay", {}, delivered.Replaying)
+
+    asked = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json(delivered.Replaying(id=delivery_id))
+        output.json(asked)
     else:
         output.console().print(f"Delivery {output.clean(delivery_id)} is queued: `buildhook serve` handles it.")
 

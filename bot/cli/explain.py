@@ -9,8 +9,7 @@ import typer
 
 from bot import clock
 from bot.builds import explaining, finding
-from bot.cli import opening, output
-from bot.model import audit, build, delivery
+from bot.cli import opening, output, remote
 from bot.settings import Settings
 from bot.shapes import explained
 from bot.store import Store
@@ -27,6 +26,7 @@ def explain(
             metavar="SUBJECT",
         ),
     ],
+    server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
     """Say why something was built or not, and the steps of each decision about it.
@@ -39,12 +39,15 @@ def explain(
     if question is None:
         raise typer.BadParameter(explaining.USAGE)
 
-    async def work(store: Store, _settings: Settings) -> explaining.Explanation:
-        return await store.read(finding.explain, question, now=clock.now())
+    async def work(store: Store, _settings: Settings) -> explained.Explanation:
+        return explained.of_explanation(await store.read(finding.explain, question, now=clock.now()))
 
-    found = opening.with_store(work)
+    async def ask(there: remote.Server) -> explained.Explanation:
+        return await there.get("/explain", explained.Explanation, q=subject)
+
+    found = opening.with_server(server, ask, otherwise=work)
     if as_json:
-        output.json(explained.of_explanation(found))
+        output.json(found)
     else:
         for line in lines(found):
             output.console().print(line)
@@ -52,44 +55,47 @@ def explain(
         raise typer.Exit(_USAGE_STATUS)
 
 
-def lines(found: explaining.Explanation) -> list[str]:
+def lines(found: explained.Explanation) -> list[str]:
     """The explanation for a terminal, as markup."""
-    facts = found.facts
-    shown = [f"[bold]{output.clean(found.answer)}[/]", *(f"- {output.clean(one)}" for one in found.advice)]
-    shown += facts.shas
-    for one in facts.deliveries:
-        name = one.event + (f".{one.action}" if one.action else "")
-        place = f" {one.repository}" if one.repository else ""
+    shown = [f"[bold]{output.clean(found.untrusted.answer)}[/]", *(f"- {output.clean(one)}" for one in found.advice)]
+    shown += found.commits
+    for one in found.deliveries:
+        said = one.untrusted
+        name = said.event + (f".{said.action}" if said.action else "")
+        place = f" {said.repository}" if said.repository else ""
         shown += ["", f"Delivery {one.id}: {output.clean(name + place)}, {output.state(one.state)}, {_at(one)}"]
-        shown += [f"  {number}. {output.clean(step)}" for number, step in enumerate(_steps(one), 1)]
-    if facts.builds:
+        shown += [f"  {number}. {output.clean(step)}" for number, step in enumerate(_steps(said), 1)]
+    if found.builds:
         shown += ["", "Builds, the newest first:"]
-        for of in facts.builds:
+        for of in found.builds:
             shown.append(_build_line(of))
-            shown += [f"    {output.clean(f'{one.path}:{one.line}:{one.column}: {one.text}')}" for one in of.problems]
-    if facts.entries:
+            problems = of.untrusted.problems
+            shown += [f"    {output.clean(f'{one.path}:{one.line}:{one.column}: {one.text}')}" for one in problems]
+    if found.audit:
         shown += ["", "Audit, the newest first:"]
-        shown += [_entry_line(one) for one in facts.entries]
+        shown += [_entry_line(one) for one in found.audit]
     return shown
 
 
-def _steps(one: delivery.Delivery) -> Sequence[str]:
-    told = one.trail or (() if one.reason is None else (one.reason,))
-    return told if one.error is None else (*told, one.error)
+def _steps(said: explained.DeliverySaid) -> Sequence[str]:
+    told = said.trail or (() if said.reason is None else (said.reason,))
+    return told if said.error is None else (*told, said.error)
 
 
-def _at(one: delivery.Delivery) -> str:
+def _at(one: explained.ToldDelivery) -> str:
     return f"{one.received_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _build_line(one: build.Build) -> str:
-    ref = f"#{one.pull_number}" if one.pull_number is not None else one.ref
-    why = f": {one.reason}" if one.reason else ""
-    return f"  {one.id} {output.state(one.state)} {one.head_sha[:7]} {output.clean(f'{one.repository} {ref}{why}')}"
+def _build_line(one: explained.ToldBuild) -> str:
+    said = one.untrusted
+    ref = f"#{one.pull_number}" if one.pull_number is not None else said.ref
+    why = f": {said.reason}" if said.reason else ""
+    return f"  {one.id} {output.state(one.state)} {one.head_sha[:7]} {output.clean(f'{said.repository} {ref}{why}')}"
 
 
-def _entry_line(one: audit.Stored) -> str:
-    who = "somebody" if one.actor is None else one.actor + (f" (id {one.actor_id})" if one.actor_id else "")
+def _entry_line(one: explained.ToldEntry) -> str:
+    said = one.untrusted
+    who = "somebody" if said.actor is None else said.actor + (f" (id {one.actor_id})" if one.actor_id else "")
     about = next((word for word in (one.build_id, one.delivery_id) if word is not None), "")
-    detail = f": {one.detail}" if one.detail else ""
+    detail = f": {said.detail}" if said.detail else ""
     return f"  {one.at:%Y-%m-%d %H:%M:%S} UTC {output.clean(f'{one.action} by {who} ({one.via}) {about}{detail}')}"

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from bot import telemetry
-from bot.cli import opening, output
+from bot import errors, telemetry
+from bot.cli import opening, output, remote
 from bot.logs import LogStore, Storage
 from bot.model import job
 from bot.settings import Settings
+from bot.shapes import built
 from bot.store import Store, builds, jobs
 
 _CHUNK_BYTES = 256 * 1024
 _LOOK_SECONDS = 0.25
+#: A service is asked less often than a disk.
+_ASK_SECONDS = 1.0
 
 
 def logs(
     job_or_build_id: Annotated[str, typer.Argument(help="A job's id, or a build's for all its jobs.", metavar="ID")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Leave control characters as they are.")] = False,
+    server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
     """Print the log of a job.
@@ -36,33 +42,92 @@ def logs(
             await store.read(builds.get, job_or_build_id)
         wanted = [found] if found is not None else await store.read(jobs.list_of_builds, [job_or_build_id])
         storage = Storage(settings.data_dir, url=settings.storage_url, account=settings.storage_account)
-        store_of_logs = storage.logs
         try:
-            for one in wanted:
-                if as_json:
-                    text = (await _whole(store_of_logs, one)).decode("utf-8", "replace")
-                    output.json({"job": one.id, "name": one.plan.name, "state": one.state, "log": text})
-                else:
-                    if len(wanted) > 1:
-                        output.console().print(f"[bold]{output.clean(one.plan.name)}[/] ({one.id})")
-                    await _print(store, store_of_logs, one, is_followed=follow, is_raw=raw)
+            await _show(
+                [_stored(store, storage.logs, one) for one in wanted], is_followed=follow, is_raw=raw, as_json=as_json
+            )
         finally:
             await storage.close()
 
-    opening.with_store(work)
+    async def ask(there: remote.Server) -> None:
+        wanted = await _find(there, remote.part_of(job_or_build_id))
+        await _show([_asked(there, one) for one in wanted], is_followed=follow, is_raw=raw, as_json=as_json)
+
+    opening.with_server(server, ask, otherwise=work)
 
 
-async def _whole(store_of_logs: LogStore, one: job.Job) -> bytes:
-    of = one.origin_id or one.id
-    return await store_of_logs.read(of, start=0, limit=await store_of_logs.size(of))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Log:
+    """A job's log, wherever it lies."""
+
+    job_id: str
+    name: str
+    state: job.State
+    #: Gives what stands behind an offset.
+    read: Callable[[int], Awaitable[bytes]]
+    #: Whether the job has ended.
+    is_ended: Callable[[], Awaitable[bool]]
+    look_seconds: float
 
 
-async def _print(store: Store, store_of_logs: LogStore, one: job.Job, *, is_followed: bool, is_raw: bool) -> None:
-    offset, of = 0, one.origin_id or one.id
-    rest = b""
+def _stored(store: Store, logs_here: LogStore, one: job.Job) -> _Log:
+    async def is_ended() -> bool:
+        return (await store.read(jobs.get, one.id)).state in job.FINAL
+
+    return _Log(
+        job_id=one.id,
+        name=one.plan.name,
+        state=one.state,
+        read=lambda at: logs_here.read(one.origin_id or one.id, start=at, limit=_CHUNK_BYTES),
+        is_ended=is_ended,
+        look_seconds=_LOOK_SECONDS,
+    )
+
+
+def _asked(there: remote.Server, one: built.Job) -> _Log:
+    async def is_ended() -> bool:
+        return (await there.get(f"/jobs/{one.id}", built.Job)).state in job.FINAL
+
+    return _Log(
+        job_id=one.id,
+        name=one.name,
+        state=one.state,
+        read=lambda at: there.part(f"/jobs/{one.id}/log", start=at),
+        is_ended=is_ended,
+        look_seconds=_ASK_SECONDS,
+    )
+
+
+async def _find(there: remote.Server, job_or_build_id: str) -> Sequence[built.Job]:
+    try:
+        return [await there.get(f"/jobs/{job_or_build_id}", built.Job)]
+    except errors.NotFound:
+        return (await there.get(f"/builds/{job_or_build_id}", built.WholeBuild)).jobs
+
+
+async def _show(wanted: Sequence[_Log], *, is_followed: bool, is_raw: bool, as_json: bool) -> None:
+    for one in wanted:
+        if as_json:
+            text = (await _whole(one)).decode("utf-8", "replace")
+            output.json({"job": one.job_id, "name": one.name, "state": one.state, "log": text})
+        else:
+            if len(wanted) > 1:
+                output.console().print(f"[bold]{output.clean(one.name)}[/] ({one.job_id})")
+            await _print(one, is_followed=is_followed, is_raw=is_raw)
+
+
+async def _whole(one: _Log) -> bytes:
+    parts: list[bytes] = []
+    while data := await one.read(sum(map(len, parts))):
+        parts.append(data)
+    return b"".join(parts)
+
+
+async def _print(one: _Log, *, is_followed: bool, is_raw: bool) -> None:
+    offset, rest = 0, b""
     while True:
-        is_ended = (await store.read(jobs.get, one.id)).state in job.FINAL
-        data = await store_of_logs.read(of, start=offset, limit=_CHUNK_BYTES)
+        is_ended = await one.is_ended()
+        data = await one.read(offset)
         offset += len(data)
         # Whole lines only: a character or a colour may be split between two reads.
         whole, separator, rest = (rest + data).rpartition(b"\n")
@@ -71,7 +136,7 @@ async def _print(store: Store, store_of_logs: LogStore, one: job.Job, *, is_foll
             continue
         if is_ended or not is_followed:
             break
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(one.look_seconds)
     _write(rest, is_raw=is_raw)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot import errors
+from bot.cli.remote import Server
 from bot.model import audit
 from bot.settings import Settings, load
 from bot.store import Store
@@ -22,6 +23,28 @@ def with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
     :raises errors.NotFound: if there is no database yet.
     """
     return asyncio.run(_with_store(work))
+
+
+def with_server(
+    url: str | None,
+    ask: Callable[[Server], Awaitable[T]],
+    *,
+    otherwise: Callable[[Store, Settings], Awaitable[T]],
+) -> T:
+    """Ask the service that the option or the settings name; do `otherwise` on the database where neither names one.
+
+    :raises errors.NotSignedIn: if the service takes no token, or not this one.
+    """
+    settings = load()
+    named = url or settings.server
+    if named is None:
+        return with_store(otherwise)
+
+    async def work() -> T:
+        async with Server(named, token=settings.token.get_secret_value() if settings.token else None) as server:
+            return await ask(server)
+
+    return asyncio.run(work())
 
 
 async def _with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:

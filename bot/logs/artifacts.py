@@ -119,16 +119,8 @@ class ArtifactStore:
         :raises errors.NotFound: as `opened`.
         :raises errors.Conflict: if the file is there already and is not to be replaced, or cannot be written.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if replaces else os.O_EXCL)
         async with self.opened(artifact_id) as source:
-            try:
-                with await asyncio.to_thread(lambda: open(os.open(target, flags, 0o644), "wb")) as into:
-                    async for data in source.chunks():
-                        await asyncio.to_thread(into.write, data)
-            except FileExistsError:
-                raise errors.Conflict(f"{target} is there already: name another file.") from None
-            except OSError as error:
-                raise errors.Conflict(f"{target} cannot be written: {error.strerror}.") from error
+            await save(source.chunks(), target, replaces=replaces)
 
     async def carry(self, artifact_id: str) -> None:
         """Take it to the object store; when it is kept there, it is removed here."""
@@ -185,6 +177,22 @@ class ArtifactStore:
         if not _ULID.fullmatch(artifact_id):
             raise errors.NotFound(f"{artifact_id[:40]!r} is no artifact's id.")
         return self._folder / f"{artifact_id}{_ENDING}"
+
+
+async def save(data: AsyncIterator[bytes], target: Path, *, replaces: bool) -> None:
+    """Write what comes into a file of somebody's own.
+
+    :raises errors.Conflict: if the file is there already and is not to be replaced, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if replaces else os.O_EXCL)
+    try:
+        with await asyncio.to_thread(lambda: open(os.open(target, flags, 0o644), "wb")) as into:
+            async for one in data:
+                await asyncio.to_thread(into.write, one)
+    except FileExistsError:
+        raise errors.Conflict(f"{target} is there already: name another file.") from None
+    except OSError as error:
+        raise errors.Conflict(f"{target} cannot be written: {error.strerror}.") from error
 
 
 def _name(artifact_id: str) -> str:

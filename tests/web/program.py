@@ -15,7 +15,7 @@ from bot.web import rules
 from bot.web.api import OPERATIONS
 from bot.web.api.describing import document
 
-DOCUMENT = document(OPERATIONS)
+DOCUMENT = document(OPERATIONS, takes_tokens=True)
 
 
 @dataclass(frozen=True, kw_only=True)

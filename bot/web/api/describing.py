@@ -23,15 +23,19 @@ from bot.web.rules import About, Rule
 _REF = "#/components/schemas/"
 _PART = re.compile(r"\{(\w+):((?:[^{}]|\{[0-9,]+\})+)\}")
 _RIGHTS = {Permission.READ: "read", Permission.WRITE: "write to"}
+_TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, from the page of the account."}
 _TAGS = {"me": "service", "queue": "service", "explain": "service"}
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The description of these operations."""
+def document(operations: Sequence[Operation], *, takes_tokens: bool) -> dict[str, Any]:
+    """The description of these operations.
+
+    :param takes_tokens: whether people sign in, so that programs show a token.
+    """
     schemas = _schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
-        paths.setdefault(plain(one.path), {})[one.method.lower()] = _operation(one, schemas)
+        paths.setdefault(plain(one.path), {})[one.method.lower()] = _operation(one, schemas, takes_tokens=takes_tokens)
     return {
         "openapi": "3.1.1",
         "info": {
@@ -41,17 +45,11 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": rules.API}],
-        "security": [{"token": []}],
+        "security": [{"token": []}] if takes_tokens else [],
         "paths": paths,
         "components": {
             "schemas": {name: schema for name, schema in schemas.items() if not _is_query(name, operations)},
-            "securitySchemes": {
-                "token": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An API token, from the page of the account. With `ACCESS=local` none is needed.",
-                }
-            },
+            "securitySchemes": {"token": _TOKEN} if takes_tokens else {},
         },
     }
 
@@ -75,7 +73,7 @@ def rule_of(one: Operation) -> Rule:
     return rules.RULES[one.method][rules.API + plain(one.path)]
 
 
-def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(one: Operation, schemas: dict[str, Any], *, takes_tokens: bool) -> dict[str, Any]:
     rule = rule_of(one)
     parts = _PART.findall(one.path)
     told: dict[str, Any] = {
@@ -87,7 +85,7 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{form}$"}}
             for name, form in parts
         ],
-        "responses": _responses(one, rule),
+        "responses": _responses(one, rule, takes_tokens=takes_tokens),
     }
     if one.query is not None:
         told["parameters"] += _parameters(one.query, schemas)
@@ -97,7 +95,7 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _responses(one: Operation, rule: Rule) -> dict[str, Any]:
+def _responses(one: Operation, rule: Rule, *, takes_tokens: bool) -> dict[str, Any]:
     if one.answer is not None:
         schema: dict[str, Any] = {"$ref": _REF + one.answer.__name__}
     else:
@@ -114,14 +112,14 @@ def _responses(one: Operation, rule: Rule) -> dict[str, Any]:
         responses["206"] = {**good, "description": "The bytes that were asked for."}
     if is_kept:
         responses["304"] = {"description": "You have it already."}
-    for status in sorted(_problems(one, rule)):
+    for status in sorted(_problems(one, rule) | ({401} if takes_tokens else set())):
         responses[str(status)] = _problem(HTTPStatus(status).phrase)
     responses["default"] = _problem("Something else is wrong, such as the service itself (5xx).")
     return responses
 
 
 def _problems(one: Operation, rule: Rule) -> set[int]:
-    found = {401, *one.problems}
+    found = {*one.problems}
     if one.query is not None:
         found.add(400)
     if rule.about not in (About.SELF, About.NOTHING):

@@ -26,7 +26,7 @@ _METHODS = {"GET": web.get, "POST": web.post}
 
 def routes(sources: Sources, actions: Actions) -> list[web.RouteDef]:
     """All of them, and that of their description."""
-    described = msgspec.json.encode(describing.document(OPERATIONS))
+    described = msgspec.json.encode(describing.document(OPERATIONS, takes_tokens=sources.people is not None))
 
     async def describe(request: web.Request) -> web.Response:
         return answering.send_bytes(request, described)
