@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bot import errors
 from bot.builds import lifecycle, rerun
 from bot.model import audit, build, delivery, job, outcome
-from bot.store import approvals, builds, deliveries, jobs, outcomes
+from bot.store import about, approvals, builds, deliveries, jobs, outcomes
 from bot.store import audit as entries
 
 
@@ -127,12 +127,16 @@ def start(
     :param ref: a branch, or fully qualified; None for the default branch.
     """
     guid = f"dispatch-{new_id()}"
+    place = about.find_repository(connection, repository)
+    # Whoever may see the repository may see what they asked for; and what is called so later is not built for it.
+    repository_id = None if place is None else place[0]
     body = {"repository": repository, "ref": ref, "inputs": dict(inputs), "actor": by.name, "actor_id": by.id}
     asked = delivery.own(
         event=delivery.DISPATCH,
         guid=guid,
         body=msgspec.json.encode(body),
         repository=repository,
+        repository_id=repository_id,
         ordering_key=f"dispatch:{guid}",
         received_at=now,
     )
@@ -142,7 +146,7 @@ def start(
         via=by.via,
         actor_id=by.id,
         actor=by.name,
-        repository_id=None,
+        repository_id=repository_id,
         repository=repository,
         delivery_id=guid,
         detail=f"Of `{ref}`." if ref is not None else None,

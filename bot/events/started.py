@@ -95,6 +95,8 @@ async def started(event: sansio.Event, context: Context) -> outcome.Outcome:
         return outcome.ignored(_NOT_OURS)
     asked = payloads.read(event, _Dispatch)
     repository = await context.github.find_repository(asked.repository)
+    if context.delivery.repository_id not in (None, repository.id):
+        return outcome.ignored(f"{asked.repository} is another repository now than when it was asked for.")
 
     def accept(pipeline: Pipeline) -> Mapping[str, Any] | str:
         try:

@@ -8,7 +8,8 @@ from typing import Any
 
 from bot.builds import commands, timer
 from bot.model import audit, build, delivery
-from bot.store import deliveries, schedules
+from bot.store import deliveries, outcomes, schedules
+from tests import factories
 from tests.databases import long_on_postgresql
 from tests.events.conftest import House
 
@@ -129,6 +130,21 @@ async def test_somebody_starts_a_build_with_inputs(house: House) -> None:
     assert (made.event, made.ref, made.sender) == ("workflow_dispatch", "refs/heads/main", "me")
     assert made.head_sha == repository.heads["main"]
     assert made.payload == {"inputs": {"level": "debug", "dry": True}}
+
+
+async def test_t102_a_wish_is_for_the_repository_that_was_called_so_when_it_was_asked_for(house: House) -> None:
+    repository = await pushed(house, DISPATCH)
+    assert (await start(house)).repository_id == repository.id
+    # As when one was renamed, and another one took its name.
+    other = factories.make_build(id=house.new_id(), repository_id=repository.id + 1, repository="octo/hello")
+    await house.store.write(outcomes.create, factories.make_new_build(other), now=house.now())
+    before = await house.builds()
+    found = await start(house)
+    assert (found.repository_id, found.reason) == (
+        repository.id + 1,
+        "octo/hello is another repository now than when it was asked for.",
+    )
+    assert await house.builds() == before
 
 
 async def test_a_build_is_started_of_a_branch_or_tag(house: House) -> None:
