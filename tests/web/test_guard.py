@@ -131,10 +131,10 @@ async def test_t89_t70_each_route_meets_each_kind_of_person(gate: Gate) -> None:
     wrong: list[tuple[object, ...]] = []
     for method, route in GUARDED:
         rule = rules.RULES[method][route]
+        of = await _everything(gate, gate.hello.id, "octo/hello")
         for role in ROLES:
             if route in ("/logout",):
                 continue
-            of = await _everything(gate, gate.hello.id, "octo/hello")
             before = len(gate.house.asked)
             answer = await gate.ask(method, _path(route, of, rule), headers=gates.HTML, **known[role])
             await answer.read()
