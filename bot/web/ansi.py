@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
@@ -63,13 +63,18 @@ class Style:
     background: int | None = None
 
 
-_PLAIN = Style()
+PLAIN = Style()
 
 
 def render(line: str) -> Markup:
     """One line, without its break, as HTML: text and `span` with class names, nothing else."""
+    return markup(runs(line))
+
+
+def markup(of: Iterable[tuple[str, str]]) -> Markup:
+    """Stretches of text with the class names of their style as HTML."""
     parts: list[str] = []
-    for classes, text in _runs(line):
+    for classes, text in of:
         shown = _UNSEEN.sub(_mark, str(escape(text)))
         parts.append(f'<span class="{classes}">{shown}</span>' if classes else shown)
     # The text was escaped piece by piece above.
@@ -78,7 +83,7 @@ def render(line: str) -> Markup:
 
 def plain(line: str) -> str:
     """The text that `render` shows: without sequences, with unseen characters named."""
-    return visible("".join(text for _, text in _runs(line)))
+    return visible("".join(text for _, text in runs(line)))
 
 
 def visible(text: str) -> str:
@@ -94,28 +99,38 @@ def _mark(found: re.Match[str]) -> str:
     return f'<span class="a-x">{_name(found)}</span>'
 
 
-def _runs(line: str) -> Iterator[tuple[str, str]]:
-    """Stretches of text with the class names of their style; neighbours differ."""
-    style, classes, text = _PLAIN, "", ""
+def pieces(line: str) -> Iterator[tuple[str, str, str]]:
+    """Text, and the control that stands behind it: its parameters and its kind, which is empty where it is none.
+
+    The kind is a control sequence's last letter, or a character that moves back (`\\b`).
+    """
     at = 0
     for found in _TOKEN.finditer(line):
-        text += line[at : found.start()]
+        kind = found.group("final") or ("\b" if found.group() == "\b" else "")
+        yield line[at : found.start()], found.group("parameters") or "", kind
         at = found.end()
-        if found.group("final") != "m":
+    yield line[at:], "", ""
+
+
+def runs(line: str) -> Iterator[tuple[str, str]]:
+    """Stretches of text with the class names of their style; neighbours differ."""
+    style, classes, text = PLAIN, "", ""
+    for piece, parameters, kind in pieces(line):
+        text += piece
+        if kind != "m":
             continue
-        style = _changed(style, found.group("parameters"))
-        new_classes = _classes(style)
+        style = changed(style, parameters)
+        new_classes = classes_of(style)
         if new_classes != classes:
             if text:
                 yield classes, text
             classes, text = new_classes, ""
-    text += line[at:]
     if text:
         yield classes, text
 
 
 @functools.lru_cache(maxsize=1024)
-def _classes(style: Style) -> str:
+def classes_of(style: Style) -> str:
     """The class names in the style sheet."""
     front, back = style.foreground, style.background
     flags = (
@@ -137,14 +152,15 @@ def _classes(style: Style) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _changed(style: Style, parameters: str) -> Style:
+def changed(style: Style, parameters: str) -> Style:
+    """The style behind a sequence that sets colours."""
     if not re.fullmatch(r"[0-9;:]*", parameters):
         return style
     codes = iter(parameters.split(";"))
     for code in codes:
         number, *details = (min(int(digits or 0), 999) if len(digits) < 6 else 999 for digits in code.split(":"))
         if number == 0:
-            style = _PLAIN
+            style = PLAIN
         elif number == 4 and details:
             style = replace(style, is_underlined=details[0] != 0)
         elif number in _ON:

@@ -10,7 +10,12 @@ from pathlib import Path
 from aiohttp import web
 
 _FOLDER = Path(__file__).parent / "static"
-_TYPES = {"site.css": "text/css", "site.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_TYPES = {
+    "site.css": "text/css",
+    "site.js": "text/javascript",
+    "log.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True, slots=True)

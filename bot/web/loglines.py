@@ -5,14 +5,17 @@ A progress bar that returns to the line's start shows its last state, as on a te
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bot.web import ansi
+from bot.web import ansi, terminal
 
 #: How much of one line is shown; the rest is counted.
 MAX_LINE_BYTES = 16 * 1024
+#: So many returns to a line's start are looked back: what was written before them is overwritten.
+MAX_RETURNS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,8 @@ class _Segment:
     kept: bytearray
     left_out_bytes: int = 0
 
-    def add(self, data: bytes) -> None:
-        room = MAX_LINE_BYTES - len(self.kept)
+    def add(self, data: bytes, *, max_bytes: int) -> None:
+        room = max_bytes - len(self.kept)
         self.kept += data[:room]
         self.left_out_bytes += max(0, len(data) - room)
 
@@ -41,8 +44,11 @@ class _Segment:
 class Assembler:
     """Makes lines of pieces."""
 
-    def __init__(self, *, number: int, start_bytes: int) -> None:
-        """:param number: of the line in which byte `start_bytes`, the first that is fed, lies."""
+    def __init__(self, *, number: int, start_bytes: int, max_line_bytes: int | None = None) -> None:
+        """:param number: of the line in which byte `start_bytes`, the first that is fed, lies.
+        :param max_line_bytes: how much of a line is shown; None: as much as of any.
+        """
+        self._max_bytes = MAX_LINE_BYTES if max_line_bytes is None else max_line_bytes
         self._number = number
         self._line_start_bytes = start_bytes
         self._end_bytes = start_bytes
@@ -73,24 +79,28 @@ class Assembler:
         return self._line() if self._end_bytes > self._line_start_bytes else None
 
     def _begin_line(self) -> None:
-        self._segment = _Segment(bytearray())
-        self._shown_before: _Segment | None = None
+        self._segments = deque([_Segment(bytearray())], maxlen=MAX_RETURNS)
 
     def _add(self, piece: bytes) -> None:
         first, *others = piece.split(b"\r")
-        self._segment.add(first)
+        self._segments[-1].add(first, max_bytes=self._max_bytes)
         for other in others:
-            if self._segment.kept:
-                self._shown_before = self._segment
-            self._segment = _Segment(bytearray())
-            self._segment.add(other)
+            if self._segments[-1].kept:
+                self._segments.append(_Segment(bytearray()))
+            self._segments[-1].add(other, max_bytes=self._max_bytes)
 
     def _line(self) -> Line:
-        shown = self._segment if self._segment.kept else self._shown_before or self._segment
-        html = ansi.render(shown.kept.decode("utf-8", "replace"))
-        if shown.left_out_bytes:
-            html += Markup('<span class="a-more"> … {} more bytes in the raw log</span>').format(shown.left_out_bytes)
+        written = [one for one in self._segments if one.kept]
+        html = ansi.markup(terminal.runs([one.kept.decode("utf-8", "replace") for one in written]))
+        if written and (left_out := written[-1].left_out_bytes):
+            html += Markup('<span class="a-more"> … {} more bytes in the raw log</span>').format(left_out)
         return Line(number=self._number, html=html)
+
+
+def text(data: bytes) -> str:
+    """What is read in a line, whose bytes are given without its break."""
+    pieces = [piece.decode("utf-8", "replace") for piece in data.split(b"\r") if piece]
+    return "".join(shown for _, shown in terminal.runs(pieces[-MAX_RETURNS:]))
 
 
 def html(line: Line, *, has_anchor: bool = True) -> Markup:

@@ -1,4 +1,4 @@
-"""Log parts: a long log is shown in parts of bounded size, each of which begins with a line."""
+"""Log parts: a page shows so many lines of a log, from any line on, whatever the log's size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from bot.logs import LogStore
 from bot.web import loglines
 
-#: About how much of a log one page shows.
-PART_BYTES = 512 * 1024
+#: How many lines one part has.
+PART_LINES = 500
+#: How many lines are shown before the one that is asked for.
+LINES_BEFORE = 100
+#: A part with more bytes than these has its lines cut sooner, so that no page becomes heavy.
+WIDE_BYTES = 1024 * 1024
+WIDE_LINE_BYTES = 2 * 1024
+_READ_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,53 +23,72 @@ class Part:
     """What one page shows of a log."""
 
     lines: tuple[loglines.Line, ...]
-    #: From 1.
-    part: int
-    parts: int
+    #: The number of the first line, from 1.
+    first: int
+    #: How many lines the whole log has; one that is not whole counts.
+    total: int
     #: Size of the whole log.
     size_bytes: int
-    #: Where the first line behind this part begins; a last line that is not whole counts as behind.
+    #: Where the log's last line begins if it is not whole, else its end: from there it can be followed.
     next_bytes: int
 
+    @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return self.first + len(self.lines) - 1
 
-def count(size_bytes: int) -> int:
-    """In how many parts a log of this size is shown."""
-    return max(1, -(-size_bytes // PART_BYTES))
+    @property
+    def older(self) -> int | None:
+        """Where the part before this one begins; None where there is none."""
+        return None if self.first <= 1 else max(1, self.first - PART_LINES)
+
+    @property
+    def newer(self) -> int | None:
+        """Where the part behind this one begins; None where there is none."""
+        return self.last + 1 if self.last < self.total else None
 
 
-async def load(logs: LogStore, job_id: str, *, part: int | None = None, line: int | None = None) -> Part:
-    """The part with this number, or with this line; the last one where there is no such part or nothing is asked."""
+async def load(
+    logs: LogStore, job_id: str, *, first: int | None = None, line: int | None = None, limit: int | None = None
+) -> Part:
+    """The part that begins with a line, or the one around a line; the last one where nothing is asked.
+
+    What is behind the end is the last part too.
+
+    :param limit: how many lines; None: as many as a part has.
+    """
+    limit = PART_LINES if limit is None else limit
     size_bytes = await logs.size(job_id)
-    parts = count(size_bytes)
-    index = parts - 1 if part is None else min(part, parts) - 1
-    if line is not None:
-        index = await _index_of_line(logs, job_id, line=line, parts=parts)
-    start = await _boundary(logs, job_id, index=index)
-    end = size_bytes if index == parts - 1 else await _boundary(logs, job_id, index=index + 1)
-    (number,) = await logs.line_numbers(job_id, at=[start])
-    data = await logs.read(job_id, start=start, limit=max(end - start, 0))
-    # Thousands of lines take a while: the loop is needed by others meanwhile.
-    lines, next_bytes = await asyncio.to_thread(_lines, data, number=number, start_bytes=start)
-    return Part(lines=lines, part=index + 1, parts=parts, size_bytes=size_bytes, next_bytes=next_bytes)
-
-
-def _lines(data: bytes, *, number: int, start_bytes: int) -> tuple[tuple[loglines.Line, ...], int]:
-    assembler = loglines.Assembler(number=number, start_bytes=start_bytes)
-    lines = assembler.feed(data)
+    # The last byte lies in the last line; so does the end where that is not whole.
+    total, behind = await logs.line_numbers(job_id, at=[size_bytes - 1, size_bytes]) if size_bytes else (0, 0)
+    is_whole = size_bytes == 0 or total != behind
+    next_bytes = size_bytes if is_whole else await _start(logs, job_id, line=total, size_bytes=size_bytes)
+    latest = max(1, total - limit + 1)
+    if first is None or first > total:
+        first = latest if line is None or line > total else max(1, min(line - min(LINES_BEFORE, limit // 4), latest))
+    start = await _start(logs, job_id, line=first, size_bytes=size_bytes)
+    end = size_bytes
+    if first + limit <= total:
+        end = await _start(logs, job_id, line=first + limit, size_bytes=size_bytes)
+    is_wide = end - start > WIDE_BYTES
+    cut = min(WIDE_LINE_BYTES, loglines.MAX_LINE_BYTES) if is_wide else None
+    assembler = loglines.Assembler(number=first, start_bytes=start, max_line_bytes=cut)
+    lines: list[loglines.Line] = []
+    at = start
+    while at < end and (data := await logs.read(job_id, start=at, limit=min(_READ_BYTES, end - at))):
+        # Thousands of lines take a while: the loop is needed by others meanwhile.
+        lines += await asyncio.to_thread(assembler.feed, data)
+        at += len(data)
     rest = assembler.rest()
-    return (*lines, *(() if rest is None else (rest,))), assembler.next_bytes
+    return Part(
+        lines=(*lines, *(() if rest is None else (rest,))),
+        first=first,
+        total=total,
+        size_bytes=size_bytes,
+        next_bytes=next_bytes,
+    )
 
 
-async def _index_of_line(logs: LogStore, job_id: str, *, line: int, parts: int) -> int:
+async def _start(logs: LogStore, job_id: str, *, line: int, size_bytes: int) -> int:
     start = await logs.find_line(job_id, number=line)
-    return parts - 1 if start is None else min(start // PART_BYTES, parts - 1)
-
-
-async def _boundary(logs: LogStore, job_id: str, *, index: int) -> int:
-    """The byte with which a part begins: the first line that begins in it, or its first byte where none is near."""
-    if index == 0:
-        return 0
-    nominal = index * PART_BYTES
-    near = await logs.read(job_id, start=nominal - 1, limit=loglines.MAX_LINE_BYTES)
-    found = near.find(b"\n")
-    return nominal if found < 0 else nominal + found
+    return size_bytes if start is None else min(start, size_bytes)

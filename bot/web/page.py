@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiohttp import web
@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from bot.logs import ArtifactStore, LogStore
 from bot.people.people import People
 from bot.store import Store
-from bot.web import viewing
+from bot.web import scanning, viewing
 from bot.web.templating import Templates
 
 
@@ -28,6 +28,8 @@ class Sources:
     clock: Callable[[], datetime]
     #: Those who sign in; None where nobody does.
     people: People | None = None
+    #: Logs that are being looked through.
+    scans: scanning.Scans = field(default_factory=scanning.Scans)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,20 @@ from bot.people.people import People
 from bot.people.signing_in import SigningIn
 from bot.pipelines import schema
 from bot.store import Store
-from bot.web import access, api, download, error_pages, guard, health, login, page, rawlog, security, stream
+from bot.web import (
+    access,
+    api,
+    download,
+    error_pages,
+    guard,
+    health,
+    login,
+    logroutes,
+    page,
+    rawlog,
+    security,
+    stream,
+)
 from bot.web.actions import Actions, routes
 from bot.web.assets import Assets
 from bot.web.health import Readiness
@@ -92,6 +105,7 @@ def add_to(
     app.add_routes(_ASSETS.routes())
     app.router.add_get("/schema.json", send_schema)
     app.add_routes(rawlog.routes(sources))
+    app.add_routes(logroutes.routes(sources, templates=_TEMPLATES))
     app.add_routes(download.routes(sources))
     app.add_routes(stream.routes(sources, templates=_TEMPLATES, streams=streams))
     app.add_routes(health.routes(readiness, metrics=metrics, refresh=refresh_metrics, why_wedged=why_wedged))

@@ -232,7 +232,7 @@ async def test_a_line_can_be_linked_to(site: Site, page: Page) -> None:
 async def test_a_link_to_a_line_finds_its_part_of_a_long_log(
     site: Site, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.web.logparts.PART_BYTES", 2000)
+    monkeypatch.setattr("bot.web.logparts.PART_LINES", 100)
     one = await site.house.add_job(
         log=b"".join(b"line %d\n" % number for number in range(1, 900)), state=job.State.PASSED
     )
@@ -325,3 +325,260 @@ async def test_everything_can_be_read_and_done_without_javascript(site: Site, br
     await page.get_by_role("button", name="Show").click()
     await expect(page.get_by_text("No build is like that.")).to_be_visible()
     await context.close()
+
+
+def long_log(lines: int) -> bytes:
+    return b"".join(b"line %d\n" % number for number in range(1, lines + 1))
+
+
+async def test_any_line_of_a_long_log_is_at_hand_and_the_page_stays_small(site: Site, page: Page) -> None:
+    trap = Trap(site)
+    await trap.set_on(page.context)
+    one = await site.house.add_job(log=long_log(30_000), state=job.State.PASSED)
+    await site.house.logs.seal(one.id)
+    await page.goto(f"{site.url}/jobs/{one.id}#L27000")
+    await expect(page.locator("#L27000 .t")).to_have_text("line 27000")
+    await expect(page.locator("#L27000")).to_be_in_viewport()
+    # As far as the whole log, whatever is in the page.
+    assert await page.evaluate("document.getElementById('log').offsetHeight / 30000") > 10
+    await page.keyboard.press("g")
+    await expect(page.locator("#L1")).to_be_in_viewport()
+    await page.keyboard.press("Shift+G")
+    await expect(page.locator("#L30000")).to_be_in_viewport()
+    await page.locator("#line").fill("12345")
+    await page.locator("#line").press("Enter")
+    await expect(page.locator("#L12345")).to_be_in_viewport()
+    await expect(page.locator("#L12345")).to_have_class("line sel")
+    # Somebody drags the scroll bar, then reads on line by line.
+    await page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 3)")
+    await page.wait_for_function(SEEN)
+    await page.evaluate("window.scrollBy(0, 9000)")
+    await page.wait_for_function(SEEN)
+    assert await page.locator("#log .line").count() <= 2000
+    assert trap.caught == []
+
+
+#: Whether rows, without a gap, are all that is seen of the log.
+SEEN = """() => {
+  const rows = Array.from(document.querySelectorAll("#log > .line"));
+  const seen = rows.filter((row) => {
+    const box = row.getBoundingClientRect();
+    return box.bottom > 0 && box.top < innerHeight;
+  });
+  const numbers = rows.map((row) => Number(row.id.slice(1)));
+  return seen.length * seen[0]?.getBoundingClientRect().height > innerHeight * 0.9
+    && numbers.every((one, at) => at === 0 || one === numbers[at - 1] + 1);
+}"""
+
+
+async def test_what_is_read_stays_where_it_is_when_long_lines_are_wrapped(site: Site, page: Page) -> None:
+    log = b"".join(b"line %d %s\n" % (number, b"word " * (number % 97)) for number in range(1, 6000))
+    one = await site.house.add_job(log=log, state=job.State.PASSED)
+    await page.goto(f"{site.url}/jobs/{one.id}#L3000")
+    await expect(page.locator("#L3000")).to_be_in_viewport()
+    place = "document.getElementById('L3000').getBoundingClientRect().top"
+    await page.wait_for_function(SEEN.replace("seen.length * seen[0]?.getBoundingClientRect().height", "Infinity"))
+    before = await page.evaluate(place)
+    await page.evaluate("window.scrollBy(0, 120)")
+    await page.wait_for_timeout(0)
+    assert abs(await page.evaluate(place) - before + 120) < 2
+    await page.keyboard.press("w")
+    await expect(page.locator("#log")).to_have_class("log whole nowrap")
+    await expect(page.locator("#L3000")).to_be_in_viewport()
+    # The choice is kept.
+    await page.reload()
+    await expect(page.locator("#wrap")).to_have_attribute("aria-pressed", "false")
+    await expect(page.locator("#L3000")).to_be_in_viewport()
+
+
+async def test_lines_are_selected_and_linked_to_and_copied(site: Site, page: Page) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    log = b"".join(b"line %d ```\n" % number for number in range(1, 2000))
+    one = await site.house.add_job(log=log, state=job.State.PASSED)
+    await page.goto(f"{site.url}/jobs/{one.id}#L700")
+    await page.locator("#L702 .n").click()
+    await page.locator("#L705 .n").click(modifiers=["Shift"])
+    await page.wait_for_url("**#L702-L705")
+    await expect(page.locator(".line.sel")).to_have_count(4)
+    await page.keyboard.press("y")
+    await expect(page.locator("#news")).to_have_text("Permalink copied")
+    link = await page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{site.url}/jobs/{one.id}?line=702#L702-L705"
+    await page.locator("#copy").click()
+    await expect(page.locator("#news")).to_have_text("Lines 702 to 705 copied")
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    lines = "\n".join(f"line {number} ```" for number in range(702, 706))
+    assert copied == f"[Lines 702 to 705]({link})\n\n````text\n{lines}\n````\n"
+    await page.goto("about:blank")
+    await page.goto(link)
+    await expect(page.locator(".line.sel")).to_have_count(4)
+    await expect(page.locator("#L702")).to_be_in_viewport()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".line.sel")).to_have_count(0)
+
+
+async def test_text_is_found_anywhere_in_the_log_with_the_keyboard_alone(site: Site, page: Page) -> None:
+    log = long_log(9000).replace(b"line 4000\n", b"a \x1b[31mnee\x1b[0mdle\n").replace(b"line 8000\n", b"Needle\n")
+    one = await site.house.add_job(log=log, state=job.State.RUNNING)
+    await page.goto(f"{site.url}/jobs/{one.id}#L5000")
+    await page.keyboard.press("/")
+    await expect(page.locator("#q")).to_be_focused()
+    await page.keyboard.type("needle")
+    await expect(page.locator("#L8000")).to_be_in_viewport()
+    await expect(page.locator("#hits")).to_have_text("2 of 2 lines")
+    await expect(page.locator("#L8000")).to_have_class("line hit at")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Shift+N")
+    await expect(page.locator("#L4000")).to_be_in_viewport()
+    assert await page.evaluate("Array.from(CSS.highlights.get('hit'), (one) => one.toString())") == ["needle"]
+    await page.keyboard.press("n")
+    await expect(page.locator("#L8000")).to_be_in_viewport()
+    # The log grows meanwhile.
+    await site.house.append(one, b"the last needle\n")
+    await page.keyboard.press("n")
+    await expect(page.locator("#L9001")).to_be_in_viewport()
+    await expect(page.locator("#hits")).to_have_text("3 of 3 lines")
+    await page.keyboard.press("n")
+    await expect(page.locator("#L4000")).to_be_in_viewport()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#hits")).to_have_text("")
+
+
+async def test_groups_fold_and_open_for_whoever_comes_to_a_line_in_them(site: Site, page: Page) -> None:
+    log = b"before\n::group::Install\n" + b"in\n" * 3000 + b"::endgroup::\nbetween\n--- Test\n" + b"t\n" * 9
+    one = await site.house.add_job(log=log, state=job.State.PASSED)
+    await page.goto(f"{site.url}/jobs/{one.id}")
+    await page.keyboard.press("g")
+    await expect(page.locator("#log > .line .t")).to_have_text(["before", "::group::Install", "between", "--- Test"])
+    fold = page.get_by_role("button", name="Group of 3001 lines")
+    await expect(fold).to_have_attribute("aria-expanded", "false")
+    await fold.press("Enter")
+    await expect(fold).to_have_attribute("aria-expanded", "true")
+    await expect(page.locator("#L3")).to_be_in_viewport()
+    await fold.click()
+    await expect(page.locator("#log > .line")).to_have_count(4)
+    await page.locator("#line").fill("2000")
+    await page.locator("#line").press("Enter")
+    await expect(page.locator("#L2000")).to_be_in_viewport()
+    await page.goto("about:blank")
+    await page.goto(f"{site.url}/jobs/{one.id}#L1500-L1501")
+    await expect(page.locator("#L1500")).to_be_in_viewport()
+    await expect(page.locator("#L3008")).to_have_count(0)
+
+
+async def test_a_failure_is_one_key_or_one_link_away_and_its_group_is_open(site: Site, page: Page) -> None:
+    log = b"::group::a\nx\n::endgroup::\n::group::b\n" + b"y\n" * 1000 + b"bad\n"
+    steps = (factories.make_step_result(state="failed", exit_code=1, log_end_bytes=len(log)),)
+    one = await site.house.add_job(log=log, state=job.State.FAILED, steps=steps)
+    await site.house.save_build(one.build_id, state=build.State.FAILED)
+    await page.goto(f"{site.url}/jobs/{one.id}")
+    await page.keyboard.press("f")
+    await expect(page.locator("#L1005 .t")).to_have_text("bad")
+    await expect(page.locator("#L1005")).to_be_in_viewport()
+    await expect(page.locator("#news")).to_have_text("Line 1005")
+    await page.evaluate("window.scrollTo(0, 0)")
+    await page.reload()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_text("Skip to the first failure")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#L1005")).to_be_in_viewport()
+    await expect(page.locator("#log")).to_be_focused()
+
+
+async def test_keys_are_told_and_nothing_fires_where_somebody_types(site: Site, page: Page) -> None:
+    one = await site.house.add_job(log=long_log(50), state=job.State.PASSED)
+    await site.house.save_build(one.build_id, state=build.State.PASSED)
+    await page.goto(f"{site.url}/jobs/{one.id}")
+    await page.locator("#help").focus()
+    await page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    await expect(dialog).to_be_visible()
+    # Behind it nothing happens.
+    await page.keyboard.press("w")
+    await expect(page.locator("#wrap")).to_have_attribute("aria-pressed", "true")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#help")).to_be_focused()
+    await page.locator("#line").press("w")
+    await page.locator("#log").press("Control+w")
+    await expect(page.locator("#wrap")).to_have_attribute("aria-pressed", "true")
+    await page.locator("#log").press("r")
+    await page.get_by_role("dialog").get_by_role("button", name="No").click()
+    assert site.house.asked == []
+    await page.locator("#log").press("r")
+    await page.get_by_role("button", name="Run it again").click()
+    await page.wait_for_load_state("load")
+    await expect(page.locator("#log")).to_have_count(0)
+    assert site.house.asked == [("retry", one.build_id)]
+
+
+async def test_a_long_log_is_read_without_javascript(site: Site, browser: Browser) -> None:
+    one = await site.house.add_job(log=long_log(2000), state=job.State.PASSED)
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(f"{site.url}/jobs/{one.id}")
+    await expect(page.locator("#L2000")).to_have_count(1)
+    await page.get_by_role("link", name="Older").click()
+    await expect(page.locator("#L1001")).to_have_count(1)
+    await page.get_by_role("link", name="First").click()
+    await expect(page.locator("#log .line")).to_have_count(500)
+    await page.get_by_role("link", name="Newer").click()
+    await expect(page.locator("#L501")).to_have_count(1)
+    await page.get_by_label("Go to line").fill("1700")
+    await page.get_by_role("button", name="Go", exact=True).click()
+    await expect(page.locator("#L1700")).to_have_count(1)
+    await page.get_by_label("Search the log").fill("LINE 77")
+    await page.get_by_role("button", name="Search", exact=True).click()
+    await expect(page.get_by_text("11 lines with “LINE 77”.")).to_be_visible()
+    await page.locator("#found").get_by_role("link", name="775").click()
+    await expect(page.locator("#L775")).to_be_in_viewport()
+    await expect(page.locator("button.js:visible")).to_have_count(0)
+    await context.close()
+
+
+async def test_who_looks_elsewhere_in_a_live_log_finds_all_of_it_at_its_end(site: Site, page: Page) -> None:
+    one = await site.house.add_job(log=long_log(3000))
+    await page.goto(f"{site.url}/jobs/{one.id}#L10")
+    await expect(page.locator("#L10")).to_be_in_viewport()
+    for number in range(3001, 3101):
+        await site.house.append(one, b"line %d\n" % number)
+    await expect(page.locator("#L10")).to_be_in_viewport()
+    await expect(page.locator("#L3001")).to_have_count(0)
+    await page.keyboard.press("j")
+    await expect(page.locator("#L3100")).to_be_in_viewport()
+    await site.house.append(one, b"line 3101\n")
+    await expect(page.locator("#L3101")).to_be_in_viewport()
+    numbers = [int(text.removeprefix("line ")) for text in await texts(page)]
+    assert numbers == list(range(numbers[0], 3102))
+
+
+@pytest.mark.long
+async def test_a_log_of_a_million_lines_is_opened_and_jumped_in(site: Site, page: Page) -> None:
+    one = await site.house.add_job(state=job.State.RUNNING)
+    log = b"".join(b"%07d some words of a build that goes on and on\n" % number for number in range(1, 1_000_001))
+    for start in range(0, len(log), 1 << 22):
+        await site.house.logs.append(one.id, offset_bytes=start, data=log[start : start + (1 << 22)])
+    for is_packed in (False, True):
+        if is_packed:
+            await site.house.logs.seal(one.id)
+            await site.house.save_job(one, state=job.State.PASSED)
+        await page.goto("about:blank")
+        await page.goto(f"{site.url}/jobs/{one.id}")
+        await page.locator("#line").fill("900000")
+        await page.locator("#line").press("Enter")
+        await expect(page.locator("#L900000")).to_be_in_viewport()
+        await page.wait_for_function(SEEN)
+        await page.locator("#q").fill("0123456 SOME")
+        await expect(page.locator("#L123456")).to_be_in_viewport()
+        await expect(page.locator("#hits")).to_have_text("1 of 1 lines")
+        # The scroll bar reaches every part, and reading on from there has no gap.
+        for place in (0.2, 0.9, 0.5):
+            await page.evaluate(f"window.scrollTo(0, document.documentElement.scrollHeight * {place})")
+            await page.wait_for_function(SEEN)
+            first = int((await page.locator("#log > .line").first.get_attribute("id") or "")[1:])
+            assert abs(first / 1_000_000 - place) < 0.05
+        for _ in range(20):
+            await page.evaluate("window.scrollBy(0, 1000)")
+            await page.wait_for_function(SEEN)
+        assert await page.locator("#log .line").count() <= 2000

@@ -93,27 +93,43 @@ def test_going_on_at_the_offset_given_repeats_at_most_the_unfinished_line(parts:
 async def test_a_long_log_is_shown_in_parts_that_leave_nothing_out(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logparts, "PART_BYTES", 1000)
     job_id = factories.new_id()
     data = (
         b"".join(b"line %d %s\n" % (number, b"." * (number % 90)) for number in range(1, 200)) + b"x" * 5000 + b"\nend"
     )
     await house.logs.append(job_id, offset_bytes=0, data=data)
     monkeypatch.setattr(loglines, "MAX_LINE_BYTES", 500)
-    parts = [await logparts.load(house.logs, job_id, part=part) for part in range(1, logparts.count(len(data)) + 1)]
-    numbers = [line.number for part in parts for line in part.lines]
-    assert sorted(set(numbers)) == list(range(1, 202))
-    # Only the line that is longer than a part stands in several.
-    assert {number for number in numbers if numbers.count(number) > 1} == {200}
-    assert parts[-1].next_bytes == len(data) - len(b"end")
-    for number in (1, 2, 50, 120, 199, 201):
-        found = await logparts.load(house.logs, job_id, line=number)
-        assert number in [line.number for line in found.lines]
-    last = await logparts.load(house.logs, job_id)
-    assert (last.part, await logparts.load(house.logs, job_id, part=999)) == (last.parts, last)
-    assert await logparts.load(house.logs, job_id, line=999) == last
+    for is_packed in (False, True):
+        if is_packed:
+            await house.logs.seal(job_id)
+        numbers, first = [], 1
+        while first:
+            part = await logparts.load(house.logs, job_id, first=first, limit=30)
+            assert (part.first, part.total) == (first, 201)
+            numbers += [line.number for line in part.lines]
+            first = part.newer or 0
+        assert numbers == list(range(1, 202))
+        assert part.next_bytes == len(data) - len(b"end")
+        for number in (1, 2, 50, 120, 199, 201):
+            found = await logparts.load(house.logs, job_id, line=number, limit=30)
+            assert number in [line.number for line in found.lines]
+            assert len(found.lines) == 30
+        last = await logparts.load(house.logs, job_id, limit=30)
+        assert (last.first, last.last, last.newer, last.older) == (172, 201, None, 1)
+        for behind in ({"first": 202}, {"line": 999}):
+            assert await logparts.load(house.logs, job_id, limit=30, **behind) == last
+
+
+async def test_f61_a_part_with_very_long_lines_stays_light(house: House) -> None:
+    job_id = factories.new_id()
+    await house.logs.append(job_id, offset_bytes=0, data=(b"x" * 10_000 + b"\n") * 300)
+    heavy = await logparts.load(house.logs, job_id)
+    assert all(f"{10_000 - logparts.WIDE_LINE_BYTES} more bytes" in line.html for line in heavy.lines)
+    (alone,) = (await logparts.load(house.logs, job_id, first=7, limit=1)).lines
+    assert "more bytes" not in alone.html
 
 
 async def test_a_log_that_is_not_there_has_one_empty_part(house: House) -> None:
     found = await logparts.load(house.logs, factories.new_id())
-    assert (found.lines, found.part, found.parts, found.next_bytes) == ((), 1, 1, 0)
+    assert (found.lines, found.first, found.total, found.next_bytes) == ((), 1, 0, 0)
+    assert (found.older, found.newer) == (None, None)

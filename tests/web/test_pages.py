@@ -360,18 +360,37 @@ async def test_a_running_job_can_be_followed_from_where_the_page_ends(house: Hou
 async def test_a_long_log_is_shown_in_parts_and_a_line_is_found(
     house: House, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.web.logparts.PART_BYTES", 100)
+    monkeypatch.setattr("bot.web.logparts.PART_LINES", 20)
+    monkeypatch.setattr("bot.web.logparts.LINES_BEFORE", 5)
     one = await house.add_job(log=b"".join(b"line %d\n" % number for number in range(1, 60)))
     last = await shown(client, f"/jobs/{one.id}")
     assert 'id="L59"' in last
     assert 'id="L1"' not in last
-    assert 'data-has-parts="yes"' in last
-    assert "data-events" in last
-    first = await shown(client, f"/jobs/{one.id}?part=1")
-    assert 'id="L1"' in first
-    assert "data-events" not in first
-    assert 'id="L30"' in await shown(client, f"/jobs/{one.id}?line=30")
-    assert (await client.get(f"/jobs/{one.id}?line=x")).status == 400
+    assert 'data-next="463"' in last
+
+    def numbers(html: str) -> list[int]:
+        return [int(found) for found in re.findall(r'id="L(\d+)"', html)]
+
+    # From the last part back to the first, and on to the last again: each line once.
+    seen, path = numbers(last), re.search(r'href="([^"]+)">Older', last)
+    while path:
+        html = await shown(client, f"/jobs/{one.id}{path.group(1)}")
+        seen = [number for number in numbers(html) if number < seen[0]] + seen
+        path = re.search(r'href="([^"]+)">Older', html)
+    assert seen == list(range(1, 60))
+    first = await shown(client, f"/jobs/{one.id}?first=1")
+    assert numbers(first) == list(range(1, 21))
+    assert "lines 1 to 20 of 59" in first
+    # The log goes on growing at its end, whatever part is looked at.
+    assert 'data-next="463"' in first
+    newer = re.search(r'href="([^"]+)">Newer', first)
+    assert newer is not None
+    assert numbers(await shown(client, f"/jobs/{one.id}{newer.group(1)}")) == list(range(21, 41))
+    assert numbers(await shown(client, f"/jobs/{one.id}?line=30")) == list(range(25, 45))
+    for behind in ("line=999", "first=999"):
+        assert numbers(await shown(client, f"/jobs/{one.id}?{behind}"))[-1] == 59
+    for wrong in ("line=x", "first=0", f"q={'x' * 201}"):
+        assert (await client.get(f"/jobs/{one.id}?{wrong}")).status == 400
 
 
 async def test_a_result_that_was_taken_over_comes_with_its_log(house: House, client: Client) -> None:
@@ -686,7 +705,8 @@ def test_no_template_is_left_over() -> None:
     named = {module.PAGE.template for module in (*PAGES, *SIGN_IN_PAGES)} | {"error.html"}
     files = {path.name for path in TEMPLATES.iterdir()}
     assert {name for name in files if not name.startswith("_")} == named
-    sources = "".join(path.read_text() for path in TEMPLATES.iterdir())
+    code = Path(dashboard.__file__).parent.glob("*.py")
+    sources = "".join(path.read_text() for path in (*TEMPLATES.iterdir(), *code))
     assert all(f'"{name}"' in sources for name in files if name.startswith("_"))
 
 
@@ -699,7 +719,11 @@ def test_a_template_that_uses_what_is_not_there_is_an_error() -> None:
 def test_a_head_is_made_without_any_store() -> None:
     one = factories.make_job(state=job.State.RUNNING, steps=(factories.make_step_result(state="running"),))
     head = job_page.make_head(
-        one, of=factories.make_build(), line_numbers=[1], failure=None, size_bytes=0, now=factories.NOW
+        one,
+        of=factories.make_build(),
+        places=job_page.Places(lines=1, starts=(1,), failures=()),
+        failure=None,
+        now=factories.NOW,
     )
     assert [(step.name, step.state, step.line) for step in head.steps] == [("test", "running", 1)]
     assert head.is_live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +15,13 @@ from bot import errors
 from bot.logs import LogStore
 from bot.model import build, job, report
 from bot.store import builds, history, jobs
-from bot.web import loglines, logparts, states
+from bot.web import loglines, logparts, logsearch, states
 from bot.web.page import Page, Sources, number
 
 #: How many lines before the failure are shown at the top.
 EXCERPT_LINES = 20
+#: How many of the lines that have a text are shown where the page itself is asked for it.
+MAX_HITS = 50
 #: Failed tests that are shown.
 MAX_FAILURES = 100
 _BROKEN = frozenset({"failed", "timed_out", "errored"})
@@ -52,6 +55,30 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where in its log a job's steps are."""
+
+    #: How many lines the log has.
+    lines: int
+    #: With which line the output of each step result begins.
+    starts: tuple[int, ...]
+    #: The last lines of the steps that failed.
+    failures: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What was searched in the log, without any script."""
+
+    text: str
+    #: Some of the lines that have it.
+    lines: tuple[loglines.Line, ...]
+    #: How many have it, as far as that was counted.
+    count: int
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """What the job's report files say."""
 
@@ -81,6 +108,8 @@ class Head:
     can_retry: bool
     #: Whether the log is shown in several parts, so that a link to a line has to name it to the server.
     has_parts: bool
+    #: The last lines of the steps that failed: what people look for.
+    failure_lines: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,29 +127,31 @@ class Context:
     log: logparts.Part
     #: The names of the steps that begin with a line, by its number.
     marks: Mapping[int, tuple[str, ...]]
+    #: None where nothing was searched.
+    search: Search | None = None
 
 
 def make_head(
     one: job.Job,
     *,
     of: build.Build,
-    line_numbers: Sequence[int],
+    places: Places,
     failure: Failure | None,
-    size_bytes: int,
     now: datetime,
     told: report.Told | None = None,
 ) -> Head:
-    """:param line_numbers: where the output of each step result begins, in the order of `one.steps`."""
+    """The head of a job's page."""
     return Head(
         now=now,
         job=one,
         build=of,
-        steps=_step_lines(one, line_numbers),
+        steps=step_lines(one, places.starts),
         failure=failure,
         results=None if told is None else make_results(told, of=of),
         is_live=states.is_live_job(one),
         can_retry=not states.is_live(of),
-        has_parts=logparts.count(size_bytes) > 1,
+        has_parts=places.lines > logparts.PART_LINES,
+        failure_lines=places.failures,
     )
 
 
@@ -132,13 +163,18 @@ def make_results(told: report.Told, *, of: build.Build) -> Results:
     return Results(told=told, failures=shown, more=max(0, more), base=base)
 
 
-def make_context(head: Head, *, log: logparts.Part) -> Context:
+def make_context(head: Head, *, log: logparts.Part, search: Search | None = None) -> Context:
     """The page of a head and the part of the log that is looked at."""
-    marks: dict[int, tuple[str, ...]] = {}
-    for step in head.steps:
+    return Context(head=head, log=log, marks=marks(head.steps), search=search)
+
+
+def marks(steps: Sequence[StepLine]) -> Mapping[int, tuple[str, ...]]:
+    """The names of the steps that begin with a line, by its number."""
+    found: dict[int, tuple[str, ...]] = {}
+    for step in steps:
         if step.line is not None:
-            marks[step.line] = (*marks.get(step.line, ()), step.name)
-    return Context(head=head, log=log, marks=marks)
+            found[step.line] = (*found.get(step.line, ()), step.name)
+    return found
 
 
 def log_id(one: job.Job) -> str:
@@ -160,7 +196,11 @@ def first_failure(one: job.Job) -> job.StepResult | None:
     return next((step for step in one.steps if step.state in _BROKEN), None)
 
 
-def _step_lines(one: job.Job, line_numbers: Sequence[int]) -> tuple[StepLine, ...]:
+def step_lines(one: job.Job, line_numbers: Sequence[int]) -> tuple[StepLine, ...]:
+    """The steps as planned.
+
+    :param line_numbers: where the output of each step result begins, in the order of `one.steps`.
+    """
     results = {step.index: (step, line) for step, line in zip(one.steps, line_numbers, strict=True)}
     lines = []
     for index, planned in enumerate(one.plan.steps):
@@ -185,14 +225,22 @@ def _step_lines(one: job.Job, line_numbers: Sequence[int]) -> tuple[StepLine, ..
 async def load_head(sources: Sources, job_id: str) -> Head:
     """Read all but the log. :raises bot.errors.NotFound: if there is no such job."""
     one, of, told = await sources.store.read(_read, job_id)
-    numbers, failure, size_bytes = await asyncio.gather(
-        sources.logs.line_numbers(log_id(one), at=[step.log_start_bytes for step in one.steps]),
-        _load_failure(sources.logs, one),
-        sources.logs.size(log_id(one)),
-    )
-    return make_head(
-        one, of=of, line_numbers=numbers, failure=failure, size_bytes=size_bytes, now=sources.clock(), told=told
-    )
+    places, failure = await asyncio.gather(load_places(sources.logs, one), _load_failure(sources.logs, one))
+    return make_head(one, of=of, places=places, failure=failure, now=sources.clock(), told=told)
+
+
+async def load_places(logs: LogStore, one: job.Job) -> Places:
+    """Where in its log a job's steps are."""
+    size_bytes = await logs.size(log_id(one))
+    broken = [step for step in one.steps if step.state in _BROKEN]
+    ends = [size_bytes if step.log_end_bytes is None else step.log_end_bytes for step in broken]
+    # The last byte of the output lies in its last line.
+    lasts = [max(step.log_start_bytes, end - 1) for step, end in zip(broken, ends, strict=True)]
+    at = [max(0, size_bytes - 1), *lasts, *(step.log_start_bytes for step in one.steps)]
+    lines, *found = await logs.line_numbers(log_id(one), at=at)
+    wrote = [end > step.log_start_bytes for step, end in zip(broken, ends, strict=True)]
+    failures = itertools.compress(found[: len(lasts)], wrote)
+    return Places(lines=lines if size_bytes else 0, starts=tuple(found[len(lasts) :]), failures=tuple(failures))
 
 
 def _read(connection: Connection, job_id: str) -> tuple[job.Job, build.Build, report.Told | None]:
@@ -215,13 +263,35 @@ async def _load_failure(logs: LogStore, one: job.Job) -> Failure | None:
     return Failure(position=step.index + 1, name=name, state=step.state, exit_code=step.exit_code, lines=tuple(lines))
 
 
+def wanted(query: Mapping[str, str]) -> logsearch.Wanted:
+    """What is searched in the log.
+
+    :raises web.HTTPBadRequest: if that is too long.
+    """
+    text = query.get("q", "")
+    if len(text) > logsearch.MAX_CHARACTERS:
+        raise web.HTTPBadRequest(text=f"What is searched has at most {logsearch.MAX_CHARACTERS} characters.")
+    return logsearch.Wanted(text=text, is_exact=query.get("case") == "exact")
+
+
+async def load_search(sources: Sources, one: job.Job, of: logsearch.Wanted) -> Search | None:
+    """The lines that have a text; None where it is empty."""
+    if not of.text:
+        return None
+    async with sources.scans.place():
+        found = await logsearch.search(sources.logs, log_id(one), of)
+    lines: list[loglines.Line] = []
+    for line in found.lines[:MAX_HITS]:
+        lines += (await logparts.load(sources.logs, log_id(one), first=line, limit=1)).lines
+    return Search(text=of.text, lines=tuple(lines), count=len(found.lines), has_more=found.has_more)
+
+
 async def load(sources: Sources, request: web.Request) -> Context:
     """Read the job and the part of its log that the query asks for: the last one where it does not say."""
+    first, line, of = number(request.query, "first"), number(request.query, "line"), wanted(request.query)
     head = await load_head(sources, request.match_info["id"])
-    log = await logparts.load(
-        sources.logs, log_id(head.job), part=number(request.query, "part"), line=number(request.query, "line")
-    )
-    return make_context(head, log=log)
+    log = await logparts.load(sources.logs, log_id(head.job), first=first, line=line)
+    return make_context(head, log=log, search=await load_search(sources, head.job, of))
 
 
 PAGE = Page(route="/jobs/{id:[0-9A-Z]{26}}", template="job.html", context=Context, load=load)
