@@ -10,6 +10,7 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks import figures, servers
 from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.logs import LogStore
+from bot.web import groups, logparts, logsearch
 from tests.engines import gitserver, jobs, supervisors
 
 FLOOD_BYTES = 1_000_000_000
@@ -26,6 +28,7 @@ ROUNDS = 3
 LINES = 1_000_000
 WANTED = 900_000
 LOOKS = 25
+SEARCHES = 5
 JOB = "01J00000000000000000000XYZ"
 _LINE = "2026-01-01T12:00:00.000Z INFO building target //foo/bar:baz with 120 objects in the pipeline"
 _FLOOD = f"yes '{_LINE}' | head -c {FLOOD_BYTES}"
@@ -170,6 +173,9 @@ async def _lines() -> list[figures.Row]:
         await logs.seal(JOB)
         packing = time.perf_counter() - began
         sealed = [await _timed(logs) for _ in range(LOOKS)]
+        pages = [await _seconds_of(logparts.load(logs, JOB, line=WANTED)) for _ in range(LOOKS)]
+        absent = [await _seconds_of(_absent(logs)) for _ in range(SEARCHES)]
+        folding = [await _seconds_of(groups.load(logs, JOB)) for _ in range(SEARCHES)]
         packed_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*.packed"))
         await logs.close()
     what = f"line {WANTED:,} of {LINES:,} ({len(text) / _MIB:.0f} MiB)"
@@ -177,9 +183,24 @@ async def _lines() -> list[figures.Row]:
         _row(f"{what} while the job runs, ms", running),
         _row("the same, first look after a restart, ms", [cold]),
         _row("the same when the job has ended, ms", sealed),
+        _row(f"the {logparts.PART_LINES} lines around it as rows, ms", [1000 * one for one in pages]),
+        _row("a text searched that is nowhere in it, ms", [1000 * one for one in absent]),
+        _row("its groups found, ms", [1000 * one for one in folding]),
         _row("packing it, MB/s", [len(text) / 1e6 / packing]),
         _row("how many times smaller it is packed", [len(text) / packed_bytes]),
     ]
+
+
+async def _seconds_of(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+async def _absent(logs: LogStore) -> None:
+    """Look for what is nowhere, so that all is looked through."""
+    found = await logsearch.search(logs, JOB, logsearch.Wanted(text="Nothing like it"))
+    assert found.lines == ()
 
 
 async def _timed(logs: LogStore) -> float:

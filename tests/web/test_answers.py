@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import sqlite3
 from typing import Any
@@ -164,6 +165,17 @@ async def test_the_raw_log_can_be_saved_under_a_name_of_ours(house: House, clien
     one = await house.add_job(log=b"x")
     answer = await client.get(f"/jobs/{one.id}/log?download")
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{one.id}.log"'
+
+
+async def test_the_raw_log_can_be_saved_packed(house: House, client: Client) -> None:
+    data = bytes(range(256)) * 9000
+    one = await house.add_job(log=data)
+    answer = await client.get(f"/jobs/{one.id}/log?download=gz")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{one.id}.log.gz"'
+    assert (answer.content_type, "Content-Encoding" in answer.headers) == ("application/gzip", False)
+    packed = await answer.read()
+    assert len(packed) < len(data) // 4
+    assert gzip.decompress(packed) == data
 
 
 async def test_the_log_of_no_job_is_404_and_an_empty_one_is_empty(house: House, client: Client) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from aiohttp import web
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 
 from bot.model import build, job
@@ -582,3 +584,47 @@ async def test_a_log_of_a_million_lines_is_opened_and_jumped_in(site: Site, page
             await page.evaluate("window.scrollBy(0, 1000)")
             await page.wait_for_function(SEEN)
         assert await page.locator("#log .line").count() <= 2000
+
+
+@pytest.mark.parametrize(
+    ("scheme", "all_pages"),
+    [
+        ("light", False),
+        pytest.param("light", True, marks=pytest.mark.long),
+        pytest.param("dark", True, marks=pytest.mark.long),
+    ],
+)
+async def test_axe_finds_nothing_against_people_who_see_or_move_less(
+    site: Site, browser: Browser, scheme: str, all_pages: bool
+) -> None:
+    colours = [*range(30, 38), *range(40, 48), *range(90, 98), *range(100, 108), 1, 2, 3, 4, 7, 9]
+    log = b"::group::a\nb\n::endgroup::\n" + b"".join(b"\x1b[%dmneedle %d\x1b[0m\n" % (one, one) for one in colours)
+    steps = (factories.make_step_result(state="failed", exit_code=1, log_end_bytes=len(log)),)
+    failed = await site.house.add_job(log=log, state=job.State.FAILED, steps=steps)
+    live = await site.house.add_job(log=long_log(600))
+    paths = [f"/jobs/{failed.id}#L5-L9", f"/jobs/{live.id}", f"/jobs/{failed.id}?q=needle"]
+    paths = [*paths, *await fill_with(site.house, "text")] if all_pages else paths[:1]
+    # What looks for faults is a script of its own, and no page lets it in.
+    dark_or_light: Literal["dark", "light"] = "dark" if scheme == "dark" else "light"
+    found: list[str] = []
+    for width in (1280, 320) if all_pages else (1280,):
+        context = await browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=dark_or_light, bypass_csp=True
+        )
+        page = await context.new_page()
+
+        async def look(of: Page, path: str) -> None:
+            results = await Axe().run(of)
+            found.extend(f"{path}: {one['id']} {one['nodes'][0]['html']}" for one in results.response["violations"])
+
+        for path in paths:
+            await page.goto(site.url + path)
+            await look(page, path)
+            if path.startswith(f"/jobs/{failed.id}#"):
+                await page.locator("#q").fill("needle")
+                await expect(page.locator("#hits")).to_contain_text("of 38 lines")
+                await look(page, path)
+                await page.locator("#log").press("?")
+                await look(page, path)
+        await context.close()
+    assert found == []

@@ -749,6 +749,7 @@
   for (const one of document.querySelectorAll(".log-pages, #reload")) one.remove();
   byId("to-failure").hidden = failures().length === 0;
   byId("copy").disabled = true;
+  setTold();
   if (button) {
     button.hidden = false;
     button.addEventListener("click", pressFollow);
