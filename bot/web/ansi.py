@@ -1,5 +1,7 @@
 """ANSI colours as HTML, pure: keeps colours and weight, drops every other sequence, hides no text.
 
+What moves within a line is for `bot.web.terminal`.
+
 A line is rendered on its own: colours end with it, so a line looks the same wherever reading begins. Colours become
 one of sixteen, whose contrast the style sheet guarantees; a background brings its own text colour with it.
 

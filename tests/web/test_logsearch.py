@@ -78,6 +78,17 @@ async def test_all_of_a_log_is_searched_whatever_is_read_at_a_time(
         assert await search("line", after=999) == await search("") == Found(lines=(), has_more=False)
 
 
+@pytest.mark.parametrize("before", [*range(94, 101), *range(194, 201)])
+async def test_text_is_found_where_a_very_long_line_is_cut(
+    house: House, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setattr(scanning, "STEP_BYTES", 100)
+    job_id = factories.new_id()
+    await house.logs.append(job_id, offset_bytes=0, data=b"x" * before + b"needle" + b"y" * 300 + b"\nneedle")
+    found = await logsearch.search(house.logs, job_id, Wanted(text="needle"))
+    assert found == Found(lines=(1, 2), has_more=False)
+
+
 async def test_nobody_waits_for_a_search_any_more_and_it_ends(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "STEP_BYTES", 100)
     job_id = factories.new_id()
