@@ -16,12 +16,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+from playwright.async_api import async_playwright
+
 from benchmarks import figures, servers
 from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.logs import LogStore
+from bot.model import job
 from bot.web import groups, logparts, logsearch
 from tests.engines import gitserver, jobs, supervisors
+from tests.web.house import build_house, close_house
 
 FLOOD_BYTES = 1_000_000_000
 ROUNDS = 3
@@ -29,6 +34,7 @@ LINES = 1_000_000
 WANTED = 900_000
 LOOKS = 25
 SEARCHES = 5
+CHROMIUM = "/usr/bin/chromium"
 JOB = "01J00000000000000000000XYZ"
 _LINE = "2026-01-01T12:00:00.000Z INFO building target //foo/bar:baz with 120 objects in the pipeline"
 _FLOOD = f"yes '{_LINE}' | head -c {FLOOD_BYTES}"
@@ -178,6 +184,7 @@ async def _lines() -> list[figures.Row]:
         folding = [await _seconds_of(groups.load(logs, JOB)) for _ in range(SEARCHES)]
         packed_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*.packed"))
         await logs.close()
+        seen, jumped, searched = await _opened(Path(folder), state=job.State.PASSED)
     what = f"line {WANTED:,} of {LINES:,} ({len(text) / _MIB:.0f} MiB)"
     return [
         _row(f"{what} while the job runs, ms", running),
@@ -186,9 +193,46 @@ async def _lines() -> list[figures.Row]:
         _row(f"the {logparts.PART_LINES} lines around it as rows, ms", [1000 * one for one in pages]),
         _row("a text searched that is nowhere in it, ms", [1000 * one for one in absent]),
         _row("its groups found, ms", [1000 * one for one in folding]),
+        _row("a page of it in Chromium, until its end is seen, ms", seen),
+        _row("the same: until line 900,000 is seen from there, ms", jumped),
+        _row("the same: until a text is found after it was typed, ms", searched),
         _row("packing it, MB/s", [len(text) / 1e6 / packing]),
         _row("how many times smaller it is packed", [len(text) / packed_bytes]),
     ]
+
+
+async def _opened(data_dir: Path, *, state: job.State) -> list[list[float]]:
+    """A page of the log in Chromium, in ms: until its end is seen, then the wanted line, then a text that is typed."""
+    found: list[list[float]] = [[], [], []]
+    house = await build_house(data_dir)
+    one = await house.add_job(state=state)
+    text = _text()
+    for start in range(0, len(text), _MIB):
+        await house.logs.append(one.id, offset_bytes=start, data=text[start : start + _MIB])
+    if state in job.FINAL:
+        await house.logs.seal(one.id)
+    runner = web.AppRunner(house.app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for _ in range(SEARCHES):
+            page = await browser.new_page()
+            steps = (
+                page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/jobs/{one.id}#L{LINES}"),
+                page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/jobs/{one.id}#L{WANTED}"),
+                page.locator("#q").fill("0123456 "),
+            )
+            for times, step, line in zip(found, steps, (LINES, WANTED, 123_456), strict=True):
+                began = time.perf_counter()
+                await step
+                await page.wait_for_selector(f"#L{line}", state="visible")
+                times.append(1000 * (time.perf_counter() - began))
+            await page.close()
+        await browser.close()
+    await runner.cleanup()
+    await close_house(house)
+    return found
 
 
 async def _seconds_of(work: Awaitable[object]) -> float:
