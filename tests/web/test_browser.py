@@ -556,6 +556,24 @@ async def test_who_looks_elsewhere_in_a_live_log_finds_all_of_it_at_its_end(site
 
 
 @pytest.mark.long
+async def test_a_flood_does_not_take_away_what_is_read_and_is_followed_to_its_end(site: Site, page: Page) -> None:
+    one = await site.house.add_job(log=long_log(60))
+    await page.goto(f"{site.url}/jobs/{one.id}")
+    await page.keyboard.press("g")
+    await expect(page.locator("#L1")).to_be_in_viewport()
+    await site.house.append(one, long_log(9000).removeprefix(long_log(60)))
+    await expect(page.locator("#L500")).to_have_count(1)
+    await expect(page.locator("#L1")).to_be_in_viewport()
+    await page.keyboard.press("j")
+    await expect(page.locator("#L9000")).to_be_in_viewport()
+    await site.house.append(one, long_log(20_000).removeprefix(long_log(9000)))
+    await expect(page.locator("#L20000")).to_be_in_viewport()
+    numbers = [int(text.removeprefix("line ")) for text in await texts(page)]
+    assert numbers == list(range(numbers[0], 20_001))
+    assert len(numbers) <= 2000
+
+
+@pytest.mark.long
 async def test_a_log_of_a_million_lines_is_opened_and_jumped_in(site: Site, page: Page) -> None:
     one = await site.house.add_job(state=job.State.RUNNING)
     log = b"".join(b"%07d some words of a build that goes on and on\n" % number for number in range(1, 1_000_001))

@@ -625,6 +625,8 @@
 
   // A log that still grows.
 
+  const UPWARDS = new Set(["ArrowUp", "PageUp", "Home", " "]);
+
   let button = byId("follow");
   let isFollowing = false;
   let marks = [];
@@ -662,13 +664,15 @@
     const [, last] = ends();
     const isNext = found[0].number <= last + 1;
     total = Math.max(total, found.at(-1).number);
-    const isWanted = isNext && (isFollowing || rows().length < KEPT_ROWS);
     const known = isNext ? rowOf(found[0].number) : null;
+    // Who follows sees the last ones; who reads elsewhere gets those that come next, as long as there is room.
+    const room = isNext ? Math.max(known ? 1 : 0, KEPT_ROWS - rows().length) : 0;
+    const few = isFollowing && isNext ? found.slice(-KEPT_ROWS) : found.slice(0, room);
+    const isAnew = isFollowing && isNext && few.length < found.length;
     // All at once: a long log comes with thousands of rows.
-    const few = found.slice(isWanted ? -KEPT_ROWS : 0, isWanted ? undefined : known ? 1 : 0);
     const made = adopt(parse(few.map((row) => row.html).join("")).body.children);
     anchored(() => {
-      if (few.length < found.length && isWanted) cut(above.nextElementSibling, below);
+      if (isAnew) cut(above.nextElementSibling, below);
       else if (known) known.replaceWith(made.shift());
       below.before(...made);
       setMarks();
@@ -753,9 +757,10 @@
   if (button) {
     button.hidden = false;
     button.addEventListener("click", pressFollow);
-    for (const kind of ["wheel", "touchmove", "keydown"]) {
-      window.addEventListener(kind, () => requestAnimationFrame(() => isAtEnd() || setFollowing(false)), { passive: true });
-    }
+    const leave = () => requestAnimationFrame(() => isAtEnd() || setFollowing(false));
+    window.addEventListener("wheel", leave, { passive: true });
+    window.addEventListener("touchmove", leave, { passive: true });
+    window.addEventListener("keydown", (event) => UPWARDS.has(event.key) && leave());
   }
   applyChoices();
   setSpace();
