@@ -18,7 +18,7 @@ import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import collector, errors, failpoint, policy, policy_file, sealing, systemd
+from bot import collector, environment, errors, failpoint, policy, policy_file, sealing, systemd
 from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 
 PREFIX = "BUILDHOOK_"
@@ -33,7 +33,6 @@ SECRETS = (
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS",
 )
-_DOTENV = ".env"
 
 
 class Settings(BaseSettings):
@@ -175,7 +174,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order: given in code, environment, `.env`, `DATA_DIR/settings.env`."""
-        dotenv = DotEnvSettingsSource(settings_cls, env_file=_DOTENV)
+        dotenv = DotEnvSettingsSource(settings_cls, env_file=environment.DOTENV)
         # It may be a stranger's, in what was checked out: it does not say where our token goes.
         dotenv.env_vars = {name: one for name, one in dotenv.env_vars.items() if name.upper() != f"{PREFIX}SERVER"}
         given: Mapping[str, Any] = {**dotenv(), **env_settings(), **init_settings()}
@@ -343,7 +342,7 @@ def load_policy(settings: Settings) -> policy.Policy:
 def loose_files() -> tuple[str, ...]:
     """A sentence for each file with a secret that every user of this machine can read."""
     return tuple(
-        f"{PREFIX}{name}_FILE: every user of this machine can read {path}: run `chmod 600 {path}`."
+        f"{name}_FILE: every user of this machine can read {path}: run `chmod 600 {path}`."
         for name, path in _named_files().items()
         if os.path.exists(path) and os.stat(path).st_mode & stat.S_IROTH
     )
@@ -351,37 +350,24 @@ def loose_files() -> tuple[str, ...]:
 
 def secret_paths() -> dict[str, Path]:
     """The files that may hold secrets, by the setting that names them, or by what they are."""
-    found = {f"{PREFIX}{name}_FILE": Path(path) for name, path in _named_files().items()}
-    return found | ({_DOTENV: Path(_DOTENV)} if {PREFIX + name for name in SECRETS} & _dotenv().keys() else {})
+    found = {f"{name}_FILE": Path(path) for name, path in _named_files().items()}
+    is_in_dotenv = bool({PREFIX + name for name in SECRETS} & environment.dotenv().keys())
+    return found | ({environment.DOTENV: Path(environment.DOTENV)} if is_in_dotenv else {})
 
 
 def unknown_names() -> dict[str, str]:
     """Names that look like settings but are none, probably misspelt; each with what it may have been meant to be."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
-    wrong = sorted(name for name in {*os.environ, *_dotenv()} if name.startswith(PREFIX) and name not in known)
+    wrong = sorted(
+        name for name in {*os.environ, *environment.dotenv()} if name.startswith(PREFIX) and name not in known
+    )
     close = {name: difflib.get_close_matches(name, known, n=1) for name in wrong}
     return {name: f"Did you mean {close[name][0]}?" if close[name] else "See docs/settings.md." for name in wrong}
 
 
-def _dotenv() -> dict[str, str]:
-    """What `.env` in the working folder says, by the names of variables."""
-    try:
-        read = DotEnvSettingsSource(Settings, env_file=_DOTENV, env_file_encoding="utf-8").env_vars
-    except (OSError, UnicodeDecodeError):
-        return {}
-    return {name.upper(): value for name, value in read.items() if value is not None}
-
-
 def _named_files() -> dict[str, str]:
-    """The file that each secret is to be read from, where one is named."""
-    dotenv, found = _dotenv(), {}
-    for name in SECRETS:
-        # What the environment gives itself stands before what `.env` names.
-        named = os.environ.get(f"{PREFIX}{name}_FILE")
-        if named or (PREFIX + name not in os.environ and (named := dotenv.get(f"{PREFIX}{name}_FILE"))):
-            found[name] = named
-    return found
+    return environment.named_files([PREFIX + name for name in SECRETS])
 
 
 def take_manager() -> systemd.Manager:
@@ -391,13 +377,8 @@ def take_manager() -> systemd.Manager:
 
 
 def _secrets_from_files() -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, path in _named_files().items():
-        try:
-            found[name.lower()] = SecretStr(Path(path).read_text(encoding="utf-8").strip("\r\n"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.SettingsError(f"{PREFIX}{name}_FILE: cannot read {path}: {error}") from error
-    return found
+    read = environment.read_secrets(_named_files())
+    return {name.removeprefix(PREFIX).lower(): secret for name, secret in read.items()}
 
 
 def _line(problem: Any) -> str:

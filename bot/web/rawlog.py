@@ -70,9 +70,7 @@ async def send_part(
     if form is None:
         response.content_length = end - start
     await response.prepare(request)
-    is_whole = request.method == "HEAD" or await _copy(
-        log, job_id, start=start, end=end, into=response, form=form
-    )
+    is_whole = request.method == "HEAD" or await _copy(log, job_id, start=start, end=end, into=response, form=form)
     if not is_whole and request.transport is not None:
         # Fewer bytes than announced: the reader has to see that it broke off.
         request.transport.abort()
