@@ -10,7 +10,10 @@ import pytest
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
+from tests.web.browsing import browser, page, site
 from tests.web.house import House, build_house, close_house
+
+__all__ = ["browser", "page", "site"]
 
 Client = TestClient[Any, Any]
 

@@ -10,15 +10,18 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import aiohttp
+import pytest
 from playwright.async_api import Download, Page
 
 from bot.model import artifact, job
 from bot.store import artifacts
 from tests import factories
+from tests.web.browsing import Site, Trap
 from tests.web.house import House
-from tests.web.test_browser import XSS, Site, Trap, browser, page, site
+from tests.web.test_browser import XSS
 
-__all__ = ["browser", "page", "site"]
+# One loop for all of them, because their browser is one.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _SCRIPT = "hit()"
 #: What a browser would run or show if it took the bytes for what they are.
@@ -150,7 +153,8 @@ async def test_t82_a_browser_saves_every_name_as_one_file_of_its_own_folder(site
         assert "\n" not in got, name
 
 
-async def test_t82_no_artifact_stands_where_anothers_does(house: House) -> None:
+async def test_t82_no_artifact_stands_where_anothers_does(site: Site) -> None:
+    house = site.house
     first = await keep(house, b"first", name="dist")
     second = await keep(house, b"second", name="dist")
     for kept, data in ((first, b"first"), (second, b"second")):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from aiohttp import web
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from bot.model import build, job
 from tests import factories
-from tests.web.house import House, build_house, close_house, fill_with
+from tests.web.browsing import Site, Trap
+from tests.web.house import build_house, close_house, fill_with
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
+# One loop for all of them, because their browser is one.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 #: One of each kind: elements, attributes, schemes, templates, terminators, encodings.
 XSS = (
     "<script>hit()</script>",
@@ -40,78 +38,6 @@ XSS = (
     "<form action=//example.com><button>x",
     "\\u003cscript\\u003ehit()",
 )
-
-
-class Site:
-    """A house that listens, and can be stopped and started on the same port."""
-
-    def __init__(self, house: House, *, port: int) -> None:
-        self.house = house
-        self.port = port
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def open(self) -> None:
-        self._runner = web.AppRunner(self.house.app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-
-@pytest.fixture
-async def site(house: House) -> AsyncIterator[Site]:
-    built = Site(house, port=0)
-    await built.open()
-    yield built
-    await built.close()
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.fail("Chromium is not installed: apt-get install chromium")
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-        yield opened
-        await opened.close()
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    context = await browser.new_context()
-    context.set_default_timeout(20_000)
-    yield await context.new_page()
-    await context.close()
-
-
-class Trap:
-    """Writes down everything that a page must not do."""
-
-    def __init__(self, site: Site) -> None:
-        self.caught: list[str] = []
-        self._own = site.url
-
-    async def set_on(self, context: BrowserContext) -> None:
-        await context.expose_function("hit", lambda: self.caught.append("hit"))
-        context.on("dialog", lambda dialog: self.caught.append(f"dialog {dialog.message}"))
-        context.on("weberror", lambda error: self.caught.append(str(error.error)))
-        context.on("console", self._hear)
-        context.on("request", self._see)
-
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.caught.append(message.text)
-
-    def _see(self, request: Request) -> None:
-        if not request.url.startswith(self._own):
-            self.caught.append(f"asked {request.url}")
 
 
 async def texts(page: Page) -> list[str]:
