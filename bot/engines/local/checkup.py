@@ -9,7 +9,7 @@ from pathlib import Path
 from bot import errors
 from bot.choices import Network
 from bot.engines import contract
-from bot.engines.local import cgroups, disk, git, launch, limits, podman, probe, reach, sandbox
+from bot.engines.local import cgroups, disk, git, launch, limits, podman, probe, reach, sandbox, spawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,15 @@ def _git(tools: sandbox.Tools) -> str | None:
 
 
 def _sandbox(place: disk.Disk, manner: launch.Manner) -> str | None:
-    for found in dict.fromkeys((Network.NONE, manner.reach)):
-        problem = probe.probe(place.probes, replace(manner, reach=found)).problem
-        if problem is not None:
-            return problem
-    return None
+    supervisors = spawn.Supervisors()
+    try:
+        for found in dict.fromkeys((Network.NONE, manner.reach)):
+            problem = probe.probe(place.probes, replace(manner, reach=found), by=supervisors).problem
+            if problem is not None:
+                return problem
+        return None
+    finally:
+        supervisors.close()
 
 
 def _podman(place: disk.Disk) -> str | None:
