@@ -52,6 +52,10 @@ class NotSignedIn(BuildhookError):
     """A service takes no token, or not this one."""
 
 
+class ServiceAway(BuildhookError):
+    """A service elsewhere cannot be reached, or cannot answer right now. Ask again later."""
+
+
 class NotFound(BuildhookError):
     """There is no such thing."""
 

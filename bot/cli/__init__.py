@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "bot.cli.run:run",
     "deliveries": "bot.cli.deliveries:app",
     "builds": "bot.cli.builds:app",
+    "pr": "bot.cli.pr:app",
     "artifacts": "bot.cli.artifacts:app",
     "init": "bot.cli.init:init",
     "lint": "bot.cli.lint:lint",

@@ -7,10 +7,11 @@ import time
 from typing import Annotated
 
 import typer
+from sqlalchemy.engine import Connection
 
 from bot import clock, errors
 from bot.builds import commands, rerun
-from bot.cli import opening, output, remote
+from bot.cli import opening, output, remote, watching
 from bot.identity import Ids
 from bot.model import build, delivery
 from bot.settings import Settings
@@ -74,15 +75,8 @@ def show(build_id: BuildId, server: remote.Url = None, as_json: output.Json = Fa
     """
 
     async def work(store: Store, _settings: Settings) -> tuple[built.WholeBuild, tuple[build.Problem, ...]]:
-        its_jobs = await store.read(jobs.list_of_builds, [build_id])
         found = await store.read(builds.get, build_id)
-        whole = built.of_whole(
-            found,
-            its_jobs=its_jobs,
-            its_checks=await store.read(checks.list_of_build, build_id),
-            made=await store.read(results.list_totals, [one.origin_id or one.id for one in its_jobs]),
-        )
-        return whole, found.problems
+        return await store.read(whole, build_id), found.problems
 
     async def ask(there: remote.Server) -> tuple[built.WholeBuild, tuple[build.Problem, ...]]:
         return await there.get(f"/builds/{remote.part_of(build_id)}", built.WholeBuild), ()
@@ -120,6 +114,38 @@ def show(build_id: BuildId, server: remote.Url = None, as_json: output.Json = Fa
         for one in found.jobs
     ]
     output.table(("job", "state", "name", "took", "tests", "why"), rows, empty="No jobs.")
+
+
+@app.command()
+def watch(
+    build_id: BuildId,
+    exit_status: watching.ExitStatus = False,
+    server: remote.Url = None,
+    as_json: output.Json = False,
+) -> None:
+    """Show a build until it has ended: a tree of its jobs and steps on a terminal, else a line for each change.
+
+    With --json each change is a line of JSON. It goes on where the connection was lost. Ctrl-C ends the watching only.
+
+    Example: buildhook builds watch 01JZZZ1X5GQKSTZ8V0A9E2M3N4 --exit-status
+    """
+    view = watching.view(as_json=as_json)
+
+    async def work(store: Store, _settings: Settings) -> built.WholeBuild:
+        return await watching.follow(
+            lambda: store.read(whole, build_id), view=view, every_seconds=watching.LOOK_SECONDS
+        )
+
+    async def ask(there: remote.Server) -> built.WholeBuild:
+        path = f"/builds/{remote.part_of(build_id)}"
+        return await watching.follow(
+            lambda: there.get(path, built.WholeBuild), view=view, every_seconds=watching.ASK_SECONDS
+        )
+
+    with watching.interruptible():
+        found = opening.with_server(server, ask, otherwise=work)
+    if exit_status:
+        watching.expect(found)
 
 
 @app.command()
@@ -237,6 +263,17 @@ def start(
         output.console().print(f"It waits for the service: `buildhook explain {asked.id}` says what becomes of it.")
     if made is None and asked.state not in delivery.UNFINISHED:
         raise errors.Conflict(output.clean(asked.reason or asked.error or "Nothing follows from it."))
+
+
+def whole(connection: Connection, build_id: str) -> built.WholeBuild:
+    """A build with its jobs, what they left behind, and its checks."""
+    its_jobs = jobs.list_of_builds(connection, [build_id])
+    return built.of_whole(
+        builds.get(connection, build_id),
+        its_jobs=its_jobs,
+        its_checks=checks.list_of_build(connection, build_id),
+        made=results.list_totals(connection, [one.origin_id or one.id for one in its_jobs]),
+    )
 
 
 async def _settled(store: Store, guid: str, *, wait_seconds: float) -> delivery.Delivery:

@@ -55,7 +55,7 @@ def lint(
     problems = [one for one, _ in told]
     if form == Format.SARIF:
         encoded = msgspec.json.encode(telling.sarif(problems, version=bot.__version__))
-        sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+        sys.stdout.write(output.escaped(msgspec.json.format(encoded, indent=2).decode()) + "\n")
     elif as_json or form == Format.JSON:
         output.json({"files": [path.as_posix() for path in wanted], "problems": problems})
     else:

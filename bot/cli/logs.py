@@ -27,7 +27,9 @@ _ASK_SECONDS = 1.0
 def logs(
     job_or_build_id: Annotated[str, typer.Argument(help="A job's id, or a build's for all its jobs.", metavar="ID")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
-    raw: Annotated[bool, typer.Option("--raw", help="Leave control characters as they are.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave control characters as they are; into a file or pipe only.")
+    ] = False,
     server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
@@ -35,6 +37,10 @@ def logs(
 
     Example: buildhook logs 01JZZZ1X5GQKSTZ8V0A9E2M3N4 --follow
     """
+    if raw and not as_json and sys.stdout.isatty():
+        raise typer.BadParameter(
+            "A log can make a terminal do anything: write it to a file or into a pipe.", param_hint="--raw"
+        )
 
     async def work(store: Store, settings: Settings) -> None:
         found = await store.read(jobs.find, job_or_build_id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import msgspec
 import typer
@@ -18,6 +19,8 @@ from bot import telemetry
 
 #: The option that every command has.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+#: Control characters that JSON may hold, and those that turn the order of a text around.
+_NOT_FOR_TERMINALS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NARROWEST = 24
 _WIDE = 10_000
 #: How each state looks; the word is always there beside the colour.
@@ -53,7 +56,21 @@ def pair(text: str, *, option: str) -> tuple[str, str]:
 
 def console(*, is_error: bool = False) -> Console:
     """A console for people; plain where the output is no terminal or `NO_COLOR` is set."""
-    return Console(stderr=is_error, highlight=False, soft_wrap=True)
+    stream = _Safe(sys.stderr if is_error else sys.stdout)
+    return Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True)
+
+
+class _Safe:
+    """A stream that takes text and colours only: what nobody cleaned before moves no terminal either."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(telemetry.terminal_safe(text, has_colour=True))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def clean(text: str) -> str:
@@ -72,7 +89,18 @@ def json(value: Any) -> None:
     encoded = msgspec.json.encode(value)
     if sys.stdout.isatty():
         encoded = msgspec.json.format(encoded, indent=2)
-    sys.stdout.write(encoded.decode() + "\n")
+    sys.stdout.write(escaped(encoded.decode()) + "\n")
+
+
+def json_line(value: Any) -> None:
+    """Print a value as one line of JSON, on a terminal too: one of many."""
+    sys.stdout.write(escaped(msgspec.json.encode(value).decode()) + "\n")
+
+
+def escaped(encoded: str) -> str:
+    """JSON that holds no character that a terminal would obey."""
+    # They stand in strings only, where this means the same; some terminals obey those that JSON lets through.
+    return _NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found.group()):04x}", encoded)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
@@ -84,7 +112,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
         console().print(empty)
         return
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    printed = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+    printed = console()
+    if not sys.stdout.isatty():
+        printed.width = _WIDE
     longest = [max(Text.from_markup(row[number]).cell_len for row in rows) for number in range(len(columns))]
     # What comes last is folded before it is gone, and what a row is known by is never cut.
     left = printed.width - longest[0] - min(longest[-1], _NARROWEST) - 2 * len(columns)

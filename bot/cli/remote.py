@@ -31,6 +31,15 @@ _MOST = 100
 _API = "/api/v1"
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
 _CHUNK_BYTES = 1024 * 1024
+#: What a service that is started again, or a proxy before it, answers for a while.
+_AWAY = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
 
 
 class Server:
@@ -134,7 +143,7 @@ class Server:
             raise errors.Conflict(f"{self._url} answers what no buildhook of this version says.") from None
 
     def _away(self, error: Exception) -> errors.BuildhookError:
-        return errors.Conflict(f"{self._url} cannot be reached: {str(error) or type(error).__name__}")
+        return errors.ServiceAway(f"{self._url} cannot be reached: {str(error) or type(error).__name__}")
 
     def _refuse(self, status: int, content_type: str, data: bytes) -> None:
         try:
@@ -146,6 +155,8 @@ class Server:
                 "The service takes no request without an API token, or not with this one: make one on the page of your"
                 " account there, and set BUILDHOOK_TOKEN."
             )
+        if status in _AWAY:
+            raise errors.ServiceAway(told or f"{self._url} answers {status}: it is busy, or what stands before it is.")
         if told is None:
             raise errors.Conflict(f"{self._url} answers {status}, not as a buildhook does: is it the right address?")
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):

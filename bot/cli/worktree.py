@@ -13,8 +13,10 @@ from pathlib import Path
 from bot import errors
 
 _REMOTE = re.compile(
-    r"(?:https://[^/@]+/|ssh://git@[^/]+/|git@[^:]+:)(?P<name>[A-Za-z0-9._-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?"
+    r"(?:https?://(?:[^/@]+@)?[^/@]+/|ssh://git@[^/]+/|git@[^:]+:)(?P<name>[A-Za-z0-9._-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?"
 )
+_PULL = re.compile(r"refs/pull/(?P<number>[1-9][0-9]{0,8})/head", re.ASCII)
+_SHA = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -35,6 +37,16 @@ class Snapshot:
     repository: str
     #: First line of the newest commit's message.
     title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Where the branch that is checked out goes."""
+
+    #: The branch's name there.
+    name: str
+    #: Where it is the head of a pull request itself (`refs/pull/7/head`), its number.
+    pull_number: int | None
 
 
 class Tree:
@@ -65,6 +77,37 @@ class Tree:
             said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
             raise errors.EngineError(f"git {arguments[0]} failed: {said}")
         return done.stdout.decode("utf-8", "replace").rstrip("\n") if done.returncode == 0 else ""
+
+    def remote_repositories(self) -> tuple[str, ...]:
+        """`owner/name` of each remote on a server."""
+        urls = (self._git("remote", "get-url", "--", one, may_fail=True) for one in self._git("remote").splitlines())
+        found = (_REMOTE.fullmatch(url) for url in urls)
+        return tuple(dict.fromkeys(one["name"] for one in found if one is not None))
+
+    def upstream_branch(self) -> Upstream | None:
+        """The branch that is checked out, by its name on the server; None where none is."""
+        branch = self._git("symbolic-ref", "--quiet", "--short", "HEAD", may_fail=True)
+        if not branch:
+            return None
+        ref = self._git("config", "--get", f"branch.{branch}.merge", may_fail=True)
+        pull = _PULL.fullmatch(ref)
+        return Upstream(
+            name=ref.removeprefix("refs/heads/") or branch, pull_number=int(pull["number"]) if pull else None
+        )
+
+    def tips(self) -> frozenset[str]:
+        """What is checked out, and what of it was pushed."""
+        shas = (self._git("rev-parse", "--verify", "--quiet", one, may_fail=True) for one in ("HEAD", "@{upstream}"))
+        return frozenset(filter(None, shas))
+
+    def has_commit(self, sha: str) -> bool:
+        """Whether the commit is here; none is fetched for it."""
+        env = {"GIT_NO_LAZY_FETCH": "1"}
+        return _SHA.fullmatch(sha) is not None and bool(
+            self._git(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{sha}^{{commit}}", env=env, may_fail=True
+            )
+        )
 
     def changed_files(self, base: str) -> tuple[str, ...] | None:
         """The files that differ from what the branch began at; None where the base is not known here."""

@@ -59,6 +59,8 @@ class Job(Shape, frozen=True, kw_only=True):
     key: str
     name: str
     check: str
+    #: Names of all its steps, as planned; `steps` tells of those that have begun, by their position.
+    step_names: tuple[str, ...]
     steps: tuple[job.StepResult, ...]
     results: Results | None
 
@@ -149,6 +151,11 @@ def of_job(
     return taken(JobOfBuild, one, **more, artifacts=tuple(map(of_artifact, kept)), log_bytes=log_bytes)
 
 
+def step_name(one: Job, index: int) -> str:
+    """What a step is called; an engine may tell of one that the plan does not have."""
+    return one.step_names[index] if 0 <= index < len(one.step_names) else f"step {index + 1}"
+
+
 def of_results(made: report.Results | None) -> Results | None:
     """What a job left behind; None where that is nothing."""
     if made is None:
@@ -172,5 +179,6 @@ def _of_plan(one: job.Job, made: report.Results | None) -> dict[str, object]:
         "key": one.plan.key,
         "name": one.plan.name,
         "check": one.check_name,
+        "step_names": tuple(step.name for step in one.plan.steps),
         "results": of_results(made),
     }

@@ -90,10 +90,12 @@ def list_newest(
     states: Sequence[build.State] = (),
     ref: str | None = None,
     pull_number: int | None = None,
+    head_ref: str | None = None,
     among: Collection[int] | None = None,
 ) -> list[build.Build]:
     """The newest builds first (ids sort by time).
 
+    :param head_ref: only those of pull requests from a branch of this name, in whichever repository.
     :param among: only those of these repositories.
     """
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
@@ -107,6 +109,8 @@ def list_newest(
         query = query.where(table.c.ref == ref)
     if pull_number is not None:
         query = query.where(table.c.pull_number == pull_number)
+    if head_ref is not None:
+        query = query.where(table.c.head_ref == head_ref, table.c.pull_number.is_not(None))
     if among is not None:
         query = query.where(table.c.repository_id.in_(sorted(among)))
     return [_from_row(row) for row in connection.execute(query)]

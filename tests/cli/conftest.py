@@ -17,7 +17,7 @@ from bot.store import Store, builds, deliveries, jobs, outcomes
 from tests import factories
 from tests.acceptance import process
 
-HOSTILE = "\x1b]0;owned\x07\x1b[2Jmain\n[red]"
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jmain\n[red]\x9b2J\u202e"
 
 
 @dataclass

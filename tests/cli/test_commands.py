@@ -17,8 +17,6 @@ from tests import factories
 from tests.acceptance import process
 from tests.cli.conftest import HOSTILE, Shell
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 
 async def test_deliveries_are_an_array_of_objects_newest_first(shell: Shell) -> None:
     (found,) = await shell.json("deliveries", "list")
@@ -129,26 +127,6 @@ async def test_logs_are_printed_by_job_and_by_build(shell: Shell) -> None:
     assert (status, out) == (0, "first\nred end\n")
     status, out, _ = await shell.run("logs", shell.job_id, "--follow", "--raw")
     assert (status, out) == (0, "first\n\x1b[31mred\x1b[0m \x1b]52;c;aGk=\x07end\n")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("deliveries", "list"),
-        ("deliveries", "show", "{delivery_id}"),
-        ("builds", "list"),
-        ("builds", "show", "{build_id}"),
-        ("logs", "{job_id}"),
-        ("explain", "{delivery_id}"),
-        ("explain", "6f2c1b7a"),
-    ],
-    ids=" ".join,
-)
-async def test_t86_no_control_character_reaches_the_terminal(shell: Shell, command: tuple[str, ...]) -> None:
-    ids = {"delivery_id": shell.delivery_id, "build_id": shell.build_id, "job_id": shell.job_id}
-    status, out, err = await shell.run(*(word.format(**ids) for word in command))
-    assert (status, err) == (0, "")
-    assert not CONTROL.search(out.replace("\n", ""))
 
 
 @pytest.mark.parametrize(

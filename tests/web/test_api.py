@@ -50,7 +50,7 @@ async def test_builds_are_listed_part_by_part_and_none_twice(house: House, progr
 async def test_builds_are_found_by_state_repository_ref_and_pull_request(house: House, program: Program) -> None:
     main = await house.add_build(factories.make_build(ref="refs/heads/main", head_sha="1" * 40))
     tag = await house.add_build(factories.make_build(ref="refs/tags/v1", head_sha="2" * 40))
-    pull = await house.add_build(factories.make_pull_build(head_sha="3" * 40))
+    pull = await house.add_build(factories.make_pull_build(head_sha="3" * 40, head_ref="fix"))
     null = await house.add_build(factories.make_build(ref="refs/heads/null", head_sha="5" * 40))
     other = await house.add_build(
         factories.make_build(repository="octo/other", repository_id=77, ref="refs/heads/x", head_sha="4" * 40)
@@ -60,13 +60,15 @@ async def test_builds_are_found_by_state_repository_ref_and_pull_request(house: 
         ({"ref": "main"}, main),
         ({"ref": "refs/tags/v1"}, tag),
         ({"pull": str(pull.build.pull_number)}, pull),
+        ({"head": "fix"}, pull),
         ({"repository": "octo/other"}, other),
         ({"state": "failed"}, other),
         ({"ref": "null"}, null),
     ):
         items = (await program.get("/builds", params=query))["items"]
         assert [one["id"] for one in items] == [wanted.build.id], query
-    assert (await program.get("/builds", params={"ref": "v1"}))["items"] == []
+    for query in ({"ref": "v1"}, {"head": "main"}):
+        assert (await program.get("/builds", params=query))["items"] == []
 
 
 async def test_a_build_comes_with_its_jobs_checks_results_and_artifacts(

@@ -22,6 +22,13 @@ from bot.web.api.operation import ID, NAME, Asked, Call, Operation
 PLACE = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 #: GitHub counts in these.
 _PullNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="Only those of this pull request.")]
+_Head = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[^\\u0000-\\u0020\\u007f]{1,255}$",
+        description="Only those of pull requests from a branch of this name, in whichever repository.",
+    ),
+]
 _Inputs = Annotated[
     dict[Annotated[str, msgspec.Meta(min_length=1, max_length=100)], str],
     msgspec.Meta(max_length=100, description="Values of the inputs that the pipeline file names."),
@@ -35,6 +42,7 @@ class WhichBuilds(Part, frozen=True, kw_only=True):
     repository: RepositoryName | UnsetType = UNSET
     ref: Ref | UnsetType = UNSET
     pull: _PullNumber | UnsetType = UNSET
+    head: _Head | UnsetType = UNSET
 
 
 class Nothing(Asked, frozen=True, kw_only=True):
@@ -61,8 +69,8 @@ async def list_(call: Call) -> listed.Builds:
     """The builds that who asks may see."""
     query: WhichBuilds = call.query
     state, repository = asking.given(query.state), asking.given(query.repository)
-    ref, pull = asking.given(query.ref), asking.given(query.pull)
-    of = ("builds", state, repository, ref, pull)
+    ref, pull, head = asking.given(query.ref), asking.given(query.pull), asking.given(query.head)
+    of = ("builds", state, repository, ref, pull, head)
     if ref is not None and not ref.startswith("refs/"):
         ref = f"refs/heads/{ref}"
     found = await call.sources.store.read(
@@ -73,6 +81,7 @@ async def list_(call: Call) -> listed.Builds:
         states=() if state is None else (state,),
         ref=ref,
         pull_number=pull,
+        head_ref=head,
         among=viewing.visible(call.request),
     )
     last = found[: query.limit][-1].id if found else None
