@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 CHECKED := bot tests scripts benchmarks
 
-.PHONY: help install install-test demo test test-all crash-test chaos check fix bench screenshots clean
+.PHONY: help install install-test demo test test-all crash-test chaos check fix docs bench screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,12 +37,13 @@ test-all: install-test check ## the tests that take longer as well
 crash-test: install-test ## every failpoint, each action, both databases, five scenarios; a table at the end
 	$(PYTEST) -m crash tests/crash
 
-check: $(INSTALLED) ## only looks: lint, format, types, imports, generated pages, container file
+check: $(INSTALLED) ## only looks: lint, format, types, imports, generated pages, links of the docs, container file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_pages.py --check
+	$(BIN)/python scripts/build_docs.py --check
 	$(BIN)/hadolint Dockerfile
 
 chaos: install-test ## random faults for some minutes, two replicas: make chaos SEED=7 MINUTES=3
@@ -53,6 +54,9 @@ fix: $(INSTALLED) ## mends what a program can mend
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/generate_pages.py
 
+docs: $(INSTALLED) ## the documentation as a site, in site/; a link that leads nowhere is an error
+	$(BIN)/python scripts/build_docs.py
+
 bench: install ## every benchmark, beside peers, into docs/benchmarks.md; some: make bench PART="door way"
 	@scripts/install_system.sh wrk
 	$(BIN)/python benchmarks/run.py $(PART)
@@ -62,5 +66,5 @@ screenshots: install-test ## make the pictures of the docs anew
 	$(BIN)/python -m scripts.draw_trace
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist site
 	find bot tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

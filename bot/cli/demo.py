@@ -225,7 +225,7 @@ class _View:
     """The steps as they happen: live on a terminal, one line each elsewhere."""
 
     def __init__(self, *, is_live: bool, is_silent: bool) -> None:
-        self._console = output.console()
+        self._console = output.drawing_console() if is_live else output.console()
         self._live = Live(console=self._console, refresh_per_second=12, transient=True) if is_live else None
         self._is_silent = is_silent
         self._step = ""

@@ -60,6 +60,11 @@ def console(*, is_error: bool = False) -> Console:
     return Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True)
 
 
+def drawing_console() -> Console:
+    """A console that draws over what it drew before: whatever is given to it has to be clean."""
+    return Console(highlight=False)
+
+
 class _Safe:
     """A stream that takes text and colours only: what nobody cleaned before moves no terminal either."""
 

@@ -94,7 +94,7 @@ def view(*, as_json: bool) -> View:
     """What shows a build where standard output goes."""
     if as_json:
         return Lines(_print_json)
-    console = Console(highlight=False)
+    console = output.drawing_console()
     return TreeView(console) if sys.stdout.isatty() and not console.is_dumb_terminal else Lines(_print)
 
 
