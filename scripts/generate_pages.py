@@ -122,7 +122,7 @@ def _command(path: str, command: Any) -> list[str]:
     context = command.make_context(path, [], resilient_parsing=True)
     usage = " ".join(command.collect_usage_pieces(context))
     described, _, example = (command.help or "").partition("Example:")
-    lines = [f"## `{path}`", "", " ".join(described.split()), "", "```console", f"$ {path} {usage}", "```"]
+    lines = [f"## `{path}`", "", " ".join(described.split()), "", "```text", f"{path} {usage}", "```"]
     if example:
         lines += ["", "For example:", "", "```console", f"$ {' '.join(example.split())}", "```"]
     records = [record for one in command.params if (record := one.get_help_record(context)) is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from bot.store import Store, builds
 app = typer.Typer(help="What the service says of a pull request.")
 #: Builds that are looked at to find the pull request of a branch.
 _MOST = 100
+#: How long a service may take to begin with a push.
+_BEGIN_SECONDS = 30.0
 
 
 @app.callback()
@@ -58,6 +62,7 @@ def checks(
 ) -> None:
     """Show the checks of a pull request: those of its newest build, as `buildhook builds watch` with --watch.
 
+    Without a number --watch first waits for the build of what was pushed from here last, for half a minute at most.
     With --exit-status and without --watch it ends with status 1 where the build has not ended yet. --json is that of
     `buildhook builds show`, and with --watch a line for each change.
 
@@ -111,8 +116,10 @@ async def _shown(source: _Source, asked: _Asked) -> built.WholeBuild:
     """The newest build of the pull request; watched to its end where that is wanted."""
     if asked.repository is not None and asked.number is not None:
         repository, number = asked.repository, asked.number
+    elif asked.view is None or asked.number is not None:
+        repository, number = await _found_here(source, asked, worktree.Tree(Path.cwd()))
     else:
-        repository, number = await _found_here(source, asked)
+        repository, number = await _begun(source, asked, worktree.Tree(Path.cwd()))
 
     async def look() -> built.WholeBuild:
         # A push, or a re-run, has made another one meanwhile: that is the pull request's now.
@@ -128,12 +135,36 @@ async def _shown(source: _Source, asked: _Asked) -> built.WholeBuild:
     return await watching.follow(look, view=asked.view, every_seconds=source.every_seconds)
 
 
-async def _found_here(source: _Source, asked: _Asked) -> tuple[str, int]:
+async def _begun(source: _Source, asked: _Asked, here: worktree.Tree) -> tuple[str, int]:
+    """As `_found_here`, once the build of what was pushed is there: it is made some moments after the push.
+
+    :raises errors.NotFound: if it is not for long.
+    """
+    pushed, until = here.pushed(), time.monotonic() + _BEGIN_SECONDS
+    while True:
+        try:
+            repository, number = await _found_here(source, asked, here)
+        except errors.NotFound:
+            if pushed is None or time.monotonic() >= until:
+                raise
+        else:
+            newest = (await source.list(repository, number, None))[:1]
+            # Somebody else may have pushed since.
+            if pushed is None or any(not here.is_before(one.head_sha, pushed) for one in newest):
+                return repository, number
+            if time.monotonic() >= until:
+                raise errors.NotFound(
+                    f"{pushed[:7]} was pushed, and no build of it has begun: `buildhook explain {pushed}` says why."
+                )
+        await asyncio.sleep(source.every_seconds)
+
+
+async def _found_here(source: _Source, asked: _Asked, here: worktree.Tree) -> tuple[str, int]:
     """The pull request that the checkout in this folder is about.
 
-    :raises errors.NotFound: if none is found, or more than one may be meant.
+    :raises errors.NotFound: if none is found.
+    :raises errors.Conflict: if more than one may be meant.
     """
-    here = worktree.Tree(Path.cwd())
     repositories = (asked.repository,) if asked.repository is not None else here.remote_repositories()
     if not repositories:
         raise errors.NotFound("No remote of this checkout names a repository on a server: say --repo OWNER/NAME.")
@@ -167,7 +198,7 @@ async def _found_here(source: _Source, asked: _Asked) -> tuple[str, int]:
 def _only(found: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if len(found) > 1:
         names = ", ".join(f"{repository}#{number}" for repository, number in found)
-        raise errors.NotFound(f"More than one may be meant ({names}): say the number, and --repo OWNER/NAME.")
+        raise errors.Conflict(f"More than one may be meant ({names}): say the number, and --repo OWNER/NAME.")
     return found[0]
 
 

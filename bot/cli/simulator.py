@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,11 @@ import typer
 
 from bot.cli import output
 from bot.simulator import Simulator
+
+#: The settings of a service for it, in its folder.
+SETTINGS = "service.env"
+#: What git needs to push to it, in its folder, as git-credential-store keeps it.
+CREDENTIALS = "git-credentials"
 
 
 def simulator(
@@ -49,20 +55,38 @@ async def _run(folder: Path, *, host: str, port: int, webhook_url: str, repo: st
             "BUILDHOOK_WEBHOOK_SECRET": github.webhook_secret or "",
             "BUILDHOOK_CLIENT_ID": github.client_id,
             "BUILDHOOK_CLIENT_SECRET": github.client_secret,
+            # What a service keeps of this world is of no use in another one.
+            "BUILDHOOK_DATA_DIR": str((folder / "service").absolute()),
         }
+        _write(folder / SETTINGS, "".join(f"{name}={value}\n" for name, value in settings.items()))
+        # Whoever owns the repository may push to it.
+        owner = created.full_name.partition("/")[0]
+        address = github.url.replace("://", f"://{owner}:{github.user_token(owner)}@", 1)
+        _write(folder / CREDENTIALS, f"{address}\n")
         if as_json:
             output.json({"url": github.url, "repository": created.html_url, "settings": settings})
         else:
-            _tell(github.url, clone_url=created.clone_url, settings=settings)
+            _tell(github.url, clone_url=created.clone_url, settings=settings, folder=folder)
         sys.stdout.flush()
         await stop.wait()
 
 
-def _tell(url: str, *, clone_url: str, settings: dict[str, str]) -> None:
+def _write(path: Path, text: str) -> None:
+    """Leave a file that only its owner can read: it holds secrets, if only a simulator's."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def _tell(url: str, *, clone_url: str, settings: dict[str, str], folder: Path) -> None:
     console = output.console()
     console.print(f"A simulator of GitHub is at [bold]{url}[/]")
     console.print("Start a service for it with:\n")
     for name, value in settings.items():
         console.print(f"  export {name}={output.clean(value)}")
     console.print("  buildhook serve\n")
-    console.print(f"Then push to it: git clone {clone_url}")
+    file = output.clean(str(folder / SETTINGS))
+    console.print(f"They stand in {file}, too: a service reads them where that is its .env.\n")
+    console.print("Then push to it:\n")
+    helper = shlex.quote(f"store --file {(folder / CREDENTIALS).absolute()}")
+    console.print(f"  git clone -c credential.helper={output.clean(helper)} {clone_url}")

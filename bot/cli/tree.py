@@ -61,7 +61,7 @@ def job_line(one: built.Job) -> str:
     took = f" {output.duration(one.started_at, one.finished_at)}" if one.started_at is not None else ""
     why = f": {output.clean(one.reason)}" if one.reason else ""
     more = (
-        f" [dim]buildhook logs {output.clean(one.id)}[/]"
+        f"  [dim]buildhook logs {output.clean(one.id)}[/]"
         if one.state in job.UNWELL and one.started_at is not None
         else ""
     )

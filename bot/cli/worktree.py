@@ -100,6 +100,16 @@ class Tree:
         shas = (self._git("rev-parse", "--verify", "--quiet", one, may_fail=True) for one in ("HEAD", "@{upstream}"))
         return frozenset(filter(None, shas))
 
+    def pushed(self) -> str | None:
+        """The commit that the branch stood at where it was pushed to last; None where it never was."""
+        return self._git("rev-parse", "--verify", "--quiet", "@{upstream}", may_fail=True) or None
+
+    def is_before(self, sha: str, later: str) -> bool:
+        """Whether `later` was made on top of the commit."""
+        if sha == later or not self.has_commit(sha):
+            return False
+        return self._git("merge-base", "--end-of-options", sha, later, may_fail=True) == sha
+
     def has_commit(self, sha: str) -> bool:
         """Whether the commit is here; none is fetched for it."""
         env = {"GIT_NO_LAZY_FETCH": "1"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +73,7 @@ class Place:
 
 async def run_in(folder: Path, *arguments: str, environment: dict[str, str]) -> tuple[int, str, str]:
     """As `process.run`, in a folder."""
-    with (folder.parent / "out").open("w+b") as out, (folder.parent / "err").open("w+b") as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         with open("/dev/null", "rb") as nothing:
             child = starter.start(
                 arguments, env=environment, cwd=folder, fds=(nothing.fileno(), out.fileno(), err.fileno())
@@ -136,6 +138,27 @@ async def test_a_push_meanwhile_is_watched_in_its_turn(place: Place) -> None:
         )
         assert await shown.end() == 6
     assert terminal.DRAWN.fullmatch(shown.text)
+
+
+async def test_what_was_pushed_just_now_is_waited_for(place: Place) -> None:
+    """Else the end of the build before it would be taken for its own."""
+    await place.add(7, place.commit())
+    pushed = place.commit()
+    place.git("config", "branch.fix.remote", "origin")
+    place.git("config", "branch.fix.merge", "refs/heads/fix")
+    place.git("update-ref", "refs/remotes/origin/fix", pushed)
+    environment = process.environment(place.data_dir)
+    command = ("pr", "checks", "--watch", "--exit-status", "--json")
+    asking = asyncio.create_task(run_in(place.folder, *command, environment=environment))
+    # Whoever only asks is told what there is.
+    assert await place.number() == 7
+    assert not asking.done()
+    newer = await place.add(7, pushed, state=build.State.FAILED)
+    status, out, err = await asking
+    assert (status, json.loads(out.splitlines()[0])["build"]) == (3, newer.id), err
+    # What is not pushed yet has no build to wait for.
+    place.commit()
+    assert (await place.run("--watch", "--exit-status"))[0] == 3
 
 
 async def test_a_strangers_branch_of_the_same_name_is_not_taken_for_yours(place: Place) -> None:

@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 BUILD = """\
 import sys
 from pathlib import Path
+
+import pytest
 from scripts import build_docs
 sys.exit(build_docs.build(Path(sys.argv[1]), Path(sys.argv[2]), is_check=False))
 """
@@ -42,6 +46,7 @@ def build(folder: Path, files: dict[str, str]) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.long
 def test_a_site_is_made_of_the_files_as_they_are_read_on_github(tmp_path: Path) -> None:
     status, said = build(tmp_path, GOOD)
     assert (status, said) == (0, "")
@@ -58,6 +63,7 @@ def test_a_site_is_made_of_the_files_as_they_are_read_on_github(tmp_path: Path) 
     assert 'src="http' not in page
 
 
+@pytest.mark.long
 def test_every_link_that_leads_nowhere_and_every_page_that_stands_in_no_list_is_told(tmp_path: Path) -> None:
     status, said = build(tmp_path, GOOD | BAD)
     assert status == 1
