@@ -43,6 +43,8 @@ def pages(middle: int) -> dict[str, str]:
         "builds of a repository": "/?repository=octo/repo-7",
         "builds of one that has none": "/?repository=octo/unknown",
         "failed builds of a repository": "/?repository=octo/repo-7&state=failed",
+        "the queue": "/queue",
+        "engines": "/engines",
         "a repository": "/repos/octo/repo-7",
         "a build": f"/builds/{middle:026d}",
         "a job": f"/jobs/{middle:026d}",

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 import bot
-from bot import entrance, errors, identity, measuring, policy, telemetry, tracing
+from bot import entrance, errors, identity, measuring, policy, setup, telemetry, tracing
 from bot import web as pages
 from bot.builds import commands, rerun
 from bot.events import retrying
@@ -234,6 +234,7 @@ class Service:
             refresh_metrics=self._measuring.look,
             actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry, start=self._start),
             entry=self._entrance.entry,
+            engines=lambda: setup.engines(self._settings, self._policy, is_working=self._work is not None),
             retention=timedelta(days=self._settings.retention_days),
         )
         return application

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot import policy
 from bot.engines import contract
+from bot.model import engine
 from bot.settings import Settings
 
 
@@ -22,4 +23,23 @@ def of(settings: Settings, rules: policy.Policy) -> contract.Setup:
             disk_bytes=settings.job_disk,
         ),
         checkout=contract.Checkout(submodules=settings.submodules, has_lfs=settings.lfs, lfs_bytes=settings.lfs_max),
+    )
+
+
+def engines(settings: Settings, rules: policy.Policy, *, is_working: bool) -> engine.Engines:
+    """The engines that jobs come to.
+
+    :param is_working: whether the App's credentials are there.
+    """
+    return engine.Engines(
+        all=tuple(
+            engine.Engine(
+                name=name,
+                is_default=name == settings.engine,
+                labels=tuple(sorted(rules.engines[name].labels)) if name in rules.engines else (),
+            )
+            for name in dict.fromkeys((settings.engine, *rules.engines))
+        ),
+        max_jobs=settings.max_jobs,
+        trouble=None if is_working else "The App's credentials are not set, so no job starts.",
     )

@@ -248,7 +248,9 @@ def _queued(made: build.Build, facts: Facts) -> _Verdict:
     if why is not None:
         return _Verdict(Cause.QUEUED, f"Build {made.id} is queued. {why}")
     before = facts.load or Load(running=0, ahead=0)
-    text = f"Build {made.id} is queued: {_count(before.running, 'job runs', 'jobs run')}"
+    # What others have here is not theirs to know: not even how much it is.
+    of_all = "" if before.is_whole else "it waits for a place; of what you may see "
+    text = f"Build {made.id} is queued: {of_all}{_count(before.running, 'job runs', 'jobs run')}"
     if before.ahead:
         text += f", and {_count(before.ahead, 'job of an older build waits', 'jobs of older builds wait')} before it"
     return _Verdict(Cause.QUEUED, f"{text}.", ("More run side by side with a higher BUILDHOOK_MAX_JOBS.",))

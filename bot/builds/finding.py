@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from bot.builds import explaining
 from bot.builds.explaining import Facts, Kind, Question
-from bot.model import build, delivery
+from bot.model import budget, build, delivery
 from bot.store import (
     about,
     audit,
@@ -52,13 +52,15 @@ def explain_waiting(
     """
     given = replicas.clock(connection) or now
     waiting = builds.list_newest(connection, limit=limit, before_id=before_id, states=_WAITING, among=among)
-    return [
-        explaining.explain(
-            Question(kind=Kind.COMMIT, text=one.head_sha),
-            _whole(connection, Facts(now=given, builds=(one,), is_repository_known=True), among=among),
-        )
-        for one in waiting
-    ]
+    if not waiting:
+        return []
+    around = _around(connection, given, among=among)
+    found = []
+    for one in waiting:
+        facts = Facts(now=given, builds=(one,), is_repository_known=True)
+        question = Question(kind=Kind.COMMIT, text=one.head_sha)
+        found.append(explaining.explain(question, _whole(connection, facts, among=among, around=around)))
+    return found
 
 
 def _read(
@@ -170,8 +172,34 @@ def _builds(connection: Connection, ids: Sequence[str]) -> tuple[build.Build, ..
     return tuple(one for of in newest if (one := builds.find(connection, of)) is not None)
 
 
-def _whole(connection: Connection, facts: Facts, *, among: Collection[int] | None) -> Facts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What every answer may need, whatever it is about."""
+
+    budgets: Mapping[int, budget.Budget]
+    pause: pauses.Pause | None
+    is_served: bool
+    newest_at: datetime | None
+    inactive: tuple[build.Installation, ...]
+
+
+def _around(connection: Connection, now: datetime, *, among: Collection[int] | None) -> _Around:
+    known = installations.list_all(connection) if among is None else []
+    return _Around(
+        budgets={one.installation_id: one for one in budgets.list_all(connection)},
+        pause=pauses.find(connection),
+        is_served=any(one.lease_until > now for one in replicas.list_all(connection)),
+        # Whether anything ever came is not theirs to know: it may have come for others.
+        newest_at=about.newest_at(connection) if among is None else now,
+        inactive=tuple(one for one in known if one.state != "active"),
+    )
+
+
+def _whole(
+    connection: Connection, facts: Facts, *, among: Collection[int] | None, around: _Around | None = None
+) -> Facts:
     """With what every answer may need, and without what is about repositories that nobody may hear of."""
+    around = around or _around(connection, facts.now, among=among)
     newest = facts.builds[0] if facts.builds else None
     waiting = next((one for one in facts.deliveries if one.state in delivery.UNFINISHED), None)
     seen = [*(one.installation_id for one in facts.deliveries), *(one.installation_id for one in facts.builds)]
@@ -180,20 +208,19 @@ def _whole(connection: Connection, facts: Facts, *, among: Collection[int] | Non
     if installation is None and ids:
         installation = installations.find(connection, ids[0])
     is_queued = newest is not None and newest.state == build.State.QUEUED
-    inactive = installations.list_all(connection) if among is None else []
     return replace(
         facts,
         entries=tuple(one for one in facts.entries if _may_see(one.repository_id, among)),
         jobs=tuple(jobs.list_of_builds(connection, [newest.id])) if newest is not None else (),
         check_errors=_check_errors(connection, newest),
         installation=installation,
-        budget=next((one for one in budgets.list_all(connection) if one.installation_id in ids[:1]), None),
-        queue=about.queue(connection, waiting) if waiting is not None else None,
-        load=about.load(connection, newest) if newest is not None and is_queued else None,
-        pause=pauses.find(connection),
-        is_served=any(one.lease_until > facts.now for one in replicas.list_all(connection)),
-        newest_at=about.newest_at(connection),
-        inactive=tuple(one for one in inactive if one.state != "active"),
+        budget=next((around.budgets[one] for one in ids[:1] if one in around.budgets), None),
+        queue=about.queue(connection, waiting, among=among) if waiting is not None else None,
+        load=about.load(connection, newest, among=among) if newest is not None and is_queued else None,
+        pause=around.pause,
+        is_served=around.is_served,
+        newest_at=around.newest_at,
+        inactive=around.inactive,
     )
 
 

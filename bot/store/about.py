@@ -17,6 +17,8 @@ from bot.store.schema import IS_OF_PULL, builds, deliveries, jobs
 _PREFIX = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 #: Behind every text that a SHA can go on with.
 _BEHIND = "g"
+# Written out, not bound: only then does SQLite see that the partial index holds them.
+_ACTIVE_JOB = sa.text("jobs.state IN ('waiting', 'queued', 'starting', 'running')")
 #: GitHub's reports on our own check runs come by the dozen, and nothing follows from them.
 _IS_REPORT = sa.and_(
     deliveries.c.event.in_(("check_run", "check_suite")),
@@ -32,7 +34,7 @@ def _is_among(table: sa.Table, among: Collection[int] | None) -> sa.ColumnElemen
 class Queue:
     """What stands before a delivery that still has to be handled."""
 
-    #: Deliveries that came before it and are not handled yet.
+    #: Deliveries that came before it and are not handled yet; of those that whoever asks may hear of.
     ahead: int
     #: An earlier one about the same ref, pull request or commit, which it has to wait for.
     held_by: str | None
@@ -46,6 +48,8 @@ class Load:
     running: int
     #: Jobs of older builds that may start as soon as there is a place.
     ahead: int
+    #: False where only jobs are counted that whoever asks may see: others may be there.
+    is_whole: bool = True
 
 
 def list_shas(connection: Connection, prefix: str, *, limit: int, among: Collection[int] | None = None) -> list[str]:
@@ -120,25 +124,35 @@ def newest_at(connection: Connection) -> datetime | None:
     return connection.execute(query).scalar()
 
 
-def queue(connection: Connection, waiting: delivery.Delivery) -> Queue:
-    """What stands before a delivery."""
+def queue(connection: Connection, waiting: delivery.Delivery, *, among: Collection[int] | None = None) -> Queue:
+    """What stands before a delivery.
+
+    :param among: only deliveries about these repositories are counted.
+    """
     before = sa.and_(due.UNFINISHED, deliveries.c.seq < waiting.seq)
     same = sa.and_(before, deliveries.c.ordering_key == waiting.ordering_key)
+    seen = sa.and_(before, _is_among(deliveries, among))
     return Queue(
-        ahead=connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(before)).scalar_one(),
+        ahead=connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(seen)).scalar_one(),
         held_by=connection.execute(
             sa.select(deliveries.c.id).where(same).order_by(deliveries.c.seq.desc()).limit(1)
         ).scalar(),
     )
 
 
-def load(connection: Connection, waiting: build.Build) -> Load:
-    """What stands before the jobs of a build."""
-    count = sa.select(sa.func.count()).select_from(jobs)
+def load(connection: Connection, waiting: build.Build, *, among: Collection[int] | None = None) -> Load:
+    """What stands before the jobs of a build.
+
+    :param among: only jobs of these repositories are counted.
+    """
+    count = sa.select(sa.func.count()).select_from(jobs).where(_ACTIVE_JOB)
+    if among is not None:
+        count = count.join(builds, builds.c.id == jobs.c.build_id).where(_is_among(builds, among))
     is_ahead = sa.and_(jobs.c.state == job.State.QUEUED, jobs.c.build_id < waiting.id)
     return Load(
         running=connection.execute(count.where(jobs.c.state.in_(sorted(job.ON_ENGINE)))).scalar_one(),
         ahead=connection.execute(count.where(is_ahead)).scalar_one(),
+        is_whole=among is None,
     )
 
 

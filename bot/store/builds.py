@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -12,6 +14,7 @@ from sqlalchemy.engine import Connection, Row
 
 from bot import errors
 from bot.model import approval, build, job
+from bot.store import newest
 from bot.store.schema import builds as table
 from bot.store.schema import jobs
 
@@ -98,21 +101,44 @@ def list_newest(
     :param head_ref: only those of pull requests from a branch of this name, in whichever repository.
     :param among: only those of these repositories.
     """
+    if among is not None and {repository, ref, pull_number, head_ref} == {None}:
+        found = newest.ids(connection, among=among, limit=limit, before_id=before_id, states=states)
+        return list_by_ids(connection, found)[::-1]
+    if len(states) > 1:
+        # One by one: for several at once SQLite may look at every build there is.
+        each = [
+            list_newest(
+                connection,
+                limit=limit,
+                before_id=before_id,
+                repository=repository,
+                states=(state,),
+                ref=ref,
+                pull_number=pull_number,
+                head_ref=head_ref,
+                among=among,
+            )
+            for state in states
+        ]
+        return heapq.nlargest(limit, itertools.chain(*each), key=lambda one: one.id)
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(table.c.id < before_id)
     if repository is not None:
         query = query.where(table.c.repository == repository)
     if states:
-        query = query.where(table.c.state.in_(sorted(states)))
+        query = query.where(table.c.state == states[0])
     if ref is not None:
         query = query.where(table.c.ref == ref)
     if pull_number is not None:
         query = query.where(table.c.pull_number == pull_number)
     if head_ref is not None:
         query = query.where(table.c.head_ref == head_ref, table.c.pull_number.is_not(None))
-    if among is not None:
-        query = query.where(table.c.repository_id.in_(sorted(among)))
+    if among is not None and len(among) == 1:
+        query = query.where(table.c.repository_id.in_(among))
+    elif among is not None:
+        # Added to, so that no index on it is taken: all of them would be sorted.
+        query = query.where((table.c.repository_id + 0).in_(sorted(among)))
     return [_from_row(row) for row in connection.execute(query)]
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from bot.model import answer, approval, build, job
 from bot.store.audit_table import AUDIT_RULES, audit
+from bot.store.budgets_table import budgets
 from bot.store.columns import Instant, Value, Words
 from bot.store.metadata import SERIAL, metadata
 from bot.store.people_tables import accounts, api_tokens, logins, sign_ins
@@ -35,6 +36,7 @@ __all__ = [
     "api_tokens",
     "artifacts",
     "audit",
+    "budgets",
     "findings",
     "job_results",
     "logins",
@@ -134,8 +136,10 @@ builds = Table(
     Column("concurrency_turn", Integer),
     UniqueConstraint("repository_id", "head_sha", "generation"),
     UniqueConstraint("repository_id", "cause"),
-    Index("ix_builds_pull", "repository_id", "pull_number"),
-    Index("ix_builds_ref", "repository_id", "ref"),
+    Index("ix_builds_pull", "repository_id", "pull_number", "id"),
+    Index("ix_builds_ref", "repository_id", "ref", "id"),
+    Index("ix_builds_repository_id", "repository_id", "id"),
+    Index("ix_builds_repository_state", "repository_id", "state", "id"),
     Index("ix_builds_created_at", "created_at"),
     Index("ix_builds_delivery_id", "delivery_id"),
     Index("ix_builds_repository", "repository", "id"),
@@ -321,22 +325,6 @@ approvals = Table(
     Column("dropped_reason", Words()),
     Index("ix_approvals_pull", "repository_id", "pull_number"),
     Index("ix_approvals_created_at", "created_at"),
-)
-#: What GitHub lets an installation do, as all replicas learnt it.
-budgets = Table(
-    "budgets",
-    metadata,
-    Column("installation_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("limit_points", Integer),
-    Column("remaining", Integer),
-    Column("reset_at", Instant),
-    Column("blocked_until", Instant),
-    Column("blocked_text", Words()),
-    Column("is_secondary", Boolean, nullable=False, server_default=false()),
-    Column("streak", Integer, nullable=False, server_default="0"),
-    Column("minute_at", Instant),
-    Column("minute_points", Integer, nullable=False, server_default="0"),
-    Column("updated_at", Instant, nullable=False),
 )
 
 #: What each of the users' own handlers did with a delivery.

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.logs import ArtifactStore, LogStore
+from bot.model import engine
 from bot.people.people import People
 from bot.store import Store
 from bot.web import scanning, viewing
@@ -28,6 +29,8 @@ class Sources:
     clock: Callable[[], datetime]
     #: Those who sign in; None where nobody does.
     people: People | None = None
+    #: The engines of this service.
+    engines: Callable[[], engine.Engines] = engine.Engines
     #: Logs that are being looked through.
     scans: scanning.Scans = field(default_factory=scanning.Scans)
 

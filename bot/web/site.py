@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 
 from bot import clock, telemetry
 from bot.logs import ArtifactStore, LogStore
+from bot.model import engine
 from bot.people.people import People
 from bot.people.signing_in import SigningIn
 from bot.pipelines import schema
@@ -77,6 +78,7 @@ def add_to(
     readiness: Readiness,
     actions: Actions,
     entry: Entry | None = None,
+    engines: Callable[[], engine.Engines] = engine.Engines,
     refresh_metrics: Callable[[], Awaitable[None]] | None = None,
     why_wedged: Callable[[], str | None] = lambda: None,
     clock: Callable[[], datetime] = clock.now,
@@ -86,11 +88,12 @@ def add_to(
     """Add everything that the dashboard needs; the door adds its own route to the same application.
 
     :param entry: how people sign in; None where only this machine reaches the pages.
+    :param engines: gives the engines that jobs come to.
     :param retention: how long builds are kept; None: for ever.
     :return: the live streams; they end with the application, or earlier by `close`.
     """
     people = None if entry is None else entry.people
-    sources = page.Sources(store=store, logs=logs, artifacts=kept, clock=clock, people=people)
+    sources = page.Sources(store=store, logs=logs, artifacts=kept, clock=clock, people=people, engines=engines)
     streams = stream.Streams(limit=max_streams)
     app.middlewares.append(error_pages.shown(_TEMPLATES, clock=clock, retention=retention))
     app.middlewares.append(_guard(entry, store))

@@ -36,6 +36,7 @@ _LOOKS: Mapping[str, Look] = {
     "retrying": Look("waiting", "Retrying"),
     "parked": Look("errored", "Parked"),
     "active": Look("passed", "Active"),
+    "silent": Look("errored", "Silent"),
     "disabled": Look("errored", "Disabled"),
     "sending": Look("running", "Sending"),
     "sent": Look("passed", "Sent"),

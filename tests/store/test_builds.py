@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bot import errors
 from bot.model import build, job
@@ -181,3 +183,55 @@ def test_unfinished_jobs_are_counted_by_state(connection: sa.Connection) -> None
         job.State.RUNNING: 1,
         job.State.WAITING: 1,
     }
+
+
+@given(
+    made=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(sorted(State))), max_size=40),
+    among=st.none() | st.frozensets(st.integers(0, 7)),
+    states=st.frozensets(st.sampled_from(sorted(State))),
+    limit=st.integers(1, 5),
+    before=st.none() | st.integers(0, 40),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_t91_the_newest_of_those_that_may_be_seen_are_what_a_look_at_all_of_them_finds(
+    connection: sa.Connection,
+    made: list[tuple[int, State]],
+    among: frozenset[int] | None,
+    states: frozenset[State],
+    limit: int,
+    before: int | None,
+) -> None:
+    with connection.begin_nested() as nested:
+        stored = [
+            _insert(connection, id=f"{number:026d}", repository_id=of, state=state, head_sha=f"{number:040x}")
+            for number, (of, state) in enumerate(made)
+        ]
+        before_id = None if before is None else f"{before:026d}"
+        found = builds.list_newest(connection, limit=limit, before_id=before_id, states=sorted(states), among=among)
+        wanted = [
+            one.id
+            for one in reversed(stored)
+            if (among is None or one.repository_id in among)
+            and (not states or one.state in states)
+            and (before_id is None or one.id < before_id)
+        ]
+        assert [one.id for one in found] == wanted[:limit]
+        nested.rollback()
+
+
+def test_the_newest_of_many_repositories_are_found_by_indexes_alone(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by what it counted; SQLite says what it does.")
+    seen: list[str] = []
+    sa.event.listen(connection, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
+    builds.list_newest(connection, limit=2, among=range(1, 9), states=(State.FAILED, State.ERRORED))
+    builds.list_newest(connection, limit=2, among=range(1, 9))
+    builds.list_newest(connection, limit=2, repository="octo/hello", among=range(1, 9))
+    builds.list_newest(connection, limit=2, states=(State.WAITING, State.QUEUED))
+    asked = [statement for statement in seen if "FROM builds" in statement]
+    assert len(asked) >= 6
+    for statement in asked:
+        marks = tuple([1] * statement.count("?"))
+        plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", marks))
+        assert "SCAN builds" not in plan, statement
+        assert "TEMP B-TREE" not in plan, statement

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bot import telemetry
 from bot import web as dashboard
 from bot.logs import ArtifactStore, LogStore
-from bot.model import audit, budget, build, delivery, job, outcome, report
+from bot.model import audit, budget, build, delivery, engine, job, outcome, report
 from bot.store import (
     Store,
     budgets,
@@ -27,6 +27,7 @@ from bot.store import (
     jobs,
     notifications,
     outcomes,
+    replicas,
     results,
     subscribers,
 )
@@ -176,6 +177,7 @@ async def build_house(
         readiness=readiness,
         actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start),
         entry=enter(store, lambda: house.now),
+        engines=lambda: engine.Engines(all=(engine.Engine(name="local", is_default=True),), max_jobs=2),
         refresh_metrics=measure,
         clock=lambda: house.now,
         retention=retention,
@@ -278,7 +280,23 @@ async def fill_with(house: House, text: str) -> list[str]:
         head_sha=factories.HEAD_SHA,
     )
     await house.store.write(entries.add, entry, now=factories.NOW)
+    asked = factories.make_pull_build(
+        title=text,
+        repository=f"octo/{text}",
+        head_ref=text,
+        base_ref=text,
+        head_sha="a" * 40,
+        reason=text,
+        state=build.State.WAITING,
+        proposal=factories.make_proposal(jobs=(text,), changes=(text,), remark=text),
+    )
+    await house.add_build(asked, factories.make_job(plan=plan, reason=text, engine=text))
+    await house.add_job(
+        of=factories.make_build(title=text, repository=f"octo/{text}", head_sha="b" * 40), engine=text, plan=plan
+    )
+    await house.store.write(replicas.start, replica_id="r", name=text, now=house.now, is_only=True)
     return [
+        *("/queue", "/engines", f"/builds/{asked.id}"),
         *("/audit", f"/explain?q={factories.HEAD_SHA}", f"/explain?q={parked.guid}"),
         *("/", "/deliveries", "/budget", "/subscribers", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError
 
-from bot.model import artifact, job, person
+from bot.model import artifact, build, job, person
 from bot.model.person import Permission
 from bot.store import artifacts
 from bot.web import rules
@@ -193,6 +193,42 @@ async def test_t91_lists_and_questions_know_nothing_of_what_somebody_may_not_see
         same = await (await gate.ask("GET", "/explain", login="writer", params={"q": asked[:-1] + "9"})).text()
         assert page.replace(asked, "") == same.replace(asked[:-1] + "9", "")
         assert theirs[About.BUILD] not in page
+
+
+def _jobs(engine: str, count: int) -> list[job.Job]:
+    plans = [factories.make_plan(key=f"job {number}", name=f"job {number}") for number in range(count)]
+    return [factories.make_job(plan=plan, engine=engine) for plan in plans]
+
+
+async def test_t91_what_others_have_changes_nothing_that_somebody_is_shown(gate: Gate) -> None:
+    """Two tenants: whatever becomes of the one, each page of the other stays the same to the byte."""
+    for login in ("reader", OPERATOR):
+        await gate.sign_in(login)
+    house, hello, secret = gate.house, gate.hello.id, gate.secret.id
+    for state in ("queued", "running", "failed"):
+        made = factories.make_build(repository_id=hello, repository="octo/hello", head_sha=state.encode().hex()[:8] * 5)
+        await house.add_build(made, *_jobs("local", 2))
+        await house.save_build(made.id, state=build.State(state))
+    pages = ["/", "/queue", "/engines", "/deliveries", "/?state=running", f"/explain?q={factories.HEAD_SHA}"]
+    pages += ["/api/v1/queue", "/api/v1/builds", "/api/v1/repositories"]
+
+    async def look(login: str) -> list[str]:
+        return [await (await gate.ask("GET", path, login=login)).text() for path in pages]
+
+    before, all_before = await look("reader"), await look(OPERATOR)
+    for number, state in enumerate(("queued", "waiting", "running", "failed", "errored")):
+        made = factories.make_build(
+            repository_id=secret, repository="other/secret", head_sha=f"{number:040x}", started_at=factories.NOW
+        )
+        jobs = _jobs("theirs", 3)
+        await house.add_build(made, *jobs)
+        for one, its in zip(jobs, ("running", "queued", "errored"), strict=True):
+            await house.save_job(one, state=job.State(its), started_at=factories.NOW, finished_at=factories.NOW)
+        await house.save_build(made.id, state=build.State(state))
+        await house.add_delivery(repository_id=secret, repository="other/secret")
+    assert await look("reader") == before
+    changed = [path for path, now, then in zip(pages, await look(OPERATOR), all_before, strict=True) if now != then]
+    assert changed == pages
 
 
 async def test_a_public_repository_may_be_seen_by_whoever_signed_in_and_changed_by_those_who_may(gate: Gate) -> None:

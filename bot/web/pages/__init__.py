@@ -7,19 +7,23 @@ from bot.web.pages import (
     audit,
     budget,
     build,
-    builds,
     deliveries,
     delivery,
+    engines,
     explain,
+    home,
     job,
     login,
+    queue,
     repository,
     subscribers,
 )
 
 #: Each has a `PAGE`, its `Context` and the pure `make_context`.
 PAGES: tuple[ModuleType, ...] = (
-    builds,
+    home,
+    queue,
+    engines,
     repository,
     build,
     job,

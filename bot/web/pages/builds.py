@@ -1,4 +1,4 @@
-"""The page `/`: all builds, newest first."""
+"""Lists of builds on pages: which of them, and which part of the list."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aiohttp import web
 
 from bot.model import build
 from bot.store import builds
-from bot.web import states, viewing
-from bot.web.page import Page, Sources, choice
+from bot.web import states
+from bot.web.page import Sources, choice
 
 #: Builds on one page.
 LIMIT = 50
@@ -34,8 +34,8 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What the page shows."""
+class Listed:
+    """A part of a list, as pages show it."""
 
     now: datetime
     builds: tuple[build.Build, ...]
@@ -50,13 +50,13 @@ class Context:
     is_live: bool
 
 
-def make_context(found: Sequence[build.Build], *, chosen: Filter, now: datetime, limit: int = LIMIT) -> Context:
+def make_context(found: Sequence[build.Build], *, chosen: Filter, now: datetime, limit: int = LIMIT) -> Listed:
     """:param found: the builds of this page, and one more if there are older ones."""
     shown = tuple(found[:limit])
     kept = {} if chosen.state is None else {"state": str(chosen.state)}
     if chosen.repository is not None:
         kept["repository"] = chosen.repository
-    return Context(
+    return Listed(
         now=now,
         builds=shown,
         filter=chosen,
@@ -67,14 +67,15 @@ def make_context(found: Sequence[build.Build], *, chosen: Filter, now: datetime,
     )
 
 
-async def load(sources: Sources, request: web.Request) -> Context:
-    """Read what the query asks for."""
+def asked_repository(request: web.Request) -> str | None:
+    """The repository that the query names, if it names one.
+
+    :raises web.HTTPBadRequest: if it is none.
+    """
     repository = request.query.get("repository", "").strip() or None
     if repository is not None and not REPOSITORY.fullmatch(repository):
         raise web.HTTPBadRequest(text="`repository` is a full name like octo/hello.")
-    chosen = read_filter(request, repository=repository)
-    among = viewing.visible(request)
-    return make_context(await find(sources, chosen, among=among), chosen=chosen, now=sources.clock())
+    return repository
 
 
 def read_filter(request: web.Request, *, repository: str | None) -> Filter:
@@ -83,10 +84,20 @@ def read_filter(request: web.Request, *, repository: str | None) -> Filter:
     :raises web.HTTPBadRequest: if it asks for what cannot be.
     """
     state = choice(request.query, "state", states.BUILD_STATES)
+    return Filter(
+        state=None if state is None else build.State(state), repository=repository, before_id=read_before(request)
+    )
+
+
+def read_before(request: web.Request) -> str | None:
+    """The build behind which a list goes on; None at its beginning.
+
+    :raises web.HTTPBadRequest: if it is no build's id.
+    """
     before_id = request.query.get("before") or None
     if before_id is not None and not _ULID.fullmatch(before_id):
         raise web.HTTPBadRequest(text="`before` is the id of a build.")
-    return Filter(state=None if state is None else build.State(state), repository=repository, before_id=before_id)
+    return before_id
 
 
 async def find(sources: Sources, chosen: Filter, *, among: Collection[int] | None) -> list[build.Build]:
@@ -102,6 +113,3 @@ async def find(sources: Sources, chosen: Filter, *, among: Collection[int] | Non
         states=() if chosen.state is None else (chosen.state,),
         among=among,
     )
-
-
-PAGE = Page(route="/", template="builds.html", context=Context, load=load)

@@ -15,7 +15,7 @@ from bot.web.pages import builds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context(builds.Context):
+class Context(builds.Listed):
     """What the page shows."""
 
     #: `owner/name`.

@@ -1,0 +1,124 @@
+"""The page `/queue`: every build and every job that waits, and why each does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+from sqlalchemy.engine import Connection
+
+from bot.builds import explaining, finding
+from bot.builds.waiting import why
+from bot.model import build
+from bot.store import active
+from bot.web import viewing
+from bot.web.page import Page, Sources
+from bot.web.pages import builds
+
+#: Builds on one page.
+LIMIT = 20
+#: Jobs of builds that run already.
+MOST_JOBS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJob:
+    """A job that waits."""
+
+    id: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A build that waits, or some jobs of one."""
+
+    build: build.Build
+    #: One sentence, or two; empty where the build itself runs.
+    answer: str = ""
+    advice: tuple[str, ...] = ()
+    jobs: tuple[WaitingJob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the page shows."""
+
+    now: datetime
+    #: The newest first.
+    builds: tuple[Waiting, ...]
+    #: Builds that run, with those of their jobs that wait; the oldest first.
+    partly: tuple[Waiting, ...]
+    #: Whether there are more such jobs than are shown.
+    has_more: bool
+    #: Query of the page with older builds, or None on the last.
+    older: str | None
+    #: Query of the page with the newest builds, or None on the first.
+    newest: str | None
+    #: Whether something waits, so that the page looks again.
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is stored."""
+
+    #: Of this page, and one more if there are older ones.
+    builds: Sequence[explaining.Explanation]
+    jobs: Sequence[active.Active]
+
+
+def make_context(found: Found, *, before_id: str | None, now: datetime, limit: int = LIMIT) -> Context:
+    """:param before_id: only builds that are older than this one are shown."""
+    shown = tuple(map(waiting, found.builds[:limit]))
+    return Context(
+        now=now,
+        builds=shown,
+        partly=_partly(found.jobs[:MOST_JOBS]),
+        has_more=len(found.jobs) > MOST_JOBS,
+        older=f"?before={shown[-1].build.id}" if len(found.builds) > limit else None,
+        newest=None if before_id is None else "?",
+        is_live=bool(found.builds or found.jobs),
+    )
+
+
+def waiting(found: explaining.Explanation) -> Waiting:
+    """A build that an explanation is about, with its jobs that wait."""
+    made, its_jobs = found.facts.builds[0], found.facts.jobs
+    # Of a build with one job the answer says it already.
+    told = [(one, why(one, of=made, of_build=its_jobs)) for one in its_jobs] if len(its_jobs) > 1 else []
+    return Waiting(
+        build=made,
+        answer=found.answer,
+        advice=found.advice,
+        jobs=tuple(WaitingJob(id=one.id, name=one.plan.name, why=text) for one, text in told if text is not None),
+    )
+
+
+def _partly(found: Sequence[active.Active]) -> tuple[Waiting, ...]:
+    by_build: dict[str, tuple[build.Build, list[WaitingJob]]] = {}
+    for one in found:
+        _, jobs = by_build.setdefault(one.build.id, (one.build, []))
+        text = why(one.job, of=one.build, of_build=one.of_build)
+        jobs.append(WaitingJob(id=one.job.id, name=one.job.plan.name, why=text or ""))
+    return tuple(Waiting(build=made, jobs=tuple(jobs)) for made, jobs in by_build.values())
+
+
+def _find(connection: Connection, *, before_id: str | None, now: datetime, among: Collection[int] | None) -> Found:
+    return Found(
+        builds=finding.explain_waiting(connection, limit=LIMIT + 1, before_id=before_id, now=now, among=among),
+        jobs=() if before_id is not None else active.list_waiting(connection, limit=MOST_JOBS + 1, among=among),
+    )
+
+
+async def load(sources: Sources, request: web.Request) -> Context:
+    """Read what waits of what may be shown."""
+    before_id = builds.read_before(request)
+    found = await sources.store.read(_find, before_id=before_id, now=sources.clock(), among=viewing.visible(request))
+    return make_context(found, before_id=before_id, now=sources.clock())
+
+
+PAGE = Page(route="/queue", template="queue.html", context=Context, load=load)
