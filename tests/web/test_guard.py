@@ -13,7 +13,7 @@ from aiohttp import ClientError
 
 from bot.model import artifact, build, job, person
 from bot.model.person import Permission
-from bot.store import artifacts
+from bot.store import artifacts, replicas
 from bot.web import rules
 from bot.web.rules import About, Rule
 from tests import factories
@@ -205,6 +205,7 @@ async def test_t91_what_others_have_changes_nothing_that_somebody_is_shown(gate:
     for login in ("reader", OPERATOR):
         await gate.sign_in(login)
     house, hello, secret = gate.house, gate.hello.id, gate.secret.id
+    await house.store.write(replicas.start, replica_id="r", name="worker-1", now=house.now, is_only=True)
     for state in ("queued", "running", "failed"):
         made = factories.make_build(repository_id=hello, repository="octo/hello", head_sha=state.encode().hex()[:8] * 5)
         await house.add_build(made, *_jobs("local", 2))
