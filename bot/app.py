@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -16,14 +16,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 import bot
-from bot import entrance, errors, identity, measuring, policy, setup, telemetry, tracing
+from bot import entrance, errors, identity, measuring, policy, setup, telemetry, tracing, wishes
 from bot import web as pages
-from bot.builds import commands, rerun
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
 from bot.logs import Storage
-from bot.model import audit, build, delivery
+from bot.model import build, delivery
 from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load_policy
@@ -232,7 +231,13 @@ class Service:
             readiness=self._readiness,
             why_wedged=self._watchdog.why_wedged,
             refresh_metrics=self._measuring.look,
-            actions=pages.Actions(replay=self._replay, cancel=self._cancel, retry=self._retry, start=self._start),
+            actions=wishes.actions(
+                self._store,
+                now=self._replica.now,
+                new_id=self._new_id,
+                wake_dispatcher=self._wake_work,
+                wake_scheduler=self._wake_scheduler,
+            ),
             entry=self._entrance.entry,
             engines=lambda: setup.engines(self._settings, self._policy, is_working=self._work is not None),
             retention=timedelta(days=self._settings.retention_days),
@@ -300,6 +305,10 @@ class Service:
         if self._work is not None:
             self._work.dispatcher.wake()
 
+    def _wake_scheduler(self) -> None:
+        if self._work is not None:
+            self._work.scheduler.wake()
+
     def _take_hint(self, word: str) -> None:
         if self._work is not None:
             self._work.take_hint(word)
@@ -330,48 +339,6 @@ class Service:
     async def _look_at_pause(self) -> str | None:
         pause = await self._store.read(pauses.find)
         return None if pause is None else f"paused: {pause.reason}; comparing with GitHub"
-
-    async def _replay(self, delivery_id: str, by: audit.Actor) -> None:
-        await self._store.write(commands.replay, delivery_id, now=self._replica.now(), by=by)
-        self._wake_work()
-
-    async def _cancel(self, build_id: str, by: audit.Actor) -> None:
-        await self._store.write(
-            commands.cancel,
-            build_id,
-            now=self._replica.now(),
-            reason=f"It was cancelled {'through the API' if by.via == audit.Via.API else 'on its page'}.",
-            by=by,
-        )
-        if self._work is not None:
-            self._work.scheduler.wake()
-
-    async def _retry(self, build_id: str, only_failed: bool, by: audit.Actor) -> str:
-        made = await self._store.write(
-            commands.retry,
-            build_id,
-            now=self._replica.now(),
-            new_id=self._new_id,
-            which=rerun.Which(only_failed=only_failed),
-            by=by,
-        )
-        if self._work is not None:
-            self._work.scheduler.wake()
-        return made.id
-
-    async def _start(self, repository: str, ref: str | None, inputs: Mapping[str, str], by: audit.Actor) -> str:
-        asked = await self._store.write(
-            commands.start,
-            repository=repository,
-            ref=ref,
-            inputs=inputs,
-            new_id=self._new_id,
-            now=self._replica.now(),
-            by=by,
-        )
-        if self._work is not None:
-            self._work.dispatcher.wake()
-        return asked
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 #: Events that GitHub sends to every App without being asked.
 ALWAYS_SENT = {"installation", "installation_repositories", "ping"}
 #: Events that do not come from GitHub.
-OURS = {delivery.HOOK, delivery.SCHEDULE, delivery.DISPATCH}
+OURS = {delivery.HOOK, delivery.SCHEDULE, delivery.DISPATCH, delivery.CONSENT}
 
 
 def modules_with(package: object, attribute: str) -> set[str]:

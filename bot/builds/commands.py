@@ -6,7 +6,7 @@ Each is written into the audit by the transaction that does it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -152,6 +152,64 @@ def start(
         detail=f"Of `{ref}`." if ref is not None else None,
     )
     entries.add(connection, entry, now=now)
+    return guid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What somebody had before their eyes who lets a build run: that runs, and nothing else."""
+
+    head_sha: str
+    #: Of the plan.
+    digest: str
+
+
+def consent(
+    connection: Connection,
+    build_id: str,
+    *,
+    seen: Seen,
+    new_id: Callable[[], str],
+    now: datetime,
+    by: audit.Actor,
+) -> str:
+    """Ask that a build runs that waits for somebody's consent; gives the id of the delivery that asks.
+
+    Whether they may is decided when that is handled, by what GitHub says then, as with a comment or a button.
+
+    :raises errors.NotFound: if there is no such build.
+    :raises errors.Conflict: if it does not wait, is not what they saw, or GitHub does not know who they are.
+    """
+    waiting = builds.get(connection, build_id)
+    if by.id is None or by.name is None:
+        raise errors.Conflict("Only somebody whom GitHub knows can let a build run: sign in, or do it on GitHub.")
+    if waiting.state != build.State.WAITING or waiting.proposal is None:
+        raise errors.Conflict(f"Build {build_id} does not wait for anybody's consent.")
+    if seen != Seen(head_sha=waiting.head_sha, digest=waiting.proposal.digest):
+        raise errors.Conflict("What would run is not what was shown: load the page again, and look at it.")
+    guid = f"consent-{new_id()}"
+    body = {
+        "build": build_id,
+        "head_sha": seen.head_sha,
+        "consent": waiting.proposal.consent,
+        "sender": {"id": by.id, "login": by.name},
+        "repository": {"id": waiting.repository_id, "full_name": waiting.repository},
+        "installation": {"id": waiting.installation_id},
+    }
+    # In one row with what GitHub tells of the pull request: a push that came before is heard before.
+    number = waiting.pull_number
+    key = f"consent:{build_id}" if number is None else f"pull:{waiting.repository_id}:{number}"
+    asked = delivery.own(
+        event=delivery.CONSENT,
+        guid=guid,
+        body=msgspec.json.encode(body),
+        repository=waiting.repository,
+        repository_id=waiting.repository_id,
+        installation_id=waiting.installation_id,
+        ordering_key=key,
+        received_at=now,
+    )
+    deliveries.insert_many(connection, [asked])
     return guid
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.events import (
     check_run,
     check_suite,
+    consented,
     hook,
     installation,
     issue_comment,
@@ -23,6 +24,7 @@ from bot.events.router import Router
 HANDLERS = (
     check_run,
     check_suite,
+    consented,
     hook,
     installation,
     issue_comment,

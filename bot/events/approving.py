@@ -17,6 +17,8 @@ from bot.model import approval, audit, build, outcome
 from bot.pipelines import parse, plan
 from bot.store import builds
 
+_VIAS = {"button": audit.Via.BUTTON, "comment": audit.Via.COMMENT, "page": audit.Via.PAGE}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -28,7 +30,7 @@ class Asked:
     installation_id: int
     #: The commit that they say they saw.
     head_sha: str
-    #: `button`, `comment` or `label`.
+    #: `button`, `comment`, `label` or `page`.
     via: str
     #: Which consent they give.
     consent: approval.Consent = approval.Consent.APPROVE
@@ -159,7 +161,7 @@ def _given(asked: Asked, context: Context) -> approval.Approval:
 
 
 def _entry(asked: Asked, of: build.Build, action: audit.Action, *, detail: str) -> outcome.Entry:
-    via = {"button": audit.Via.BUTTON, "comment": audit.Via.COMMENT}.get(asked.via, audit.Via.EVENT)
+    via = _VIAS.get(asked.via, audit.Via.EVENT)
     by = audit.Actor(via=via, id=asked.sender.id, name=asked.sender.login)
     return commands.about_build(of, action, by=by, detail=detail)
 

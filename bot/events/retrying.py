@@ -20,6 +20,7 @@ KNOWN_EVENTS = frozenset(
     {
         "check_run",
         "check_suite",
+        "consent",
         "create",
         "delete",
         "hook",

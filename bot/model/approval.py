@@ -52,7 +52,7 @@ class Approval:
     approver_id: int
     #: Login: a label.
     approver: str
-    #: `button`, `comment` or `label`.
+    #: `button`, `comment`, `label` or `page`.
     via: str
     delivery_id: str
     created_at: datetime

@@ -18,10 +18,12 @@ SOURCE = "x-buildhook-source"
 HOOK = "hook"
 
 
-#: What `SOURCE` begins with where we made it: somebody started a build by hand, or its time had come.
+#: What `SOURCE` begins with where we made it: somebody asked for something on a page, or its time had come.
 OWN = "own"
 #: The events of those, as Actions calls them.
 SCHEDULE, DISPATCH = "schedule", "workflow_dispatch"
+#: Somebody let a build run on its page.
+CONSENT = "consent"
 
 
 class State(enum.StrEnum):
@@ -146,7 +148,7 @@ def own(
 ) -> VerifiedDelivery:
     """A delivery that nobody sent.
 
-    :param event: `SCHEDULE` or `DISPATCH`.
+    :param event: `SCHEDULE`, `DISPATCH` or `CONSENT`.
     :param guid: the same one for the same wish, so that it counts once.
     :param body: what its handler reads, as JSON.
     """

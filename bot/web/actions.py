@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bot import errors
+from bot.builds import commands
 from bot.model import audit
 from bot.web import viewing
 
@@ -24,6 +25,8 @@ class Actions:
     retry: Callable[[str, bool, audit.Actor], Awaitable[str]]
     #: Asks for a build of a repository, a branch or tag (None: the default branch) and inputs; gives the delivery's id.
     start: Callable[[str, str | None, Mapping[str, str], audit.Actor], Awaitable[str]]
+    #: Lets a build run that waits, as it was seen; gives the id of the delivery that asks.
+    approve: Callable[[str, commands.Seen, audit.Actor], Awaitable[str]]
 
 
 def routes(actions: Actions) -> list[web.RouteDef]:
@@ -54,7 +57,14 @@ def routes(actions: Actions) -> list[web.RouteDef]:
         delivery_id = await actions.start(repository, ref or None, _inputs(str(given.get("inputs", ""))), by(request))
         raise web.HTTPSeeOther(f"/deliveries/{delivery_id}")
 
+    async def approve(request: web.Request) -> web.Response:
+        given = await request.post()
+        seen = commands.Seen(head_sha=str(given.get("head_sha", "")), digest=str(given.get("digest", "")))
+        delivery_id = await actions.approve(request.match_info["id"], seen, by(request))
+        raise web.HTTPSeeOther(f"/deliveries/{delivery_id}")
+
     return [
+        web.post("/builds/{id:[0-9A-Z]{26}}/approve", approve),
         web.post("/repos/{owner:[A-Za-z0-9._-]{1,100}}/{repo:[A-Za-z0-9._-]{1,100}}/start", start),
         web.post("/deliveries/{id:[A-Za-z0-9-]{1,72}}/replay", replay),
         web.post("/builds/{id:[0-9A-Z]{26}}/cancel", cancel),

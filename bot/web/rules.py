@@ -109,6 +109,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
             "/api/v1/builds/{id}/retry": _CHANGE_BUILD,
             "/api/v1/deliveries/{id}/replay": _DELIVERY,
             "/api/v1/repositories/{owner}/{repo}/builds": Rule(about=About.REPOSITORY, need=Permission.WRITE),
+            # Whoever lets strangers' code run signed in lately, and GitHub is asked about them once more.
+            "/builds/{id}/approve": Rule(about=About.BUILD, need=Permission.WRITE, is_grave=True),
             "/builds/{id}/cancel": _CHANGE_BUILD,
             "/builds/{id}/retry": _CHANGE_BUILD,
             "/builds/{id}/retry-failed": _CHANGE_BUILD,

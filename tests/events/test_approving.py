@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from bot import clock, trust
+from bot import clock, errors, trust
+from bot.builds import commands
 from bot.checks import render
-from bot.model import approval, build, delivery, job
+from bot.model import approval, audit, build, delivery, job
 from bot.policy import Policy
 from bot.simulator import CheckRun, PullRequest, Repository
-from bot.store import approvals, builds, checks, jobs
+from bot.store import approvals, builds, checks, deliveries, jobs
+from bot.store import audit as entries
+from tests import factories
 from tests.databases import long_on_postgresql
 from tests.events.conftest import PIPELINE, House
 
@@ -351,3 +355,73 @@ async def test_t22_t38_a_comment_consents_to_the_whole_id_and_a_later_retest_nee
     github.set_permission(visit.repository, "mallory", "write")
     await say("/retest", "octo")
     assert (await visit.newest())[0].generation == made.generation + 1
+
+
+async def let(visit: Visit, *, login: str = "octo", **changes: str) -> delivery.Delivery:
+    """Let the waiting build run on its page; gives what became of it."""
+    made, _ = await visit.newest()
+    assert made.proposal is not None
+    seen = commands.Seen(**{"head_sha": made.head_sha, "digest": made.proposal.digest, **changes})
+    person = visit.house.simulator.user(login)
+    by = audit.Actor(via=audit.Via.PAGE, id=person.id, name=login)
+    guid = await visit.house.store.write(
+        commands.consent, made.id, seen=seen, new_id=visit.house.new_id, now=visit.house.now(), by=by
+    )
+    await visit.house.dispatch()
+    found = await visit.house.store.read(deliveries.find, guid)
+    assert found is not None
+    return found
+
+
+async def test_t31_the_page_lets_the_commit_run_as_the_button_does(visit: Visit) -> None:
+    done = await let(visit)
+    made, own = await visit.newest()
+    assert (made.head_sha, made.generation, made.trust) == (visit.pull.head_sha, 2, build.Trust.UNTRUSTED)
+    assert [one.plan.steps[0].run for one in own] == ["a", "b"]
+    assert f"let {made.head_sha} run" in (done.reason or "")
+    (given,) = await visit.given()
+    assert (given.approver, given.via, given.delivery_id) == ("octo", "page", done.id)
+    (entry,) = await visit.house.store.read(entries.list_newest, limit=9)
+    assert (entry.action, entry.via, entry.actor_id) == ("approve", "page", given.approver_id)
+
+
+async def test_t31_the_page_lets_nothing_run_but_what_was_shown(visit: Visit) -> None:
+    for changes in ({"head_sha": "f" * 40}, {"digest": "0" * 64}, {"head_sha": ""}):
+        with pytest.raises(errors.Conflict, match="not what was shown"):
+            await let(visit, **changes)
+    made, _ = await visit.newest()
+    assert made.proposal is not None
+    seen = commands.Seen(head_sha=made.head_sha, digest=made.proposal.digest)
+    with pytest.raises(errors.Conflict, match="sign in"):
+        await visit.house.store.write(
+            commands.consent, made.id, seen=seen, new_id=visit.house.new_id, now=visit.house.now(), by=factories.ACTOR
+        )
+    assert len(await visit.house.builds()) == 1
+
+
+async def test_t31_the_page_asks_github_again_who_may(visit: Visit) -> None:
+    visit.house.simulator.create_user("reader")
+    visit.house.simulator.set_permission(visit.repository, "reader", "read")
+    done = await let(visit, login="reader")
+    assert "only somebody who may push" in (done.reason or "")
+    made, _ = await visit.newest()
+    assert made.state == build.State.WAITING
+    assert made.proposal is not None
+    assert "only somebody who may push" in (made.proposal.remark or "")
+    assert await visit.given() == []
+
+
+async def test_t31_a_push_that_came_meanwhile_leaves_the_consent_of_the_page_without_effect(visit: Visit) -> None:
+    made, _ = await visit.newest()
+    await visit.house.simulator.push(visit.fork, "topic", {"a.txt": "b"}, author="stranger")
+    done = await let(visit)
+    assert "stands at" in (done.reason or "")
+    assert [one.id for one in await visit.house.builds()] == [made.id]
+
+
+async def test_what_github_sends_under_our_events_name_is_nobodys_consent(visit: Visit) -> None:
+    sent = visit.house.sent("pull_request", "opened")
+    headers = {**sent.headers, "X-GitHub-Event": "consent"}
+    done = await visit.house.deliver(dataclasses.replace(sent, headers=headers), guid="theirs")
+    assert done.state == delivery.State.IGNORED
+    assert "not of our making" in (done.reason or "")

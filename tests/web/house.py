@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from bot import telemetry
 from bot import web as dashboard
+from bot.builds import commands
 from bot.logs import ArtifactStore, LogStore
 from bot.model import audit, budget, build, delivery, engine, job, outcome, report
 from bot.store import (
@@ -167,6 +168,9 @@ async def build_house(
     async def start(repository: str, ref: str | None, inputs: Mapping[str, str], by: audit.Actor) -> str:
         return await house._act("start", f"{repository} {ref} {dict(inputs)}", by)
 
+    async def approve(build_id: str, seen: commands.Seen, by: audit.Actor) -> str:
+        return await house._act("approve", f"{build_id} {seen.head_sha} {seen.digest}", by)
+
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
     streams = dashboard.add_to(
         app,
@@ -175,7 +179,7 @@ async def build_house(
         kept=kept,
         metrics=metrics,
         readiness=readiness,
-        actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start),
+        actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start, approve=approve),
         entry=enter(store, lambda: house.now),
         engines=lambda: engine.Engines(all=(engine.Engine(name="local", is_default=True),), max_jobs=2),
         refresh_metrics=measure,
