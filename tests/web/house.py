@@ -298,9 +298,18 @@ async def fill_with(house: House, text: str) -> list[str]:
     await house.add_job(
         of=factories.make_build(title=text, repository=f"octo/{text}", head_sha="b" * 40), engine=text, plan=plan
     )
+    drawn = factories.make_build(title=text, head_sha="c" * 40, started_at=factories.NOW)
+    last = factories.make_plan(key="last", name=f"last {text}", needs=(text,))
+    its_jobs = [
+        factories.make_job(plan=one, state=job.State.FAILED, started_at=at, finished_at=at, reason=text)
+        for one, at in ((plan, factories.NOW), (last, house.now))
+    ]
+    await house.add_build(drawn, *its_jobs)
+    for one_of in its_jobs:
+        await house.save_job(replace(one_of, build_id=drawn.id))
     await house.store.write(replicas.start, replica_id="r", name=text, now=house.now, is_only=True)
     return [
-        *("/queue", "/engines", f"/builds/{asked.id}"),
+        *("/queue", "/engines", f"/builds/{asked.id}", f"/builds/{drawn.id}"),
         *("/audit", f"/explain?q={factories.HEAD_SHA}", f"/explain?q={parked.guid}"),
         *("/", "/deliveries", "/budget", "/subscribers", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),

@@ -9,9 +9,10 @@ from datetime import datetime
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
+from bot.builds import timing, waiting
 from bot.model import artifact, build, check, job
 from bot.store import artifacts, builds, checks, jobs
-from bot.web import states
+from bot.web import graph, states, waterfall
 from bot.web.page import Page, Sources
 
 
@@ -34,6 +35,12 @@ class Context:
     build: build.Build
     #: The jobs, by how many others have to end before them: those of one stage can run side by side.
     stages: tuple[tuple[job.Job, ...], ...]
+    #: The stages as a drawing; None where there is only one.
+    graph: graph.Graph | None
+    #: Why jobs stand where they stand, each with its job.
+    remarks: tuple[tuple[job.Job, str], ...]
+    #: Where the time went; None where one job says it all.
+    waterfall: waterfall.Waterfall | None
     checks: tuple[CheckLine, ...]
     #: What is kept of its jobs' files, each with the job's name.
     artifacts: tuple[tuple[artifact.Artifact, str], ...]
@@ -58,10 +65,15 @@ def make_context(
     """
     names = {one.origin_id or one.id: one.plan.name for one in of_build}
     is_live = states.is_live(made)
+    in_stages = stages(of_build)
+    told = [(one, one.reason or waiting.why(one, of=made, of_build=of_build)) for one in of_build]
     return Context(
         now=now,
         build=made,
-        stages=stages(of_build),
+        stages=in_stages,
+        graph=graph.draw(in_stages),
+        remarks=tuple((one, text) for one, text in told if text is not None),
+        waterfall=waterfall.draw(timing.of(of_build, made_at=made.created_at, now=now)),
         checks=tuple(_check_line(one) for one in reported),
         artifacts=tuple((one, names.get(one.job_id, "")) for one in kept),
         can_cancel=is_live,
