@@ -46,6 +46,8 @@ def pages(middle: int) -> dict[str, str]:
         "the queue": "/queue",
         "engines": "/engines",
         "a repository": "/repos/octo/repo-7",
+        "a branch": "/repos/octo/repo-7?branch=main",
+        "a pull request that there is none of": "/repos/octo/repo-7?pull=7",
         "a build": f"/builds/{middle:026d}",
         "a job": f"/jobs/{middle:026d}",
         "deliveries": "/deliveries",

@@ -35,6 +35,8 @@ from bot.store import (
 from bot.store import audit as entries
 from tests import factories
 
+#: A repository, of which all but the name is hostile text.
+HOSTILE = "octo/hostile"
 #: What a browser says.
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -307,9 +309,19 @@ async def fill_with(house: House, text: str) -> list[str]:
     await house.add_build(drawn, *its_jobs)
     for one_of in its_jobs:
         await house.save_job(replace(one_of, build_id=drawn.id))
+    for number, changes in enumerate(
+        ({"ref": f"refs/heads/{text}"}, {"ref": f"refs/heads/{text}"}, {"pull_number": 9})
+    ):
+        one_more = factories.make_pull_build(
+            **{"title": text, "repository": HOSTILE, "head_ref": text, "pull_number": None, **changes},
+            head_sha=f"{number:040x}",
+            payload={"repository": {"default_branch": text}},
+        )
+        await house.add_build(one_more)
+        await house.save_build(one_more.id, state=build.State.FAILED, reason=text)
     await house.store.write(replicas.start, replica_id="r", name=text, now=house.now, is_only=True)
     return [
-        *("/queue", "/engines", f"/builds/{asked.id}", f"/builds/{drawn.id}"),
+        *("/queue", "/engines", f"/builds/{asked.id}", f"/builds/{drawn.id}", f"/repos/{HOSTILE}"),
         *("/audit", f"/explain?q={factories.HEAD_SHA}", f"/explain?q={parked.guid}"),
         *("/", "/deliveries", "/budget", "/subscribers", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),

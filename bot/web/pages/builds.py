@@ -9,6 +9,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from aiohttp import web
+from sqlalchemy.engine import Connection
 
 from bot.model import build
 from bot.store import builds
@@ -29,6 +30,9 @@ class Filter:
     state: build.State | None = None
     #: `owner/name`, or None for all.
     repository: str | None = None
+    #: Fully qualified, or None for all; so is the pull request.
+    ref: str | None = None
+    pull_number: int | None = None
     #: Only older builds than this one, or None for the newest.
     before_id: str | None = None
 
@@ -56,6 +60,10 @@ def make_context(found: Sequence[build.Build], *, chosen: Filter, now: datetime,
     kept = {} if chosen.state is None else {"state": str(chosen.state)}
     if chosen.repository is not None:
         kept["repository"] = chosen.repository
+    if chosen.ref is not None:
+        kept["branch"] = chosen.ref.removeprefix("refs/heads/")
+    if chosen.pull_number is not None:
+        kept["pull"] = str(chosen.pull_number)
     return Listed(
         now=now,
         builds=shown,
@@ -105,11 +113,18 @@ async def find(sources: Sources, chosen: Filter, *, among: Collection[int] | Non
 
     :param among: the repositories that may be shown; None for all.
     """
-    return await sources.store.read(
-        builds.list_newest,
+    return await sources.store.read(read, chosen, among=among)
+
+
+def read(connection: Connection, chosen: Filter, *, among: Collection[int] | None) -> list[build.Build]:
+    """As `find`, within a transaction."""
+    return builds.list_newest(
+        connection,
         limit=LIMIT + 1,
         before_id=chosen.before_id,
         repository=chosen.repository,
         states=() if chosen.state is None else (chosen.state,),
+        ref=chosen.ref,
+        pull_number=chosen.pull_number,
         among=among,
     )

@@ -1,0 +1,64 @@
+"""Queries on what the newest builds of a repository are of: its branches, its pull requests, and how long they took."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.model import build
+from bot.store.schema import builds, pulls
+
+#: So many of the newest builds are looked at, however many there are.
+WINDOW = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """What lists tell of a build."""
+
+    id: str
+    ref: str
+    head_ref: str | None
+    pull_number: int | None
+    head_sha: str
+    title: str
+    state: build.State
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None where it has not ended, or never began."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+
+_COLUMNS = [builds.c[name] for name in Brief.__slots__]
+
+
+def list_newest(connection: Connection, *, repository: str, repository_id: int) -> list[Brief]:
+    """The newest builds of a repository, the newest first.
+
+    :param repository: what it is called, by which its builds are found.
+    """
+    query = (
+        sa.select(*_COLUMNS)
+        .where(builds.c.repository == repository, builds.c.repository_id == repository_id)
+        .order_by(builds.c.id.desc())
+        .limit(WINDOW)
+    )
+    return [Brief(**{**row._mapping, "state": build.State(row.state)}) for row in connection.execute(query)]
+
+
+def list_closed(connection: Connection, *, repository_id: int, numbers: Collection[int]) -> frozenset[int]:
+    """Those of the pull requests that are known to be closed."""
+    query = sa.select(pulls.c.number).where(
+        pulls.c.repository_id == repository_id, pulls.c.number.in_(sorted(numbers)), pulls.c.state == "closed"
+    )
+    return frozenset(connection.execute(query).scalars())
