@@ -46,6 +46,7 @@ def pages(middle: int) -> dict[str, str]:
         "the queue": "/queue",
         "engines": "/engines",
         "a repository": "/repos/octo/repo-7",
+        "artifacts of a repository": "/repos/octo/repo-7/artifacts",
         "a branch": "/repos/octo/repo-7?branch=main",
         "a pull request that there is none of": "/repos/octo/repo-7?pull=7",
         "a build": f"/builds/{middle:026d}",

@@ -12,6 +12,7 @@ import msgspec
 from bot.model import (
     answer,
     approval,
+    artifact,
     audit,
     build,
     check,
@@ -324,6 +325,20 @@ def make_results(*cases: report.Case, **changes: Any) -> report.Results:
     totals = report.Totals(**counts, duration_seconds=sum(one.duration_seconds or 0.0 for one in cases))
     findings = changes.get("findings", ())
     return replace(report.Results(totals=totals, cases=cases, findings_total=len(findings)), **changes)
+
+
+def make_artifact(**changes: Any) -> artifact.Artifact:
+    """An artifact that is kept as long as its build."""
+    made = artifact.Artifact(
+        id=new_id(),
+        job_id=changes.get("job_id") or new_id(),
+        name="wheels",
+        size_bytes=2048,
+        sha256="0" * 64,
+        files=2,
+        created_at=NOW,
+    )
+    return replace(made, **changes)
 
 
 def make_account(**changes: Any) -> person.Account:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -11,7 +11,9 @@ from sqlalchemy.engine import Connection
 
 from bot import errors
 from bot.model import artifact
+from bot.store import branches
 from bot.store.results_tables import artifacts as table
+from bot.store.schema import jobs
 
 
 def replace_of_job(connection: Connection, job_id: str, made: Sequence[artifact.Artifact]) -> None:
@@ -33,6 +35,45 @@ def list_of_jobs(connection: Connection, job_ids: Sequence[str]) -> list[artifac
     """The artifacts of these jobs, by job and name."""
     query = sa.select(table).where(table.c.job_id.in_(job_ids)).order_by(table.c.job_id, table.c.name)
     return [artifact.Artifact(**row._mapping) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An artifact with what it is of."""
+
+    artifact: artifact.Artifact
+    job_name: str
+    build: branches.Brief
+
+
+def list_of_repository(
+    connection: Connection, *, repository: str, repository_id: int, before_id: str | None = None
+) -> tuple[list[Kept], str | None]:
+    """What the newest builds of a repository left behind, the newest first, and the build behind which others follow.
+
+    Some hundred builds are looked at, however many there are and however few of them left anything behind.
+    """
+    made = {
+        one.id: one
+        for one in branches.list_newest(
+            connection, repository=repository, repository_id=repository_id, before_id=before_id
+        )
+    }
+    query = (
+        sa.select(table, jobs.c.build_id, jobs.c.check_name)
+        .join(jobs, jobs.c.id == table.c.job_id)
+        .where(jobs.c.build_id.in_(list(made)))
+        .order_by(jobs.c.build_id.desc(), jobs.c.position, table.c.name)
+    )
+    found = [
+        Kept(
+            artifact=artifact.Artifact(**{column.name: row._mapping[column.name] for column in table.c}),
+            job_name=row.check_name.rpartition(" / ")[2],
+            build=made[row.build_id],
+        )
+        for row in connection.execute(query)
+    ]
+    return found, min(made) if len(made) == branches.WINDOW else None
 
 
 def delete_expired(connection: Connection, *, before: datetime, limit: int) -> int:

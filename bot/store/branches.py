@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -39,21 +40,32 @@ class Brief:
         return max(0.0, (self.finished_at - self.started_at).total_seconds())
 
 
-_COLUMNS = [builds.c[name] for name in Brief.__slots__]
+#: What a brief is made of.
+COLUMNS = [builds.c[name] for name in Brief.__slots__]
 
 
-def list_newest(connection: Connection, *, repository: str, repository_id: int) -> list[Brief]:
+def list_newest(
+    connection: Connection, *, repository: str, repository_id: int, before_id: str | None = None
+) -> list[Brief]:
     """The newest builds of a repository, the newest first.
 
     :param repository: what it is called, by which its builds are found.
+    :param before_id: only those that are older than this one.
     """
     query = (
-        sa.select(*_COLUMNS)
+        sa.select(*COLUMNS)
         .where(builds.c.repository == repository, builds.c.repository_id == repository_id)
         .order_by(builds.c.id.desc())
         .limit(WINDOW)
     )
-    return [Brief(**{**row._mapping, "state": build.State(row.state)}) for row in connection.execute(query)]
+    if before_id is not None:
+        query = query.where(builds.c.id < before_id)
+    return [brief(dict(row._mapping)) for row in connection.execute(query)]
+
+
+def brief(values: Mapping[str, Any]) -> Brief:
+    """A brief of a row with `COLUMNS`."""
+    return Brief(**{**{column.name: values[column.name] for column in COLUMNS}, "state": build.State(values["state"])})
 
 
 def list_closed(connection: Connection, *, repository_id: int, numbers: Collection[int]) -> frozenset[int]:

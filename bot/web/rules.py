@@ -45,6 +45,7 @@ class Rule:
 _ANYBODY = Rule(about=About.NOTHING)
 _SELF = Rule(about=About.SELF)
 _OPERATORS = Rule(about=About.SERVICE)
+_SEE_REPOSITORY = Rule(about=About.REPOSITORY)
 _SEE_BUILD, _CHANGE_BUILD = Rule(about=About.BUILD), Rule(about=About.BUILD, need=Permission.WRITE)
 # A payload tells more than a page: who pushed, their addresses, what a private branch is called.
 _DELIVERY = Rule(about=About.DELIVERY, need=Permission.WRITE)
@@ -88,6 +89,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
             "/jobs/{id}/lines": Rule(about=About.JOB),
             "/jobs/{id}/log": Rule(about=About.JOB, is_long=True),
             "/jobs/{id}/search": Rule(about=About.JOB),
+            "/jobs/{id}/tests": Rule(about=About.JOB),
             "/livez": _ANYBODY,
             "/login": _ANYBODY,
             "/login/start": _ANYBODY,
@@ -95,7 +97,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
             "/metrics": _OPERATORS,
             "/queue": _SELF,
             "/readyz": _ANYBODY,
-            "/repos/{owner}/{repo}": Rule(about=About.REPOSITORY),
+            "/repos/{owner}/{repo}": _SEE_REPOSITORY,
+            "/repos/{owner}/{repo}/artifacts": _SEE_REPOSITORY,
+            "/repos/{owner}/{repo}/tests/{digest}": _SEE_REPOSITORY,
             "/schema.json": _ANYBODY,
             "/static/{name}": _ANYBODY,
             "/subscribers": _OPERATORS,

@@ -9,6 +9,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from bot.model import report
+from bot.store import results
 from bot.web import ansi, loglines, phrases, states
 from bot.web.assets import Assets
 from bot.web.viewing import BARE, Shell
@@ -29,7 +31,9 @@ class Templates:
             auto_reload=False,
             finalize=_shown,
         )
-        self.environment.globals.update(asset=assets.path, look=states.look, row=loglines.html, took=phrases.took)
+        self.environment.globals.update(
+            asset=assets.path, digest=_digest, look=states.look, row=loglines.html, took=phrases.took
+        )
         self.environment.filters.update(
             age=phrases.age,
             count=phrases.count,
@@ -52,6 +56,10 @@ class Templates:
         assert is_dataclass(context)
         values = {field.name: getattr(context, field.name) for field in fields(context)}
         return self.environment.get_template(name).render(values, shell=shell)
+
+
+def _digest(case: report.Case) -> str:
+    return results.digest(case).hex()
 
 
 def _shown(value: Any) -> Any:

@@ -16,9 +16,10 @@ from bot import telemetry
 from bot import web as dashboard
 from bot.builds import commands
 from bot.logs import ArtifactStore, LogStore
-from bot.model import audit, budget, build, delivery, engine, job, outcome, report
+from bot.model import artifact, audit, budget, build, delivery, engine, job, outcome, report
 from bot.store import (
     Store,
+    artifacts,
     budgets,
     builds,
     checks,
@@ -95,6 +96,12 @@ class House:
         await self.store.write(results.insert_cases, one, made.cases, repository_id=factories.REPOSITORY_ID)
         await self.store.write(results.insert_findings, one, made.findings)
         await self.store.write(results.insert, one.id, made)
+
+    async def add_artifact(self, one: job.Job, **changes: Any) -> artifact.Artifact:
+        """What is kept of a job's files, without its bytes."""
+        kept = factories.make_artifact(job_id=one.id, **changes)
+        await self.store.write(artifacts.replace_of_job, one.id, [kept])
+        return kept
 
     async def save_build(self, build_id: str, *, state: build.State, reason: str | None = None) -> None:
         """Write a build's verdict."""
@@ -309,19 +316,26 @@ async def fill_with(house: House, text: str) -> list[str]:
     await house.add_build(drawn, *its_jobs)
     for one_of in its_jobs:
         await house.save_job(replace(one_of, build_id=drawn.id))
-    for number, changes in enumerate(
-        ({"ref": f"refs/heads/{text}"}, {"ref": f"refs/heads/{text}"}, {"pull_number": 9})
-    ):
+    for number, changes in enumerate(({"ref": f"refs/heads/{text}"}, {"ref": f"refs/heads/{text}"}, {})):
         one_more = factories.make_pull_build(
-            **{"title": text, "repository": HOSTILE, "head_ref": text, "pull_number": None, **changes},
+            title=text,
+            repository=HOSTILE,
+            head_ref=text,
+            pull_number=None if changes else 9,
             head_sha=f"{number:040x}",
             payload={"repository": {"default_branch": text}},
+            **changes,
         )
-        await house.add_build(one_more)
+        (of_it,) = (await house.add_build(one_more, factories.make_job(plan=plan, check_name=text[:200]))).jobs
         await house.save_build(one_more.id, state=build.State.FAILED, reason=text)
+    case = factories.make_case(name=text, classname=text, file=text, message=text, details=text)
+    await house.add_results(of_it, factories.make_results(case))
+    await house.add_artifact(of_it, name=text[:100])
     await house.store.write(replicas.start, replica_id="r", name=text, now=house.now, is_only=True)
     return [
         *("/queue", "/engines", f"/builds/{asked.id}", f"/builds/{drawn.id}", f"/repos/{HOSTILE}"),
+        *(f"/jobs/{of_it.id}/tests", f"/repos/{HOSTILE}/tests/{results.digest(case).hex()}"),
+        f"/repos/{HOSTILE}/artifacts",
         *("/audit", f"/explain?q={factories.HEAD_SHA}", f"/explain?q={parked.guid}"),
         *("/", "/deliveries", "/budget", "/subscribers", f"/builds/{made.id}", f"/jobs/{job_new.id}"),
         *(f"/deliveries/{one.guid}", f"/deliveries/{parked.guid}"),

@@ -13,7 +13,7 @@ from aiohttp import ClientError
 
 from bot.model import artifact, build, job, person
 from bot.model.person import Permission
-from bot.store import artifacts, replicas
+from bot.store import artifacts, replicas, results
 from bot.web import rules
 from bot.web.rules import About, Rule
 from tests import factories
@@ -23,6 +23,8 @@ from tests.web.gate import OPERATOR, PEOPLE, Gate
 RIGHTS = {"none": 0, "read": 1, "triage": 1, "write": 2, "admin": 3}
 #: Everybody who may come: nobody, people, and programs in their place.
 ROLES = ("stranger", *PEOPLE, OPERATOR, "writer's reading token", "writer's token", "reader's token", "a made up token")
+#: The test that each job of these ran.
+CASE = results.digest(factories.make_case()).hex()
 #: A stranger may ask these, and they are somebody else's tests.
 OPEN = [(method, path) for method, of in rules.RULES.items() for path, one in of.items() if one.about is About.NOTHING]
 GUARDED = [
@@ -56,6 +58,7 @@ async def _everything(gate: Gate, repository_id: int, name: str) -> dict[About, 
         created_at=factories.NOW,
     )
     await gate.house.store.write(artifacts.replace_of_job, one.id, [kept])
+    await gate.house.store.write(results.insert_cases, one, [factories.make_case()], repository_id=repository_id)
 
     async def copy(path: Path) -> None:
         path.write_bytes(b"x")
@@ -73,7 +76,7 @@ async def _everything(gate: Gate, repository_id: int, name: str) -> dict[About, 
 def _path(route: str, of: dict[About, str], rule: Rule) -> str:
     owner, _, repo = of[About.REPOSITORY].partition("/")
     found = of.get(rule.about) or factories.new_id()
-    return route.replace("{owner}", owner).replace("{repo}", repo).replace("{id}", found)
+    return route.replace("{owner}", owner).replace("{repo}", repo).replace("{id}", found).replace("{digest}", CASE)
 
 
 def _expected(rule: Rule, method: str, route: str, role: str) -> set[int]:

@@ -13,10 +13,13 @@ from bot.web.pages import (
     explain,
     home,
     job,
+    job_tests,
     login,
     queue,
     repository,
+    repository_artifacts,
     subscribers,
+    test_history,
 )
 
 #: Each has a `PAGE`, its `Context` and the pure `make_context`.
@@ -25,8 +28,11 @@ PAGES: tuple[ModuleType, ...] = (
     queue,
     engines,
     repository,
+    repository_artifacts,
+    test_history,
     build,
     job,
+    job_tests,
     deliveries,
     delivery,
     subscribers,
