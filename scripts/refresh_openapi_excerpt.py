@@ -23,6 +23,7 @@ MEMBER = "generated/api.github.com.json"
 TARGET = pathlib.Path(__file__).parent.parent / "bot" / "simulator" / "openapi.json.gz"
 
 OPERATIONS = (
+    "POST /app-manifests/{code}/conversions",
     "GET /app",
     "GET /app/installations",
     "GET /app/installations/{installation_id}",

@@ -77,7 +77,6 @@ class Tokens:
         self._world = its_world
         self._lifetime = lifetime
         self._tokens: dict[str, Token] = {}
-        self._public_key = _public_key(its_world.private_key)
 
     # Making
 
@@ -182,7 +181,7 @@ class Tokens:
         try:
             claims = jwt.decode(
                 text,
-                self._public_key,
+                _public_key(self._world.private_key),
                 algorithms=["RS256"],
                 # The times are judged below, with GitHub's sentences.
                 options={"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False},

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import multidict
 
-from bot.simulator import auth, faults, limits, queueing, signing_in, values, waits, world
+from bot.simulator import auth, faults, limits, queueing, registering, signing_in, values, waits, world
 
 
 class GitHub(queueing.Queueing):
@@ -20,6 +20,8 @@ class GitHub(queueing.Queueing):
         self.tokens = auth.Tokens(self, lifetime=timedelta(seconds=token_lifetime_seconds))
         #: People who sign in through an App.
         self.sign_ins = signing_in.SignIns(self, self.tokens)
+        #: Apps that people register by a manifest.
+        self.registrations = registering.Registrations(self)
         #: Faults for the API and for git.
         self.faults = faults.Faults()
         self.rates = limits.Rates(rate_limit, self.clock)

@@ -62,6 +62,12 @@ class Hooks:
         self._session: aiohttp.ClientSession | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
+    def belong_to(self, app_id: int, *, url: str | None) -> None:
+        """Be the webhook of another App, to which nothing was sent yet."""
+        self._app_id, self.url = app_id, url
+        self.deliveries.clear()
+        self._changes.ring()
+
     def sign(self, body: bytes) -> str:
         """The value of `X-Hub-Signature-256` for these bytes."""
         return "sha256=" + hmac.new((self.secret or "").encode(), body, hashlib.sha256).hexdigest()

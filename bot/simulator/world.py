@@ -31,6 +31,9 @@ SOMEONE = "mona"
 #: What signs webhooks where no secret is given.
 WEBHOOK_WORD = "simulator"
 
+#: The name of the App that is not ours.
+OTHER_SLUG = "another-app"
+
 #: Levels of access to a repository, least first.
 LEVELS = ("none", "read", "triage", "write", "maintain", "admin")
 
@@ -89,6 +92,11 @@ class SimulatorError(Exception):
 @functools.cache
 def generated_key() -> str:
     """A private key as PEM, the same one for the life of the process: making one takes a while."""
+    return new_key()
+
+
+def new_key() -> str:
+    """A private key as PEM that nobody else has."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
@@ -144,6 +152,7 @@ class World:
         self._old_names: dict[str, int] = {}
         self._gits: dict[int, git.Git] = {}
         self._last_commit_at = datetime.fromtimestamp(0, tz=UTC)
+        self._other_id = app_id + 1
         #: The App under test.
         self.app = self._new_app(app_id, "buildhook", permissions=permissions, events=events)
         self.hooks = hooks.Hooks(
@@ -154,14 +163,22 @@ class World:
     def new_id(self, noun: str) -> int:
         return next(self._ids[noun])
 
-    def _new_app(self, app_id: int, slug: str, *, permissions: Mapping[str, str], events: Iterable[str]) -> values.App:
-        owner = self.account("octo")
+    def _new_app(
+        self,
+        app_id: int,
+        slug: str,
+        *,
+        permissions: Mapping[str, str],
+        events: Iterable[str],
+        name: str = "",
+        owner: values.User | None = None,
+    ) -> values.App:
         return values.App(
             id=app_id,
             slug=slug,
-            name=slug,
+            name=name or slug,
             client_id=_client_id(app_id),
-            owner=owner,
+            owner=owner or self.account("octo"),
             bot=self.user(f"{slug}[bot]"),
             permissions=dict(permissions),
             events=set(events),
@@ -172,9 +189,20 @@ class World:
     @functools.cached_property
     def other_app(self) -> values.App:
         """An App that is not ours, for check runs that we may not change and tokens that we may not take."""
-        return self._new_app(
-            self.app.id + 1, "another-app", permissions={"checks": "write", "metadata": "read"}, events=()
+        return self._new_app(self._other_id, OTHER_SLUG, permissions={"checks": "write", "metadata": "read"}, events=())
+
+    def replace_app(
+        self, slug: str, *, name: str, owner: values.User, permissions: Mapping[str, str], events: Iterable[str]
+    ) -> values.App:
+        """A new App, with a key of its own, in place of the one under test; it is installed nowhere."""
+        # Past the one that is not ours.
+        self.app = self._new_app(
+            self.app.id + 1000, slug, permissions=permissions, events=events, name=name, owner=owner
         )
+        self.private_key = new_key()
+        self.installations.clear()
+        self.changes.ring()
+        return self.app
 
     # Finding
 
@@ -183,7 +211,7 @@ class World:
         if client_id == self.app.client_id:
             return self.app
         # By its id, because looking at the other one makes it.
-        return self.other_app if client_id == _client_id(self.app.id + 1) else None
+        return self.other_app if client_id == _client_id(self._other_id) else None
 
     def user(self, login: str, *, type_: str | None = None) -> values.User:
         """The account of that name, made if it is new: a bot where the name ends with `[bot]`, else a person."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bot.simulator import git, github, origin, signing_in, values, world
+from bot.simulator import git, github, origin, registering, signing_in, values, world
 from bot.simulator.pages import render, views
 
 _STATIC = pathlib.Path(__file__).with_name("static")
@@ -57,6 +57,12 @@ class Pages:
         router.add_get("/_avatars/{id:[0-9]{1,18}}.svg", self._avatar)
         router.add_get("/login/oauth/authorize", self._page(self._asked))
         router.add_post("/login/oauth/authorize", self._act(self._sign_in))
+        for new in ("/settings/apps/new", "/organizations/{org:[^/]+}/settings/apps/new"):
+            # Other sites send their manifests here. It only shows a page, whose own form does something.
+            router.add_post(new, self._page(self._wanted))
+        router.add_post("/settings/apps", self._act(self._register))
+        router.add_get("/apps/{slug:[^/]+}/installations/new", self._page(self._installing))
+        router.add_post("/apps/{slug:[^/]+}/installations/new", self._act(self._install))
         router.add_get(repository, self._page(self._repository))
         router.add_get(repository + "/pull/{number:[0-9]{1,18}}", self._page(self._pull))
         router.add_post(repository + "/pull/{number:[0-9]{1,18}}/{act}", self._act(self._act_on_pull))
@@ -143,6 +149,29 @@ class Pages:
     async def _asked(self, request: web.Request) -> views.Page:
         return views.sign_in(self._world, request.query)
 
+    async def _wanted(self, request: web.Request) -> views.Page:
+        form = await request.post()
+        manifest = {"manifest": str(form.get("manifest", ""))}
+        owner = self._owner(request.match_info.get("org", ""), person=_remembered(request))
+        return views.register(self._world, manifest, owner=owner, state=request.query.get("state", ""))
+
+    def _owner(self, organization: str, *, person: str) -> values.User:
+        """Whose an App becomes.
+
+        :raises KeyError: if there is no such organization
+        """
+        if not organization:
+            return self._world.user(person)
+        found = self._world.users[organization.lower()]
+        if found.type != "Organization":
+            raise KeyError(organization)
+        return found
+
+    async def _installing(self, request: web.Request) -> views.Page:
+        if request.match_info["slug"] != self._world.app.slug:
+            raise KeyError(request.match_info["slug"])
+        return views.install(self._world)
+
     async def _repository(self, request: web.Request) -> views.Page:
         return await views.repository(self._world, self._found(request))
 
@@ -218,6 +247,30 @@ class Pages:
         except signing_in.NotAsked as error:
             raise world.SimulatorError(str(error)) from None
         return its.authorize(wish, await _sender(request)) if form.get("answer") == "yes" else its.deny(wish)
+
+    async def _register(self, request: web.Request) -> str:
+        """Registers an App by its manifest; gives where its maker is sent, with a code."""
+        form, its = await request.post(), self._world.registrations
+        given = {name: value for name, value in form.items() if isinstance(value, str)}
+        owner = self._owner(given.get("owner", ""), person=_remembered(request))
+        try:
+            wish = its.wish(given, owner=owner, state=given.get("state", ""))
+            location = its.register(wish, name=given.get("name", ""))
+        except registering.NotRegistered as error:
+            raise world.SimulatorError(str(error)) from None
+        if self._world.webhook_url is not None:
+            self._world.ping()
+        return location
+
+    async def _install(self, request: web.Request) -> str:
+        """Installs the App on the repositories that the form names."""
+        form, its = await request.post(), self._world
+        if request.match_info["slug"] != its.app.slug:
+            raise KeyError(request.match_info["slug"])
+        chosen = [its.repository(str(name)) for name in form.getall("repository", [])]
+        for login in dict.fromkeys(one.owner.login for one in chosen):
+            its.install(login, [one for one in chosen if one.owner.login == login])
+        return "/"
 
     async def _remember(self, request: web.Request) -> str:
         """Acts as somebody else from now on; gives the page that the form was on."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.simulator import github, signing_in, values
+from bot.simulator import github, registering, signing_in, values
 
 #: Lists on pages end here.
 _MOST = 100
@@ -305,4 +305,29 @@ def sign_in(its: github.GitHub, query: Mapping[str, str]) -> Page:
         title=f"Sign in to {wish.app.name}",
         context={"wish": wish, "query": query},
         leads_to=f"{parts.scheme}://{parts.netloc}",
+    )
+
+
+def register(its: github.GitHub, form: Mapping[str, str], *, owner: values.User, state: str) -> Page:
+    """Asks whoever was sent here with a manifest whether there shall be such an App; says what is wrong with it."""
+    try:
+        wish = its.registrations.wish(form, owner=owner, state=state)
+    except registering.NotRegistered as error:
+        context = {"wish": None, "reason": str(error)}
+        return Page(template="register.html", title="New GitHub App", context=context, status=422)
+    parts = urlsplit(wish.manifest.redirect_url)
+    return Page(
+        template="register.html",
+        title=f"New GitHub App of {owner.login}",
+        context={"wish": wish, "longest": registering.LONGEST_NAME},
+        leads_to=f"{parts.scheme}://{parts.netloc}",
+    )
+
+
+def install(its: github.GitHub) -> Page:
+    """Offers every repository that the App is not installed on."""
+    found = sorted(its.repositories.values(), key=lambda one: one.full_name.lower())
+    open_ = [one for one in found if its.installation_for(one) is None]
+    return Page(
+        template="install.html", title=f"Install {its.app.name}", context={"app": its.app, "repositories": open_}
     )

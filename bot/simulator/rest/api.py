@@ -25,7 +25,7 @@ DOCUMENTATION_URL = "https://docs.github.com/rest"
 _PATTERNS = {"path": ".*", "client_id": "[^/]+", "ref": ".+", "branch": ".+", "basehead": ".+"}
 
 #: Paths that belong to the API, for which an unknown one is answered by JSON and not by a page.
-_API_ROOTS = ("/api/v3", "/app", "/applications", "/installation", "/repos", "/repositories", "/user")
+_API_ROOTS = ("/api/v3", "/app", "/app-manifests", "/applications", "/installation", "/repos", "/repositories", "/user")
 
 #: The beginning of a path that names a repository.
 _REPOSITORY_PATH = re.compile(r"(?:/api/v3)?/repos/([^/?]+/[^/?]+)")

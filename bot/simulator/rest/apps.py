@@ -13,6 +13,20 @@ async def get_app(this: call.Call) -> call.Answer:
     return call.Answer(body={**world.shapes.app(world.app), "installations_count": len(world.installations)})
 
 
+async def convert_manifest(this: call.Call) -> call.Answer:
+    """What a registered App needs to be itself, told once for the code that its registration ended with."""
+    found = this.world.registrations.convert(this.parameters["code"])
+    if found is None:
+        raise call.ApiError(404, "Not Found")
+    secrets = {
+        "client_id": found.app.client_id,
+        "client_secret": found.app.client_secret,
+        "webhook_secret": found.webhook_secret,
+        "pem": found.private_key,
+    }
+    return call.Answer(status=201, body={**this.world.shapes.app(found.app), **secrets})
+
+
 async def list_installations(this: call.Call) -> call.Answer:
     world = this.world
     items, headers = this.page(list(world.installations.values()))
@@ -105,6 +119,7 @@ async def list_token_repositories(this: call.Call) -> call.Answer:
 
 ROUTES = (
     call.Route(method="GET", template="/app", handler=get_app, needs="app"),
+    call.Route(method="POST", template="/app-manifests/{code}/conversions", handler=convert_manifest),
     call.Route(method="GET", template="/app/installations", handler=list_installations, needs="app"),
     call.Route(method="GET", template="/app/installations/{installation_id}", handler=get_installation, needs="app"),
     call.Route(
