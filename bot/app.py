@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -16,8 +16,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 import bot
-from bot import entrance, errors, identity, measuring, policy, setup, telemetry, tracing, wishes
+from bot import entrance, errors, identity, measuring, onboarding, policy, setup, telemetry, tracing, wishes
 from bot import web as pages
+from bot.choices import Access
 from bot.events import retrying
 from bot.github import urls
 from bot.listener import Listener
@@ -25,7 +26,7 @@ from bot.logs import Storage
 from bot.model import build, delivery
 from bot.plugins import loading
 from bot.replica import Replica
-from bot.settings import Settings, load_policy
+from bot.settings import Settings, load, load_policy
 from bot.store import Store, pauses
 from bot.webhooks import door, doorway, hooks, inbox
 from bot.work import Work
@@ -40,9 +41,13 @@ _log = telemetry.log("app")
 class Service:
     """One running service: `async with Service(settings) as service: await service.run()`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """:raises errors.SettingsError: if the database's URL, the policy file or a handler cannot be used."""
+    def __init__(self, settings: Settings, *, reread: Callable[[], Settings] = load) -> None:
+        """
+        :param reread: gives the settings as they are then, once the set-up has written some.
+        :raises errors.SettingsError: if the database's URL, the policy file or a handler cannot be used.
+        """
         self._settings = settings
+        self._reread = reread
         self._policy: policy.Policy = load_policy(settings)
         self._handlers = loading.load(settings.handler_names)
         self._new_id = identity.Ids()
@@ -72,6 +77,8 @@ class Service:
         )
         self._watchdog = measuring.Watchdog(self._metrics)
         self._exporter = tracing.exporter(settings.collectors, metrics=self._metrics)
+        #: What sets the service up; None where it has its App.
+        self.setting_up = None if settings.has_credentials else self._make_setting_up(settings)
         self._work: Work | None = None
         #: What takes the place of `_work` when the settings have changed.
         self._next_work: Work | None = None
@@ -98,6 +105,11 @@ class Service:
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
         return f"http://{shown}:{self._listener.port}"
 
+    @property
+    def setup_link(self) -> str | None:
+        """Where whoever started this service sets it up, with the token; None where it had its App."""
+        return None if self.setting_up is None else self.url + pages.setup_link(self.setting_up)
+
     async def __aenter__(self) -> Service:
         """Open the database, take up what was left, and listen.
 
@@ -109,6 +121,8 @@ class Service:
         """
         urls.derive(self._settings.github_api_url, github_url=self._settings.github_url)
         try:
+            if self.setting_up is not None:
+                self._stack.push_async_callback(self.setting_up.close)
             self._stack.enter_context(_only_one(self._settings.data_dir))
             self._stack.push_async_callback(self._store.close)
             self._stack.push_async_callback(self._storage.close)
@@ -204,6 +218,22 @@ class Service:
         self._settings, self._policy, self._handlers = taken, rules, handlers
         self._settings_changed.set()
 
+    async def _take_up(self) -> int | None:
+        """Take the settings that the set-up wrote."""
+        self.reload(await asyncio.to_thread(self._reread))
+        return self._settings.app_id
+
+    def _make_setting_up(self, settings: Settings) -> onboarding.SettingUp:
+        return onboarding.SettingUp(
+            place=urls.derive(settings.github_api_url, github_url=settings.github_url),
+            file=settings.data_dir / "settings.env",
+            public_url=settings.public_url,
+            is_access_next=settings.access is Access.GITHUB,
+            take_up=self._take_up,
+            is_set_up=lambda: self._settings.has_credentials,
+            metrics=self._metrics,
+        )
+
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=pages.CLIENT_MAX_SIZE_BYTES)
         bodies = doorway.Bodies()
@@ -213,6 +243,7 @@ class Service:
             metrics=self._metrics,
             known_events=retrying.KNOWN_EVENTS,
             bodies=bodies,
+            on_taken=self.setting_up.hear if self.setting_up is not None else None,
         )
         side = hooks.HookDoor(
             self._inbox,
@@ -240,6 +271,7 @@ class Service:
             ),
             entry=self._entrance.entry,
             engines=lambda: setup.engines(self._settings, self._policy, is_working=self._work is not None),
+            setting_up=self.setting_up,
             retention=timedelta(days=self._settings.retention_days),
         )
         return application

@@ -61,6 +61,13 @@ class Entrance:
         self._rights: Rights | None = None
         if settings.access is not Access.GITHUB:
             return
+        if not settings.has_credentials:
+            # The App that people will sign in by is yet to be registered, on a page for this machine alone.
+            _log.warning(
+                f"{PREFIX}ACCESS=github: nobody signs in before the App is set up and the service started again.",
+                action="set_up_mode",
+            )
+            return
         public_url = _expect(settings)
         assert settings.client_id is not None
         assert settings.client_secret is not None

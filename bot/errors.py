@@ -80,6 +80,10 @@ class SecretUnreadable(BuildhookError):
     """A stored secret cannot be opened: its key is gone, or it was copied from elsewhere."""
 
 
+class SetUpRefused(BuildhookError):
+    """Whoever wants to set the service up did not begin it here, or began it too long ago."""
+
+
 class LeaseLost(BuildhookError):
     """Another process took the work over; nothing was written."""
 

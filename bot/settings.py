@@ -41,7 +41,10 @@ class Settings(BaseSettings):
     :raises errors.SettingsError: from `load`, with one line for each wrong setting.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file_encoding="utf-8", extra="ignore", frozen=True)
+    # An empty line of `.env` says nothing: what the set-up wrote counts.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     github_api_url: Annotated[str, Field(description="GitHub's API; for an Enterprise Server its `/api/v3` URL.")] = (
         "https://api.github.com"

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from bot import doctor, failpoint, metrics, telemetry
 from bot.cli import make
 from bot.engines.local import escapes
+from bot.github import needs
 from bot.settings import PREFIX, SECRETS, Settings
 from bot.web.api import OPERATIONS, describing
 
@@ -27,6 +28,7 @@ ROOMS = {
     "cli": "cli",
     "app": "app",
     "doctor": "doctor",
+    "acting": "acting",
     "work": "work",
     "listener": "listener",
     "replica": "replica",
@@ -39,6 +41,7 @@ ROOMS = {
     "events": "events",
     "builds": "builds",
     "checks": "checks",
+    "onboarding": "onboarding",
     "subscribers": "subscribers",
     "tracing": "tracing",
     "engines": "engines",
@@ -85,6 +88,7 @@ def main() -> None:
         ROOT / "docs/reliability.md": reliability(),
         ROOT / "docs/engines.md": sandbox(),
         ROOT / "docs/doctor.md": checks(),
+        ROOT / "app.yml": app_manifest(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if is_check:
@@ -154,8 +158,9 @@ def settings() -> str:
         "# Settings",
         "",
         "Read in this order, the first that gives a value wins: the environment, `.env` in the working directory,",
-        "`settings.env` in the data folder. They are read again on SIGHUP; a wrong file keeps the old values and the",
-        "log says why. A wrong value stops the start with one line that says what to write instead.",
+        "`settings.env` in the data folder, which [the set-up](setup.md) writes. An empty one counts as not given.",
+        "They are read again on SIGHUP; a wrong file keeps the old values and the log says why. A wrong value stops",
+        "the start with one line that says what to write instead.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
@@ -236,6 +241,32 @@ def checks() -> str:
     lines = ["| check | looks for |", "|---|---|"]
     lines += [f"| `{one.name}` | {_cell(one.about)} |" for one in doctor.CHECKS]
     return _replaced((ROOT / "docs/doctor.md").read_text(), "checks", "\n".join(lines))
+
+
+def app_manifest() -> str:
+    """What the App may do and what it hears of, for people."""
+    lines = [
+        "# The GitHub App: what it may do and what it hears, each with its reason. `buildhook setup` registers one",
+        "# of exactly this. Made by `make fix` of `bot/github/needs.py`.",
+        "# A permission that is added later needs the consent of every installation: this is the whole design's list.",
+        "# https://docs.github.com/en/apps/creating-github-apps/registering-a-github-app/choosing-permissions-for-a-github-app",
+        f"name: {needs.NAME}",
+        f"description: {needs.DESCRIPTION}",
+        "public: false",
+        "",
+        "default_permissions:",
+        *_aligned([(f"  {one.name}: {one.level}", one.why) for one in needs.ASKED]),
+        "",
+        "# `installation`, `installation_repositories` and `ping` are always sent.",
+        "default_events:",
+        *_aligned([(f"  - {one.name}", one.why) for one in needs.HEARD]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(told: list[tuple[str, str]]) -> list[str]:
+    width = max(len(what) for what, _ in told)
+    return [f"{what:<{width}}  # {why}" for what, why in told]
 
 
 def _tested_faults() -> str:

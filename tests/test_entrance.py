@@ -15,6 +15,9 @@ from tests import factories
 
 WHOLE = {
     "access": "github",
+    "app_id": 1,
+    "private_key": "a key",
+    "webhook_secret": "a secret",
     "client_id": "Iv23li0123456789",
     "client_secret": "c" * 40,
     "public_url": "https://builds.example.com",
@@ -41,6 +44,11 @@ async def test_nobody_signs_in_where_only_this_machine_reaches_the_pages(tmp_pat
     made.hear([factories.make_verified_delivery(event="member")])
     await made.run()
     await made.close()
+
+
+async def test_before_the_app_is_set_up_nobody_signs_in_and_only_this_machine_reaches_the_pages(tmp_path: Path) -> None:
+    made = await _made(tmp_path, access="github", public_url="https://builds.example.com")
+    assert made.entry is None
 
 
 async def test_with_all_that_is_needed_people_can_sign_in(tmp_path: Path) -> None:

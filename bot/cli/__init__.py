@@ -17,6 +17,7 @@ from bot.cli import output
 #: for is imported. A new one is added here, and `make fix` makes its page.
 COMMANDS = {
     "serve": "bot.cli.serve:serve",
+    "setup": "bot.cli.setup:setup",
     "demo": "bot.cli.demo:demo",
     "simulator": "bot.cli.simulator:simulator",
     "run": "bot.cli.run:run",

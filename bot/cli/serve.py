@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import resource
 import signal
@@ -30,9 +31,24 @@ def serve(
 
     Example: BUILDHOOK_APP_ID=1 BUILDHOOK_PRIVATE_KEY_FILE=key.pem BUILDHOOK_WEBHOOK_SECRET_FILE=secret buildhook serve
     """
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    run({name: value for name, value in (("host", host), ("port", port)) if value is not None}, as_json=as_json)
+
+
+def run(given: Mapping[str, object], *, as_json: bool, is_for_set_up: bool = False, ends: bool = False) -> None:
+    """Run the service until it is told to stop.
+
+    :param given: settings that the command line names.
+    :param is_for_set_up: whether it is only started where there is something to set up.
+    :param ends: whether it ends once it is set up.
+    """
     manager = settings.take_manager()
     loaded = settings.load(**given)
+    if is_for_set_up and loaded.has_credentials:
+        raise errors.SettingsError(
+            f"This is set up already, for App {loaded.app_id}: start `buildhook serve`, or see what `buildhook doctor` "
+            f"says. For another App take BUILDHOOK_APP_ID, BUILDHOOK_PRIVATE_KEY and BUILDHOOK_WEBHOOK_SECRET out of "
+            f"the environment, of .env and of {loaded.data_dir / 'settings.env'}."
+        )
     telemetry.configure_logs(level=loaded.log_level, is_terminal=False if as_json else None)
     # What is in memory has no business on disk, not even of a service that crashed.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -43,11 +59,11 @@ def serve(
     failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)
     garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(loaded, given=given, as_json=as_json, manager=manager))
+        runner.run(_serve(loaded, given=given, as_json=as_json, manager=manager, ends=ends))
 
 
 async def _serve(
-    loaded: settings.Settings, *, given: Mapping[str, object], as_json: bool, manager: systemd.Manager
+    loaded: settings.Settings, *, given: Mapping[str, object], as_json: bool, manager: systemd.Manager, ends: bool
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,14 +76,14 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
-    async with Service(loaded) as service:
+    async with Service(loaded, reread=functools.partial(settings.load, **given)) as service:
         status = f"Listens on {service.url}."
         loop.add_signal_handler(signal.SIGHUP, _reload, service, given, manager, status)
         running = asyncio.create_task(service.run())
-        _say_ready(service.url, loaded, as_json=as_json)
+        _say_ready(service, loaded, as_json=as_json)
         manager.ready(status)
         watching = asyncio.create_task(manager.watch(service.answers))
-        stopping = asyncio.create_task(stop.wait())
+        stopping = asyncio.create_task(_stopped(stop, service if ends else None))
         broken = asyncio.create_task(service.broken())
         await asyncio.wait({running, stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -109,9 +125,26 @@ def _reload(service: Service, given: Mapping[str, object], manager: systemd.Mana
     manager.ready(status)
 
 
-def _say_ready(url: str, loaded: settings.Settings, *, as_json: bool) -> None:
+async def _stopped(stop: asyncio.Event, set_up: Service | None) -> None:
+    """Wait until the service is told to stop, or is set up where that is the end."""
+    waiting = [asyncio.create_task(stop.wait())]
+    if set_up is not None and set_up.setting_up is not None:
+        waiting.append(asyncio.create_task(set_up.setting_up.is_told.wait()))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+def _say_ready(service: Service, loaded: settings.Settings, *, as_json: bool) -> None:
+    url, link = service.url, service.setup_link
     if as_json:
-        output.json({"url": url, "webhook": f"{url}/webhook", "data_dir": str(loaded.data_dir)})
+        told = {"url": url, "webhook": f"{url}/webhook", "data_dir": str(loaded.data_dir)}
+        output.json(told if link is None else {**told, "setup": link})
     else:
         output.console().print(f"buildhook listens on {url} (webhook: {url}/webhook)")
+        if link is not None:
+            output.console().print("It has no App yet. Open this to set it up; the link is good once, for you alone:")
+            output.console().print(f"  {link}")
     sys.stdout.flush()

@@ -48,7 +48,7 @@ def credentials(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             what="The App's credentials are not set, so nothing can be received or built.",
             where="BUILDHOOK_APP_ID, BUILDHOOK_PRIVATE_KEY, BUILDHOOK_WEBHOOK_SECRET",
-            mend="Set all three, as README.md says; until then GitHub cannot be asked anything.",
+            mend="Run `buildhook setup`, or set all three; until then GitHub cannot be asked anything.",
         )
 
 

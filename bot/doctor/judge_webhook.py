@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from bot.doctor.checks import Checks, Finding
 from bot.doctor.facts import Facts, Unknown
-from bot.github.deliveries import Attempt
+from bot.github.deliveries import MENDING, Attempt
 from bot.github.urls import is_loopback
 
 CHECKS = Checks()
@@ -16,20 +16,6 @@ CHECKS = Checks()
 PATH = "/webhook"
 _HOOK = "the App's page on GitHub, `Webhook`"
 _REFUSED = 401
-#: What to do about a delivery that was answered so; GitHub puts the last two in the place of an answer.
-_MENDING = {
-    301: "Write the address that it redirects to: GitHub follows no redirect.",
-    302: "Write the address that it redirects to: GitHub follows no redirect.",
-    307: "Write the address that it redirects to: GitHub follows no redirect.",
-    308: "Write the address that it redirects to: GitHub follows no redirect.",
-    403: "Something before the service refuses it: let the proxy pass POST /webhook on.",
-    404: "Something else answers there: let the proxy pass POST /webhook on, and see that the path is /webhook.",
-    405: "Something else answers there: let the proxy pass POST /webhook on, and see that the path is /webhook.",
-    413: "The proxy takes no large bodies: let it take 25 MiB (for nginx: `client_max_body_size 26m`).",
-    503: "The service takes nothing for now: see its log, and `database` and `credentials` here.",
-    502: "See that the service runs, and that its proxy and firewall let GitHub in.",
-    504: "See that the service runs and is not overloaded: GitHub waits 10 seconds.",
-}
 
 
 @CHECKS.check("The webhook leads to this service.")
@@ -117,7 +103,7 @@ def deliveries(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             what=f"The last {_times(of_code)} answered with {code} ({of_code[0].status}).",
             where=f"{facts.github.hook.known.url}, delivery {of_code[0].guid}",
-            mend=_MENDING.get(code, "See the service's log at that time."),
+            mend=MENDING.get(code, "See the service's log at that time."),
         )
 
 
@@ -156,7 +142,7 @@ def door(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         what=f"{reply.url} is not answered by this service's door, but by something else ({reply.status}).",
         where=_HOOK,
-        mend=_MENDING.get(reply.status, "Let the proxy pass POST /webhook on to this service."),
+        mend=MENDING.get(reply.status, "Let the proxy pass POST /webhook on to this service."),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 
@@ -16,6 +17,23 @@ from bot.github import classify, pages, urls
 from bot.github.app_auth import AppCalls
 
 _PATH = ("app", "hook", "deliveries")
+#: What to do about a delivery that was answered so; GitHub puts the last two in the place of an answer.
+MENDING: Mapping[int, str] = MappingProxyType(
+    {
+        301: "Write the address that it redirects to: GitHub follows no redirect.",
+        302: "Write the address that it redirects to: GitHub follows no redirect.",
+        307: "Write the address that it redirects to: GitHub follows no redirect.",
+        308: "Write the address that it redirects to: GitHub follows no redirect.",
+        401: "Write the same secret in both places: on the App's page on GitHub, and in BUILDHOOK_WEBHOOK_SECRET here.",
+        403: "Something before the service refuses it: let the proxy pass POST /webhook on.",
+        404: "Something else answers there: let the proxy pass POST /webhook on, and see that the path is /webhook.",
+        405: "Something else answers there: let the proxy pass POST /webhook on, and see that the path is /webhook.",
+        413: "The proxy takes no large bodies: let it take 25 MiB (for nginx: `client_max_body_size 26m`).",
+        503: "The service takes nothing for now: see its log, and what `buildhook doctor` says of `database`.",
+        502: "See that the service runs, and that its proxy and firewall let GitHub in.",
+        504: "See that the service runs and is not overloaded: GitHub waits 10 seconds.",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

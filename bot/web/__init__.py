@@ -2,7 +2,8 @@
 
 from bot.web.actions import Actions
 from bot.web.health import Readiness, store_check
+from bot.web.setup import link as setup_link
 from bot.web.site import CLIENT_MAX_SIZE_BYTES, Entry, add_to
 from bot.web.stream import Streams
 
-__all__ = ["CLIENT_MAX_SIZE_BYTES", "Actions", "Entry", "Readiness", "Streams", "add_to", "store_check"]
+__all__ = ["CLIENT_MAX_SIZE_BYTES", "Actions", "Entry", "Readiness", "Streams", "add_to", "setup_link", "store_check"]

@@ -30,8 +30,15 @@ HEADERS = {
 }
 
 
-async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+#: Noted on the request by the one page whose form leads elsewhere: the origin that it leads to.
+LEADS_TO: web.RequestKey[str] = web.RequestKey("leads_to", str)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Called by aiohttp for every answer, just before it is sent."""
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if (leads_to := request.get(LEADS_TO)) is not None:
+        policy = CONTENT_SECURITY_POLICY.replace("form-action 'self'", f"form-action 'self' {leads_to}")
+        response.headers["Content-Security-Policy"] = policy
     response.headers.setdefault("Cache-Control", "no-store")

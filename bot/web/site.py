@@ -12,6 +12,7 @@ from aiohttp.typedefs import Middleware
 from bot import clock, telemetry
 from bot.logs import ArtifactStore, LogStore
 from bot.model import engine
+from bot.onboarding import SettingUp
 from bot.people.people import People
 from bot.people.signing_in import SigningIn
 from bot.pipelines import schema
@@ -28,6 +29,7 @@ from bot.web import (
     page,
     rawlog,
     security,
+    setup,
     stream,
 )
 from bot.web.actions import Actions, routes
@@ -79,6 +81,7 @@ def add_to(
     actions: Actions,
     entry: Entry | None = None,
     engines: Callable[[], engine.Engines] = engine.Engines,
+    setting_up: SettingUp | None = None,
     refresh_metrics: Callable[[], Awaitable[None]] | None = None,
     why_wedged: Callable[[], str | None] = lambda: None,
     clock: Callable[[], datetime] = clock.now,
@@ -89,6 +92,7 @@ def add_to(
 
     :param entry: how people sign in; None where only this machine reaches the pages.
     :param engines: gives the engines that jobs come to.
+    :param setting_up: what sets the service up; None where it is.
     :param retention: how long builds are kept; None: for ever.
     :return: the live streams; they end with the application, or earlier by `close`.
     """
@@ -103,6 +107,8 @@ def add_to(
         app.router.add_get(one.route, page.handler(one, sources=sources, templates=_TEMPLATES))
     if entry is not None:
         app.add_routes(login.routes(sources, signing_in=entry.signing_in, people=entry.people, templates=_TEMPLATES))
+    if setting_up is not None:
+        app.add_routes(setup.routes(setting_up, templates=_TEMPLATES))
     app.add_routes(routes(actions))
     app.add_routes(api.routes(sources, actions))
     app.add_routes(_ASSETS.routes())

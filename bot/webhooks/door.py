@@ -42,13 +42,18 @@ class Door:
         metrics: telemetry.Metrics,
         known_events: frozenset[str],
         bodies: doorway.Bodies | None = None,
+        on_taken: Callable[[str], None] | None = None,
     ) -> None:
-        """:param bodies: what is being read; the same for all doors of a process."""
+        """
+        :param bodies: what is being read; the same for all doors of a process.
+        :param on_taken: hears the event of each delivery that was proved and is kept, also where it was before.
+        """
         self._inbox = inbox
         self._credentials = credentials
         self._metrics = metrics
         self._known_events = known_events
         self._bodies = bodies or doorway.Bodies()
+        self._on_taken = on_taken
         self._refusals = doorway.Refusals()
 
     def routes(self) -> list[web.RouteDef]:
@@ -69,6 +74,8 @@ class Door:
         finally:
             self._metrics.answer_seconds.observe(time.perf_counter() - started)
         event = headers["x-github-event"]
+        if self._on_taken is not None:
+            self._on_taken(event)
         self._metrics.deliveries.labels(event if event in self._known_events else "other", put).inc()
         return doorway.taken(guid, put)
 

@@ -27,10 +27,16 @@ class Process:
     """One run of `buildhook serve`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process | starter.Child, *, url: str, environment: Mapping[str, str]
+        self,
+        process: asyncio.subprocess.Process | starter.Child,
+        *,
+        told: Mapping[str, str],
+        environment: Mapping[str, str],
     ) -> None:
         self.process = process
-        self.url = url
+        #: What it printed when it was ready.
+        self.told = told
+        self.url = told["url"]
         self.environment = environment
 
     @property
@@ -106,22 +112,27 @@ def for_github(github: Simulator, data_dir: Path, **given: object) -> dict[str, 
 
 @contextlib.asynccontextmanager
 async def serving(
-    environment: Mapping[str, str], *, log: Path, program: Sequence[str] | None = None
+    environment: Mapping[str, str],
+    *,
+    log: Path,
+    program: Sequence[str] | None = None,
+    command: Sequence[str] = ("serve",),
 ) -> AsyncIterator[Process]:
     """A running service; its log goes to a file, so that a failing test can show it.
 
     :param program: arguments of Python to start it by, such as `PROGRAM`; else it is started in less time.
+    :param command: the command that is the service, and its options.
     """
     hearing, said = os.pipe()
     with open(said, "wb") as out, log.open("ab") as err:
-        process = await _started(environment, log.parent, program, out=out, err=err)
+        process = await _started(environment, log.parent, program, [*command, "--json"], out=out, err=err)
     reader, pipe = asyncio.StreamReader(), os.fdopen(hearing, "rb", buffering=0)
     protocol = asyncio.StreamReaderProtocol(reader)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
     try:
         line = await asyncio.wait_for(reader.readline(), READY_SECONDS)
         assert line, f"the service did not start:\n{log.read_text()}"
-        yield Process(process, url=json.loads(line)["url"], environment=environment)
+        yield Process(process, told=json.loads(line), environment=environment)
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -131,18 +142,23 @@ async def serving(
 
 
 async def _started(
-    environment: Mapping[str, str], folder: Path, program: Sequence[str] | None, *, out: IO[bytes], err: IO[bytes]
+    environment: Mapping[str, str],
+    folder: Path,
+    program: Sequence[str] | None,
+    arguments: Sequence[str],
+    *,
+    out: IO[bytes],
+    err: IO[bytes],
 ) -> asyncio.subprocess.Process | starter.Child:
     """In a group of its own, which a test can kill as a whole."""
     if program is None:
         with open(os.devnull, "rb") as nothing:
             fds = (nothing.fileno(), out.fileno(), err.fileno())
-            return starter.start(("serve", "--json"), env=environment, cwd=folder, fds=fds)
+            return starter.start(arguments, env=environment, cwd=folder, fds=fds)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *program,
-        "serve",
-        "--json",
+        *arguments,
         env=environment,
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,

@@ -43,7 +43,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 async def test_before_the_app_is_there_it_says_what_it_cannot_ask(environment: dict[str, str]) -> None:
     report = await look(environment)
-    report.tells("credentials", "BUILDHOOK_APP_ID", "not set", "README.md")
+    report.tells("credentials", "BUILDHOOK_APP_ID", "not set", "Run `buildhook setup`")
     assert report.wrong().keys() - {"limits"} == {"credentials"}
     unknown = {one["check"] for one in report.lines if one["state"] == "unknown"}
     assert {"app-key", "clock", "permissions", "webhook-secret", "required-checks", "door"} <= unknown

@@ -19,7 +19,7 @@ from bot import web as dashboard
 from bot.model import approval, audit, budget, build, check, delivery, job, notification, outcome, report
 from bot.store import audit as entries
 from bot.store import budgets, checks, deliveries, installations, notifications, subscribers
-from bot.web import phrases, states
+from bot.web import phrases, setup, states
 from bot.web.assets import Assets
 from bot.web.page import Page
 from bot.web.pages import PAGES, SIGN_IN_PAGES
@@ -708,6 +708,7 @@ def test_a_page_has_a_frozen_context_and_its_template_uses_what_that_gives(modul
 
 def test_no_template_is_left_over() -> None:
     named = {module.PAGE.template for module in (*PAGES, *SIGN_IN_PAGES)} | {"error.html"}
+    named |= {setup.ASK, setup.SEND, setup.DONE}
     files = {path.name for path in TEMPLATES.iterdir()}
     assert {name for name in files if not name.startswith("_")} == named
     code = Path(dashboard.__file__).parent.glob("*.py")
