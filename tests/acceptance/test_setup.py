@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from bot.simulator import Simulator
 from tests.acceptance import process
-from tests.web.test_browser import ARGUMENTS, CHROMIUM
+from tests.web.browsing import ARGUMENTS, CHROMIUM
 
 MAKEFILE = "test:\n\t@echo well\n"
 
