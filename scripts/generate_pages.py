@@ -45,6 +45,7 @@ ROOMS = {
     "subscribers": "subscribers",
     "tracing": "tracing",
     "engines": "engines",
+    "relay": "relay",
     "github": "github",
     "logs": "logs",
     "store": "store",

@@ -18,6 +18,7 @@ from bot.cli import output
 COMMANDS = {
     "serve": "bot.cli.serve:serve",
     "setup": "bot.cli.setup:setup",
+    "dev": "bot.cli.dev:dev",
     "demo": "bot.cli.demo:demo",
     "simulator": "bot.cli.simulator:simulator",
     "run": "bot.cli.run:run",

@@ -9,8 +9,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -34,12 +34,25 @@ def serve(
     run({name: value for name, value in (("host", host), ("port", port)) if value is not None}, as_json=as_json)
 
 
-def run(given: Mapping[str, object], *, as_json: bool, is_for_set_up: bool = False, ends: bool = False) -> None:
+#: What goes on beside a service: it is given the service, and what reads the settings again, which gives them, or None
+#: where they are wrong. When it ends, the service does.
+Beside = Callable[[Service, Callable[[], settings.Settings | None]], Awaitable[None]]
+
+
+def run(
+    given: Mapping[str, object],
+    *,
+    as_json: bool,
+    is_for_set_up: bool = False,
+    ends: bool = False,
+    beside: Beside | None = None,
+) -> None:
     """Run the service until it is told to stop.
 
     :param given: settings that the command line names.
     :param is_for_set_up: whether it is only started where there is something to set up.
     :param ends: whether it ends once it is set up.
+    :param beside: what goes on beside it.
     """
     manager = settings.take_manager()
     loaded = settings.load(**given)
@@ -59,11 +72,17 @@ def run(given: Mapping[str, object], *, as_json: bool, is_for_set_up: bool = Fal
     failpoint.arm(failpoint.parse(loaded.failpoint or ""), on_fire=_say_failpoint)
     garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(loaded, given=given, as_json=as_json, manager=manager, ends=ends))
+        runner.run(_serve(loaded, given=given, as_json=as_json, manager=manager, ends=ends, beside=beside))
 
 
 async def _serve(
-    loaded: settings.Settings, *, given: Mapping[str, object], as_json: bool, manager: systemd.Manager, ends: bool
+    loaded: settings.Settings,
+    *,
+    given: Mapping[str, object],
+    as_json: bool,
+    manager: systemd.Manager,
+    ends: bool,
+    beside: Beside | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -83,10 +102,17 @@ async def _serve(
         _say_ready(service, loaded, as_json=as_json)
         manager.ready(status)
         watching = asyncio.create_task(manager.watch(service.answers))
-        stopping = asyncio.create_task(_stopped(stop, service if ends else None))
+        companion = None
+        if beside is not None:
+            companion = asyncio.ensure_future(beside(service, lambda: _reload(service, given, manager, status)))
+        stopping = asyncio.create_task(_stopped(stop, companion, set_up=service if ends else None))
         broken = asyncio.create_task(service.broken())
         await asyncio.wait({running, stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        if companion is not None:
+            companion.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await companion
         manager.stopping()
         # Whoever was told that it stops is not told that it is ready.
         loop.add_signal_handler(signal.SIGHUP, _reload, service, given, systemd.Manager(), status)
@@ -115,23 +141,30 @@ def _say_failpoint(fired: failpoint.Failpoint) -> None:
     _log.warning("A failpoint is reached.", action="failpoint", name=fired.name, does=fired.action, nth=fired.nth)
 
 
-def _reload(service: Service, given: Mapping[str, object], manager: systemd.Manager, status: str) -> None:
+def _reload(
+    service: Service, given: Mapping[str, object], manager: systemd.Manager, status: str
+) -> settings.Settings | None:
     manager.reloading()
+    loaded = None
     try:
-        service.reload(settings.load(**given))
+        loaded = settings.load(**given)
+        service.reload(loaded)
     except errors.SettingsError as error:
         _log.error("The settings are wrong, so the old ones stay.", action="reload_settings", error=str(error))
         status += f" The settings are wrong, so the old ones stay: {error}"
+        loaded = None
     manager.ready(status)
+    return loaded
 
 
-async def _stopped(stop: asyncio.Event, set_up: Service | None) -> None:
-    """Wait until the service is told to stop, or is set up where that is the end."""
-    waiting = [asyncio.create_task(stop.wait())]
+async def _stopped(stop: asyncio.Event, companion: asyncio.Future[None] | None, *, set_up: Service | None) -> None:
+    """Wait until the service is told to stop, what goes on beside it ends, or it is set up where that is the end."""
+    waiting: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
     if set_up is not None and set_up.setting_up is not None:
         waiting.append(asyncio.create_task(set_up.setting_up.is_told.wait()))
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        ended = waiting if companion is None else [*waiting, companion]
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for one in waiting:
             one.cancel()

@@ -91,6 +91,8 @@ class SettingUp:
         #: Set once the App is there and its webhook was proved, and whoever set it up has been told.
         self.is_told = asyncio.Event()
         self.done: Done | None = None
+        #: Where a relay takes what GitHub sends, if one leads here.
+        self.relay_url: str | None = None
         self._take_up = take_up
         self._is_set_up = is_set_up
         self._metrics = metrics

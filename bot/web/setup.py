@@ -189,7 +189,8 @@ class _Desk:
         status: int = 200,
     ) -> web.Response:
         its = self._setting_up
-        usual = {"account": "person", "name": manifest.NAME, "public_url": its.public_url or ""}
+        usual = {"account": "person", "name": manifest.NAME}
+        usual |= {"public_url": its.public_url or "", "webhook": its.relay_url or ""}
         context = Asking(
             token=token,
             github=its.place.web,
