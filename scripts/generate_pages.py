@@ -22,6 +22,7 @@ from bot.engines.local import escapes
 from bot.github import needs
 from bot.settings import PREFIX, SECRETS, Settings
 from bot.web.api import OPERATIONS, describing
+from scripts import schema_page
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {
@@ -83,6 +84,7 @@ def main() -> None:
     pages = {
         ROOT / "docs/cli.md": commands(),
         ROOT / "docs/api.md": operations(),
+        ROOT / "docs/keys.md": schema_page.page(),
         ROOT / "docs/settings.md": settings(),
         ROOT / "docs/metrics.md": metrics_page(),
         ROOT / "docs/architecture.md": architecture(),

@@ -80,7 +80,7 @@ _ENV = "Environment variables; the innermost value wins. Values may hold express
 JOB: Mapping[str, Key] = {
     "name": Key("Its name: the check is `buildhook / <name>`.", "Unit tests", TEXT),
     "runs-on": Key(
-        "Labels of machines: taken and kept.",
+        "Labels, all of which the engine that runs it has to have; any will do where none has labels.",
         "ubuntu-latest",
         either(TEXTS, {"type": "object", "properties": {"labels": TEXTS, "group": TEXT}}),
     ),

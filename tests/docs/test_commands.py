@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from markdown_it import MarkdownIt
+from typer.core import TyperGroup
 
+from bot import cli
 from tests.docs import blocks, comparing, session
 from tests.docs.beside import Beside, beside
 
@@ -181,3 +188,33 @@ def test_every_page_with_commands_is_followed_and_what_is_left_out_has_its_reaso
         assert all(block.commands for block in found), f"{name} has a block of commands without a prompt"
     assert all(len(one.partition(": ")[2].split()) >= 4 for one in left_out), left_out
     assert len(left_out) <= MOST_NOT_RUN, "\n".join(left_out)
+
+
+def test_every_command_that_a_sentence_names_is_there_with_its_options() -> None:
+    program = typer.main.get_command(cli.make())
+    assert isinstance(program, TyperGroup)
+    named = [
+        (path, words)
+        for path in (*blocks.PAGES, blocks.ROOT / "docs/explain.md")
+        for words in spoken(path)
+        # A name of the project itself, as `buildhook / test`, is no command.
+        if words[1:] and re.fullmatch("[a-z]+", words[1]) and words[0] == "buildhook"
+    ]
+    assert len(named) > 100
+    for path, (_, *words) in named:
+        place = f"{path.name}: buildhook {' '.join(words)}"
+        command: Any = program
+        while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+            command = command.commands.get(words.pop(0))
+        assert command is not None, place
+        known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
+        assert {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)} <= known, place
+
+
+def spoken(page: Path) -> Iterator[list[str]]:
+    """What stands in code within the sentences of a page, in words."""
+    for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")):
+        for inner in token.children or ():
+            if inner.type == "code_inline":
+                with contextlib.suppress(ValueError):
+                    yield shlex.split(inner.content)
