@@ -86,7 +86,7 @@ def test_every_page_is_listed() -> None:
 
 
 def test_every_command_is_listed() -> None:
-    helpers = {"bench", "opening", "output", "remote", "running", "tree", "watching", "worktree"}
+    helpers = {"bench", "opening", "output", "patience", "remote", "running", "tree", "watching", "worktree"}
     modules = {info.name for info in pkgutil.iter_modules(bot.cli.__path__)} - helpers
     assert set(cli.COMMANDS) == modules
 

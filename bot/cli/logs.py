@@ -6,18 +6,20 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, TypeVar
 
 import typer
 
 from bot import errors, telemetry
-from bot.cli import opening, output, remote
+from bot.cli import opening, output, patience, remote
 from bot.logs import LogStore, Storage
 from bot.model import job
 from bot.settings import Settings
 from bot.shapes import built
 from bot.store import Store, builds, jobs
 
+T = TypeVar("T")
 _CHUNK_BYTES = 256 * 1024
 _LOOK_SECONDS = 0.25
 #: A service is asked less often than a disk.
@@ -131,9 +133,11 @@ async def _whole(one: _Log) -> bytes:
 
 async def _print(one: _Log, *, is_followed: bool, is_raw: bool) -> None:
     offset, rest = 0, b""
+    # A log that is followed is wanted whole: what it has by now is there when the service is.
+    bear = partial(patience.asked, every_seconds=one.look_seconds) if is_followed else _once
     while True:
-        is_ended = await one.is_ended()
-        data = await one.read(offset)
+        is_ended = await bear(one.is_ended)
+        data = await bear(partial(one.read, offset))
         offset += len(data)
         # Whole lines only: a character or a colour may be split between two reads.
         whole, separator, rest = (rest + data).rpartition(b"\n")
@@ -144,6 +148,10 @@ async def _print(one: _Log, *, is_followed: bool, is_raw: bool) -> None:
             break
         await asyncio.sleep(one.look_seconds)
     _write(rest, is_raw=is_raw)
+
+
+async def _once(ask: Callable[[], Awaitable[T]]) -> T:
+    return await ask()
 
 
 def _write(data: bytes, *, is_raw: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Protocol
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from bot import clock, errors
-from bot.cli import output, tree
+from bot.cli import output, patience, tree
 from bot.model import build
 from bot.shapes import built, changed
 
@@ -29,9 +28,6 @@ ExitStatus = Annotated[
 ]
 #: How often a database here, and a service elsewhere, is looked at.
 LOOK_SECONDS, ASK_SECONDS = 0.25, 1.0
-#: For how long what does not answer is asked again: a service is started again, or moved, in less.
-_PATIENCE_SECONDS = 600.0
-_LONGEST_PAUSE_SECONDS = 15.0
 _FAILED, _TIMED_OUT, _CANCELLED = 3, 5, 6
 _STATUS = {
     build.State.PASSED: 0,
@@ -67,25 +63,14 @@ async def follow(look: Look, *, view: View, every_seconds: float) -> built.Whole
 
     :raises errors.BuildhookError: if it did not answer at once, or not for minutes.
     """
-    found: built.WholeBuild | None = None
-    away_since: float | None = None
-    pause = every_seconds
     try:
-        while True:
-            try:
-                found = await look()
-            except (errors.ServiceAway, errors.StoreUnavailable) as error:
-                away_since = time.monotonic() if away_since is None else away_since
-                if found is None or time.monotonic() - away_since > _PATIENCE_SECONDS:
-                    raise
-                view.lose(str(error))
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            else:
-                away_since, pause = None, every_seconds
-                view.show(found)
-                if found.state in build.FINAL:
-                    return found
-            await asyncio.sleep(pause)
+        found = await look()
+        view.show(found)
+        while found.state not in build.FINAL:
+            await asyncio.sleep(every_seconds)
+            found = await patience.asked(look, every_seconds=every_seconds, lose=view.lose)
+            view.show(found)
+        return found
     finally:
         view.close()
 
@@ -176,7 +161,7 @@ class Lines:
     def lose(self, error: str) -> None:
         """Say so once, where messages go."""
         if not self._is_lost:
-            output.console(is_error=True).print(f"{output.clean(error)} Asking again.")
+            patience.say(error)
         self._is_lost = True
 
     def close(self) -> None:

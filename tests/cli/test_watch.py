@@ -19,6 +19,7 @@ from rich.console import Console
 
 from bot.app import running
 from bot.cli import tree, watching
+from bot.logs import LogStore
 from bot.model import build, job
 from bot.settings import Settings
 from bot.shapes import built, changed
@@ -195,6 +196,27 @@ async def test_a_lost_connection_is_taken_up_again(watched: Watched) -> None:
         assert await child.wait() == 0
     finally:
         await opened.__aexit__(None, None, None)
+
+
+@pytest.mark.long
+async def test_a_log_that_is_followed_is_whole_after_a_lost_connection(watched: Watched) -> None:
+    logs, one = LogStore(watched.data_dir / "logs"), watched.jobs[0]
+    await logs.append(one.id, offset_bytes=0, data=b"first\n")
+    async with running(Settings(data_dir=watched.data_dir, port=0)) as service:
+        port = int(service.url.rpartition(":")[2])
+        opened = piped("logs", one.id, "--follow", watched=watched, BUILDHOOK_SERVER=service.url)
+        reader, child = await opened.__aenter__()
+        assert await reader.readline() == b"first\n"
+    try:
+        assert b"Asking again." in await reader.readline()
+        await logs.append(one.id, offset_bytes=6, data=b"second\n")
+        await watched.end(0, job.State.PASSED)
+        async with running(Settings(data_dir=watched.data_dir, port=port)):
+            assert await reader.read() == b"second\n"
+        assert await child.wait() == 0
+    finally:
+        await opened.__aexit__(None, None, None)
+        await logs.close()
 
 
 async def test_a_service_that_never_answered_is_not_waited_for(watched: Watched) -> None:
