@@ -187,6 +187,8 @@ def test_every_page_with_commands_is_followed_and_what_is_left_out_has_its_reaso
         assert any(block.reason is None for block in found) == (name in followed), name
         assert all(block.commands for block in found), f"{name} has a block of commands without a prompt"
     assert all(len(one.partition(": ")[2].split()) >= 4 for one in left_out), left_out
+    tests = re.findall(r"tests/[\w./]+", " ".join(left_out))
+    assert all((blocks.ROOT / one).exists() for one in tests), tests
     assert len(left_out) <= MOST_NOT_RUN, "\n".join(left_out)
 
 
