@@ -79,6 +79,7 @@ def test_it_is_its_owners_alone_even_if_it_was_not_and_nothing_is_left_beside_it
     path = tmp_path / "new" / "settings.env"
     env_file.write(path, {"BUILDHOOK_A": "1"})
     path.chmod(0o644)
+    (path.parent / ".settings.env.new").write_text("of a crash")
     env_file.write(path, {"BUILDHOOK_A": "2"})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(path.parent) == ["settings.env"]
