@@ -7,8 +7,12 @@ from datetime import datetime
 
 from bot.builds import commands, rerun
 from bot.model import audit
+from bot.people import proof
 from bot.store import Store
 from bot.web import Actions
+
+#: What badge tokens begin with, so that nobody takes one for an API token.
+BADGE_PREFIX = "bhb_"
 
 
 def actions(
@@ -48,4 +52,17 @@ def actions(
         wake_dispatcher()
         return asked
 
-    return Actions(replay=replay, cancel=cancel, retry=retry, start=start, approve=approve)
+    async def make_badge_token(repository: str, by: audit.Actor) -> str:
+        secret = BADGE_PREFIX + proof.new()
+        digest = proof.digest(secret)
+        await store.write(commands.make_badge_token, repository=repository, digest=digest, now=now(), by=by)
+        return secret
+
+    return Actions(
+        replay=replay,
+        cancel=cancel,
+        retry=retry,
+        start=start,
+        approve=approve,
+        make_badge_token=make_badge_token,
+    )

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bot import errors
 from bot.builds import lifecycle, rerun
 from bot.model import audit, build, delivery, job, outcome
-from bot.store import about, approvals, builds, deliveries, jobs, outcomes
+from bot.store import about, approvals, builds, deliveries, jobs, outcomes, repositories
 from bot.store import audit as entries
 
 
@@ -211,6 +211,27 @@ def consent(
     )
     deliveries.insert_many(connection, [asked])
     return guid
+
+
+def make_badge_token(connection: Connection, *, repository: str, digest: bytes, now: datetime, by: audit.Actor) -> None:
+    """Let who shows a token see a repository's badge and feed; the one before is good for nothing any more.
+
+    :param digest: of the token.
+    :raises errors.NotFound: if nothing was ever heard of the repository.
+    """
+    place = about.find_repository(connection, repository)
+    if place is None:
+        raise errors.NotFound(f"Nothing was heard of {repository}.")
+    repositories.set_badge_digest(connection, place[0], digest, now=now)
+    entry = audit.Entry(
+        action=audit.Action.BADGE_TOKEN,
+        via=by.via,
+        actor_id=by.id,
+        actor=by.name,
+        repository_id=place[0],
+        repository=repository,
+    )
+    entries.add(connection, entry, now=now)
 
 
 def about_build(made: build.Build, action: audit.Action, *, by: audit.Actor, detail: str | None = None) -> audit.Entry:

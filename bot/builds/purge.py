@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
-from bot.store import bookmarks, builds, installations
+from bot.store import bookmarks, builds, installations, repositories
 
 #: How long everything is kept, should the App be installed again.
 PURGE_AFTER = timedelta(days=7)
@@ -34,5 +34,6 @@ def finish(connection: Connection, installation_id: int) -> bool:
     if builds.list_unfinished(connection, installation_id=installation_id):
         return False
     installations.delete(connection, installation_id)
+    repositories.forget_unbuilt(connection)
     bookmarks.delete(connection, f"{PREFIX}{installation_id}")
     return True

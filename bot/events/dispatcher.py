@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, ramp, telemetry
 from bot.builds import lifecycle
-from bot.events import retrying, trail
+from bot.events import retrying, trail, visibility
 from bot.events.context import Context
 from bot.events.router import Router
 from bot.model import build, delivery, outcome
@@ -186,9 +186,13 @@ class Dispatcher:
 
     async def _decide(self, claimed: delivery.Delivery, steps: list[str]) -> outcome.Outcome:
         event = await read(claimed)
+        # Only GitHub says who may see a repository: what we made ourselves says nothing of it.
+        is_github = delivery.SOURCE not in claimed.headers or claimed.headers[delivery.SOURCE] == "api"
+        seen = visibility.told(event) if is_github else ()
         handlers = self._router.handlers(event)
         if not handlers:
-            return outcome.ignored(retrying.no_handler(claimed.event, claimed.action))
+            ignored = outcome.ignored(retrying.no_handler(claimed.event, claimed.action))
+            return replace(ignored, visibilities=seen)
         decided = []
         for handler in handlers:
             context = self._context(claimed)
@@ -199,7 +203,9 @@ class Dispatcher:
                 steps += context.trail.steps
             decided.append(replace(made, trail=trail.joined(context.trail.steps, made.trail)))
         await failpoint.pause("dispatch.mid_handler")
-        return outcome.joined(decided)
+        joined = outcome.joined(decided)
+        # What was asked of GitHub just now holds over what the event told.
+        return replace(joined, visibilities=(*seen, *joined.visibilities))
 
     def _names(self, claimed: delivery.Delivery) -> Sequence[str]:
         if claimed.event == delivery.HOOK and delivery.hook_source(claimed.headers) is None:

@@ -290,6 +290,8 @@ class Described(Repository, frozen=True, kw_only=True):
     """A repository as GitHub's API describes it."""
 
     archived: bool = False
+    #: To be told that nobody but some may see it, GitHub has to say so; where it says nothing, it is.
+    private: bool = True
 
 
 class Ping(msgspec.Struct, frozen=True, kw_only=True):

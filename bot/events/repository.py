@@ -71,9 +71,20 @@ async def deleted(event: sansio.Event, context: Context) -> outcome.Outcome:
     return outcome.Outcome(trail=(reason,), cancellations=(stop,), farewells=(farewell,))
 
 
+@router.register("repository", action="publicized")
+async def publicized(event: sansio.Event, context: Context) -> outcome.Outcome:
+    """Everybody may see it; or could, for GitHub does not promise any order."""
+    told = payloads.read(event, payloads.RepositoryEvent)
+    if told.installation is None:
+        return outcome.ignored("The delivery names no installation of the App.")
+    now = await _described(told, context, installation_id=told.installation.id)
+    seen = outcome.Visibility(repository_id=told.repository.id, is_public=not now.private, is_asked=True)
+    word = "private" if now.private else "public"
+    return outcome.Outcome(trail=(f"{now.full_name} is {word}.",), visibilities=(seen,))
+
+
 @router.register("repository", action="edited")
 @router.register("repository", action="privatized")
-@router.register("repository", action="publicized")
 async def nothing_follows(event: sansio.Event, context: Context) -> outcome.Outcome:
     """Its default branch, visibility or description changed: whatever depends on that is asked when it is needed."""
     told = payloads.read(event, payloads.RepositoryEvent)

@@ -28,6 +28,8 @@ class Action(enum.StrEnum):
     #: A secret of a repository is set, new or anew.
     SET_SECRET = "set-secret"  # noqa: S105 (a word of ours)
     REMOVE_SECRET = "remove-secret"  # noqa: S105
+    #: Whoever shows a new token sees a repository's badge and feed.
+    BADGE_TOKEN = "badge-token"  # noqa: S105
 
 
 class Via(enum.StrEnum):

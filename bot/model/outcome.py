@@ -82,6 +82,17 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Visibility:
+    """Whether everybody may see a repository."""
+
+    repository_id: int
+    #: None where nothing more will be told of it.
+    is_public: bool | None
+    #: Whether GitHub was asked, so that it is so now; else an event said it, which may be old.
+    is_asked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedules:
     """The times at which a repository wants to be built, in place of those that were known."""
 
@@ -125,6 +136,7 @@ class Outcome:
     answers: tuple[Answer, ...] = ()
     schedules: tuple[Schedules, ...] = ()
     audit: tuple[Entry, ...] = ()
+    visibilities: tuple[Visibility, ...] = ()
     #: Set where it has to be looked at again then: nothing else is written.
     look_again_at: datetime | None = None
 
@@ -153,6 +165,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         answers=tuple(told for one in outcomes for told in one.answers),
         schedules=tuple(times for one in outcomes for times in one.schedules),
         audit=tuple(entry for one in outcomes for entry in one.audit),
+        visibilities=tuple(seen for one in outcomes for seen in one.visibilities),
         look_again_at=min(again, default=None),
     )
 

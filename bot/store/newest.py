@@ -19,6 +19,8 @@ from bot.model import build
 
 #: Behind every id: ULIDs begin with a digit.
 _END = "Z" * 26
+#: So many builds are looked at for repositories that had one lately.
+_LATELY = 5_000
 _OF_EACH = "SELECT id FROM builds WHERE repository_id = each.value AND id < :before{more} ORDER BY id DESC LIMIT :most"
 _IN_STATE = " AND state = :state"
 
@@ -53,6 +55,18 @@ def ids(
         _in_state(connection, among=among, limit=limit, before_id=before_id, state=state) for state in states or (None,)
     ]
     return list(itertools.islice(heapq.merge(*found, reverse=True), limit))
+
+
+def heads(connection: Connection, *, among: Collection[int] | None, limit: int) -> list[str]:
+    """The newest build of each repository, the newest first: of those that had one lately, where all are meant."""
+    if among is None:
+        lately = sa.text(
+            "SELECT DISTINCT repository_id"
+            " FROM (SELECT repository_id FROM builds ORDER BY id DESC LIMIT :most) AS lately"
+        )
+        among = list(connection.execute(lately, {"most": _LATELY}).scalars())
+    found = _of_each(connection, among, most=1, before_id=None, state=None)
+    return heapq.nlargest(limit, (of[0] for _, of in found))
 
 
 def _in_state(

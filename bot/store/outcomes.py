@@ -25,6 +25,7 @@ from bot.store import (
     notifications,
     places,
     pulls,
+    repositories,
     schedules,
 )
 
@@ -64,6 +65,8 @@ def apply(
         if installation.state == "active":
             checks.resume(connection, installation_id=installation.id)
             answers.resume(connection, installation_id=installation.id)
+    for seen in decided.visibilities:
+        repositories.note(connection, seen, now=now)
     for cancellation in decided.cancellations:
         cancel(connection, cancellation, now=now, spares=spares)
     made = [create(connection, new, now=now, spares=spares) for new in decided.builds]

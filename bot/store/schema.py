@@ -25,6 +25,7 @@ from bot.store.budgets_table import budgets
 from bot.store.columns import Instant, Value, Words
 from bot.store.metadata import SERIAL, metadata
 from bot.store.people_tables import accounts, api_tokens, logins, sign_ins
+from bot.store.repositories_table import repositories
 from bot.store.results_tables import artifacts, findings, job_results, test_results
 from bot.store.schedules_table import schedules
 from bot.store.secrets_table import secrets
@@ -41,6 +42,7 @@ __all__ = [
     "job_results",
     "logins",
     "metadata",
+    "repositories",
     "schedules",
     "secrets",
     "sign_ins",

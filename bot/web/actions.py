@@ -27,6 +27,8 @@ class Actions:
     start: Callable[[str, str | None, Mapping[str, str], audit.Actor], Awaitable[str]]
     #: Lets a build run that waits, as it was seen; gives the id of the delivery that asks.
     approve: Callable[[str, commands.Seen, audit.Actor], Awaitable[str]]
+    #: Makes a token for a repository's badge and feed in place of the one before; gives it, once.
+    make_badge_token: Callable[[str, audit.Actor], Awaitable[str]]
 
 
 def routes(actions: Actions) -> list[web.RouteDef]:

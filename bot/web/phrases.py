@@ -18,6 +18,7 @@ _DEEDS = {
     audit.Action.RECOVER: "GitHub asked for what is missing",
     audit.Action.SET_SECRET: "Secret set",
     audit.Action.REMOVE_SECRET: "Secret removed",
+    audit.Action.BADGE_TOKEN: "Badge token made",
 }
 _WAYS = {
     audit.Via.BUTTON: "with the button on GitHub",

@@ -32,6 +32,8 @@ HEADERS = {
 
 #: Noted on the request by the one page whose form leads elsewhere: the origin that it leads to.
 LEADS_TO: web.RequestKey[str] = web.RequestKey("leads_to", str)
+#: Set on an answer that other sites may show: GitHub and everybody else, for badges.
+EMBEDDABLE = web.ResponseKey("embeddable", bool)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -41,4 +43,6 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     if (leads_to := request.get(LEADS_TO)) is not None:
         policy = CONTENT_SECURITY_POLICY.replace("form-action 'self'", f"form-action 'self' {leads_to}")
         response.headers["Content-Security-Policy"] = policy
+    if response.get(EMBEDDABLE):
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.headers.setdefault("Cache-Control", "no-store")

@@ -26,6 +26,7 @@ from bot.web import (
     health,
     login,
     logroutes,
+    outside,
     page,
     rawlog,
     security,
@@ -117,6 +118,8 @@ def add_to(
     app.add_routes(logroutes.routes(sources, templates=_TEMPLATES))
     app.add_routes(download.routes(sources))
     app.add_routes(stream.routes(sources, templates=_TEMPLATES, streams=streams))
+    public_url = "" if entry is None else entry.public_url
+    app.add_routes(outside.routes(sources, actions=actions, templates=_TEMPLATES, public_url=public_url))
     app.add_routes(health.routes(readiness, metrics=metrics, refresh=refresh_metrics, why_wedged=why_wedged))
 
     async def close_streams(_app: web.Application) -> None:

@@ -52,6 +52,11 @@ def viewer(request: web.Request) -> Viewer:
     return request[_VIEWER]
 
 
+def found(request: web.Request) -> Viewer | None:
+    """Who asks, where that was found out: strangers may ask for some things."""
+    return request.get(_VIEWER)
+
+
 def visible(request: web.Request, need: Permission = Permission.READ) -> frozenset[int] | None:
     """The repositories that lists may show to who asks; None for all."""
     return viewer(request).visible(need)

@@ -191,7 +191,7 @@ async def test_f39_checks_that_were_given_up_are_sent_when_the_repository_is_bac
     assert [one.is_stale for one in await checks_of(house)] == [True]
 
 
-@pytest.mark.parametrize("action", ["edited", "privatized", "publicized"])
+@pytest.mark.parametrize("action", ["edited", "privatized"])
 async def test_what_else_happens_to_a_repository_is_ignored_with_the_reason(house: House, action: str) -> None:
     repository = await house.simulator.create_repository("octo/hello", files=PIPELINE)
     sender = house.simulator.user("mona")

@@ -17,6 +17,7 @@ from bot import web as dashboard
 from bot.builds import commands
 from bot.logs import ArtifactStore, LogStore
 from bot.model import artifact, audit, budget, build, delivery, engine, job, outcome, report
+from bot.people import proof
 from bot.store import (
     Store,
     artifacts,
@@ -180,6 +181,12 @@ async def build_house(
     async def approve(build_id: str, seen: commands.Seen, by: audit.Actor) -> str:
         return await house._act("approve", f"{build_id} {seen.head_sha} {seen.digest}", by)
 
+    async def make_badge_token(repository: str, by: audit.Actor) -> str:
+        await house._act("badge-token", repository, by)
+        digest = proof.digest("bhb_made")
+        await store.write(commands.make_badge_token, repository=repository, digest=digest, now=house.now, by=by)
+        return "bhb_made"
+
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
     streams = dashboard.add_to(
         app,
@@ -188,7 +195,9 @@ async def build_house(
         kept=kept,
         metrics=metrics,
         readiness=readiness,
-        actions=dashboard.Actions(replay=replay, cancel=cancel, retry=retry, start=start, approve=approve),
+        actions=dashboard.Actions(
+            replay=replay, cancel=cancel, retry=retry, start=start, approve=approve, make_badge_token=make_badge_token
+        ),
         entry=enter(store, lambda: house.now),
         engines=lambda: engine.Engines(all=(engine.Engine(name="local", is_default=True),), max_jobs=2),
         refresh_metrics=measure,

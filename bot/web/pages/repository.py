@@ -54,6 +54,8 @@ class Context(builds.Listed):
     #: How long the builds of `trend_of` took; None where there are too few.
     trend: trend.Trend | None
     trend_of: str
+    #: A badge token that was just made: shown once and never again.
+    made: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,12 @@ class Found:
     default_branch: str | None = None
 
 
-def make_context(found: Found, *, repository: str, chosen: builds.Filter, now: datetime) -> Context:
-    """:param chosen: which builds are listed."""
+def make_context(
+    found: Found, *, repository: str, chosen: builds.Filter, now: datetime, made: str | None = None
+) -> Context:
+    """:param chosen: which builds are listed.
+    :param made: a badge token that was just made.
+    """
     # The repository stands in the path, so that it is left out of the query.
     listed = builds.make_context(found.builds, chosen=replace(chosen, repository=None), now=now)
     its_branches = _branches(found.recent, found.default_branch)
@@ -87,6 +93,7 @@ def make_context(found: Found, *, repository: str, chosen: builds.Filter, now: d
         pulls=_pulls(found)[:MOST],
         trend=trend.draw(compared),
         trend_of=trend_of,
+        made=made,
     )
 
 
@@ -135,7 +142,7 @@ def _find(connection: Connection, *, repository: str, chosen: builds.Filter, amo
     )
 
 
-async def load(sources: Sources, request: web.Request) -> Context:
+async def load(sources: Sources, request: web.Request, *, made: str | None = None) -> Context:
     """Read what the path and the query ask for."""
     repository = f"{request.match_info['owner']}/{request.match_info['repo']}"
     if not builds.REPOSITORY.fullmatch(repository):
@@ -147,7 +154,7 @@ async def load(sources: Sources, request: web.Request) -> Context:
         pull_number=number(request.query, "pull"),
     )
     found = await sources.store.read(_find, repository=repository, chosen=chosen, among=viewing.visible(request))
-    return make_context(found, repository=repository, chosen=chosen, now=sources.clock())
+    return make_context(found, repository=repository, chosen=chosen, now=sources.clock(), made=made)
 
 
 PAGE = Page(route="/repos/{owner}/{repo}", template="repository.html", context=Context, load=load)

@@ -1,0 +1,73 @@
+"""Queries on who may be told of a repository without signing in: everybody, or who shows its badge token.
+
+A repository is public only where GitHub said so last. GitHub does not promise any order: what says that it is private
+counts at once, and what says that it is public only where nothing is known, or GitHub was asked for it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.model import outcome
+from bot.store.repositories_table import repositories as table
+from bot.store.schema import builds, installations
+
+_IS_PUBLIC = sa.select(table.c.is_public).where(table.c.id == sa.bindparam("of_id"))
+
+
+def note(connection: Connection, seen: outcome.Visibility, *, now: datetime) -> None:
+    """Write down what an event told."""
+    known = connection.execute(_IS_PUBLIC, {"of_id": seen.repository_id}).scalar_one_or_none()
+    if seen.is_public is None:
+        if known is not None:
+            connection.execute(sa.delete(table).where(table.c.id == seen.repository_id))
+    elif known is None or (known != seen.is_public and (seen.is_asked or not seen.is_public)):
+        _save(connection, seen.repository_id, now=now, is_public=seen.is_public)
+
+
+def set_badge_digest(connection: Connection, repository_id: int, digest: bytes, *, now: datetime) -> None:
+    """Let who shows this see the badge; whatever was given before is good for nothing any more."""
+    known = connection.execute(_IS_PUBLIC, {"of_id": repository_id}).scalar_one_or_none()
+    _save(connection, repository_id, now=now, is_public=bool(known), badge_digest=digest)
+
+
+def is_told(connection: Connection, repository_id: int, *, digest: bytes | None) -> bool:
+    """Whether whoever asks may be told.
+
+    :param digest: of the token that they show, None where they show none.
+    """
+    row = connection.execute(sa.select(table).where(table.c.id == repository_id)).first()
+    if row is None:
+        return False
+    if digest is not None and row.badge_digest is not None and hmac.compare_digest(row.badge_digest, digest):
+        return True
+    return bool(row.is_public) and _is_installed(connection, repository_id)
+
+
+def forget_unbuilt(connection: Connection) -> int:
+    """Forget the repositories that nothing is kept of; gives how many."""
+    is_built = sa.exists().where(builds.c.repository_id == table.c.id)
+    return connection.execute(sa.delete(table).where(~is_built)).rowcount
+
+
+def _is_installed(connection: Connection, repository_id: int) -> bool:
+    """Whether GitHub still tells of the repository: of others nobody hears that they became private."""
+    newest = (
+        sa.select(builds.c.installation_id)
+        .where(builds.c.repository_id == repository_id)
+        .order_by(builds.c.id.desc())
+        .limit(1)
+    )
+    state = sa.select(installations.c.state).where(installations.c.id == newest.scalar_subquery())
+    return connection.execute(state).scalar_one_or_none() in (None, "active")
+
+
+def _save(connection: Connection, repository_id: int, *, now: datetime, **values: object) -> None:
+    row = {**values, "updated_at": now}
+    written = connection.execute(sa.update(table).where(table.c.id == repository_id).values(row))
+    if written.rowcount == 0:
+        connection.execute(sa.insert(table).values(id=repository_id, **row))
