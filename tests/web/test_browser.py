@@ -572,3 +572,43 @@ async def test_axe_finds_nothing_against_people_who_see_or_move_less(
                 await look(page, path)
         await context.close()
     assert found == []
+
+
+async def test_every_page_has_its_keys_and_says_which(site: Site, page: Page) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for state in ("failed", "passed", "errored"):
+        new = await site.house.add_build(factories.make_build(title=f"It is {state}"))
+        await site.house.save_build(new.build.id, state=build.State(state))
+    for path in ("/", "/queue", "/engines", "/deliveries", "/audit", "/explain", f"/builds/{new.build.id}"):
+        await page.goto(site.url + path)
+        await page.keyboard.press("?")
+        await expect(page.locator("#keys")).to_be_visible()
+        await expect(page.locator("#keys dt")).to_have_text(["f", "s or /", "g, G", "y", "r", "?"])
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#keys")).to_be_hidden()
+        await page.keyboard.press("s")
+        await expect(page.locator(".ask input")).to_be_focused()
+        await page.keyboard.type("frs?")
+        await expect(page.locator(".ask input")).to_have_value("frs?")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("y")
+        await expect(page.locator("#news")).to_have_text("Address copied")
+        assert await page.evaluate("navigator.clipboard.readText()") == site.url + path
+    await page.goto(f"{site.url}/?repository=octo/hello")
+    for title in ("It is errored", "It is failed", "It is errored"):
+        await page.keyboard.press("f")
+        await expect(page.locator("main :focus")).to_have_text(title)
+    await page.keyboard.press("r")
+    await expect(page.locator("#news")).to_contain_text("no build here")
+    await page.goto(f"{site.url}/builds/{new.build.id}")
+    await page.keyboard.press("r")
+    await page.get_by_role("button", name="No", exact=True).click()
+    await expect(page.locator("#again")).to_be_hidden()
+    assert site.house.asked == []
+    await page.keyboard.press("r")
+    await page.get_by_role("button", name="Run it again").click()
+    await expect(page.locator("#again")).to_be_hidden()
+    await page.wait_for_url(lambda url: not url.endswith(new.build.id))
+    assert site.house.asked == [("retry", new.build.id)]
+    # Without script there is nothing to press.
+    await expect(page.locator("footer .help")).to_be_visible()

@@ -5,10 +5,9 @@
 (() => {
   const log = document.getElementById("log");
   if (!log) return;
-  const { parse } = window.buildhook;
+  const { copy, parse, say, setKeys } = window.buildhook;
   const base = log.dataset.lines;
   const byId = (id) => document.getElementById(id);
-  const news = byId("news");
   // First all, then each: the list becomes shorter with every node that is taken.
   const adopt = (nodes) => Array.from(nodes).map((node) => document.adoptNode(node));
 
@@ -21,12 +20,6 @@
   const MAX_PIXELS = 8_000_000;
   const COME_BACK_MILLISECONDS = 10000;
   const TYPING_MILLISECONDS = 250;
-
-  const say = (text) => {
-    news.textContent = "";
-    // Said again also when it is the same.
-    requestAnimationFrame(() => (news.textContent = text));
-  };
 
   // Which lines are seen: all but those in groups that are closed.
 
@@ -419,15 +412,6 @@
     return new URL(`${base}?line=${range.from}${hashOf(range)}`, location.href).href;
   }
 
-  async function copy(text, what) {
-    try {
-      await navigator.clipboard.writeText(text);
-      say(`${what} copied`);
-    } catch {
-      say("The browser does not let this page copy: take the address above.");
-    }
-  }
-
   async function copyLines() {
     if (!selected) return;
     const limit = selected.to - selected.from + 1;
@@ -575,15 +559,6 @@
     return go({ from: line, to: line });
   }
 
-  function runAgain() {
-    const form = document.querySelector("#head form[action$='/retry']");
-    if (!form) return say("The build cannot be run again now.");
-    const dialog = byId("again");
-    dialog.returnValue = "";
-    dialog.addEventListener("close", () => dialog.returnValue === "yes" && form.requestSubmit(), { once: true });
-    dialog.showModal();
-  }
-
   const KEYS = {
     f: nextFailure,
     j: () => (button ? pressFollow() : go({ from: total, to: total })),
@@ -595,33 +570,21 @@
     G: () => go({ from: total, to: total }),
     w: () => choose({ isWrapped: !choices.isWrapped }),
     y: () => copy(permalink(), "Permalink"),
-    r: runAgain,
-    "?": () => byId("keys").showModal(),
     Escape: () => {
       endSearch();
       select(null);
     },
   };
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (document.querySelector("dialog[open]")) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) {
-      if (event.key === "Escape" && event.target === asked) {
-        endSearch();
-        log.focus({ preventScroll: true });
-      }
-      return;
-    }
-    if (!Object.hasOwn(KEYS, event.key)) return;
-    event.preventDefault();
-    KEYS[event.key]();
+  setKeys(KEYS, (field) => {
+    if (field !== asked) return field.blur();
+    endSearch();
+    return log.focus({ preventScroll: true });
   });
 
   byId("to-failure").addEventListener("click", nextFailure);
   byId("wrap").addEventListener("click", KEYS.w);
   byId("wide").addEventListener("click", () => choose({ isWide: !choices.isWide }));
   byId("copy").addEventListener("click", copyLines);
-  byId("help").addEventListener("click", KEYS["?"]);
 
   // A log that still grows.
 
