@@ -30,7 +30,7 @@ MADE = ("README.md", "CONTRIBUTING.md")
 #: The examples that every command has in its help.
 EXAMPLES = "docs/cli.md"
 #: How many blocks may be left out, each with its reason.
-MOST_NOT_RUN = 12
+MOST_NOT_RUN = 13
 #: Commands that end otherwise than with 0 beside the service.
 ENDS = {
     "buildhook doctor": (1, "mistakes? found"),
