@@ -44,6 +44,21 @@ class Brief:
 COLUMNS = [builds.c[name] for name in Brief.__slots__]
 
 
+# Made once: making it takes longer than running it.
+_OF_REF = (
+    sa.select(*COLUMNS)
+    .where(builds.c.repository_id == sa.bindparam("of_repository"), builds.c.ref == sa.bindparam("of_ref"))
+    .order_by(builds.c.id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+
+
+def list_of_ref(connection: Connection, *, repository_id: int, ref: str, limit: int) -> list[Brief]:
+    """The newest builds of a ref, fully qualified, the newest first."""
+    given = {"of_repository": repository_id, "of_ref": ref, "most": limit}
+    return [brief(dict(row._mapping)) for row in connection.execute(_OF_REF, given)]
+
+
 def list_newest(
     connection: Connection, *, repository: str, repository_id: int, before_id: str | None = None
 ) -> list[Brief]:

@@ -18,7 +18,7 @@ from bot import errors
 from bot.builds import caching
 from bot.model import build
 from bot.people import proof
-from bot.store import builds, newest, repositories, subjects
+from bot.store import branches, builds, newest, repositories, subjects
 from bot.web import badge, security, viewing
 from bot.web.actions import Actions, by
 from bot.web.page import Sources
@@ -28,10 +28,14 @@ from bot.web.templating import Templates
 
 #: GitHub shows pictures from a copy of its own, which asks again each time and is told whether something changed.
 FRESH = {"Cache-Control": "no-cache, max-age=0"}
-#: Of so many builds of a branch the newest that says something is told, and so many entries has a feed.
-LOOKED_AT = 20
+#: Of so many builds of a branch the newest that says something is told.
+LOOKED_AT = 10
+#: The same where there are many repositories.
+PROJECT_BUILDS = 3
+#: Builds in a feed.
+ENTRIES = 20
 #: Repositories in one list for desktop widgets.
-MOST_PROJECTS = 200
+MOST_PROJECTS = 100
 _MAX_BRANCH = 255
 _NO_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _PATH = "{owner:[A-Za-z0-9._-]{1,100}}/{repo:[A-Za-z0-9._-]{1,100}}"
@@ -57,7 +61,7 @@ class Project:
     is_building: bool
     #: `Success`, `Failure`, `Exception` or `Unknown`.
     status: str
-    last: build.Build | None
+    last: branches.Brief | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +166,7 @@ def _builds(connection: Connection, name: str, *, shown: _Shown) -> list[build.B
     if repository_id is None:
         return None
     ended = sorted(build.FINAL)
-    return builds.list_newest(connection, limit=LOOKED_AT, states=ended, among=(repository_id,))
+    return builds.list_newest(connection, limit=ENTRIES, states=ended, among=(repository_id,))
 
 
 def _projects(connection: Connection, *, among: Collection[int] | None) -> list[Project]:
@@ -172,7 +176,7 @@ def _projects(connection: Connection, *, among: Collection[int] | None) -> list[
 
 def _project(connection: Connection, head: build.Build) -> Project:
     branch = caching.default_branch(head) or "main"
-    found = _of_branch(connection, head.repository_id, branch)
+    found = _of_branch(connection, head.repository_id, branch, limit=PROJECT_BUILDS)
     last = next((one for one in found if one.state in badge.TELLING), None)
     status = {build.State.PASSED: "Success", build.State.FAILED: "Failure"}
     return Project(
@@ -189,8 +193,10 @@ def _default_branch(connection: Connection, repository_id: int) -> str:
     return (caching.default_branch(head) if head is not None else None) or "main"
 
 
-def _of_branch(connection: Connection, repository_id: int, branch: str) -> list[build.Build]:
-    return builds.list_newest(connection, limit=LOOKED_AT, ref=f"refs/heads/{branch}", among=(repository_id,))
+def _of_branch(
+    connection: Connection, repository_id: int, branch: str, *, limit: int = LOOKED_AT
+) -> list[branches.Brief]:
+    return branches.list_of_ref(connection, repository_id=repository_id, ref=f"refs/heads/{branch}", limit=limit)
 
 
 def _fresh(request: web.Request, body: bytes, *, content_type: str, is_embeddable: bool = True) -> web.Response:

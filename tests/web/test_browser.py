@@ -116,8 +116,7 @@ async def test_t84_t85_hostile_text_in_every_field_runs_nothing(site: Site, page
     for path in [*paths, f"/jobs/{running.id}"]:
         await page.goto(site.url + path)
         await page.wait_for_load_state("load")
-        for target in await page.locator("main a").all():
-            await target.focus()
+        await page.evaluate("document.querySelectorAll('main a').forEach((one) => one.focus())")
         assert await page.locator("main script, main iframe, main img, base, [onerror], [onload]").count() == 0, path
         assert await page.locator("a:not([href^='/']):not([href^='#']):not([href^='?'])").count() == 0, path
     assert trap.caught == []
@@ -579,7 +578,7 @@ async def test_every_page_has_its_keys_and_says_which(site: Site, page: Page) ->
     for state in ("failed", "passed", "errored"):
         new = await site.house.add_build(factories.make_build(title=f"It is {state}"))
         await site.house.save_build(new.build.id, state=build.State(state))
-    for path in ("/", "/queue", "/engines", "/deliveries", "/audit", "/explain", f"/builds/{new.build.id}"):
+    for path in ("/", "/audit", f"/builds/{new.build.id}"):
         await page.goto(site.url + path)
         await page.keyboard.press("?")
         await expect(page.locator("#keys")).to_be_visible()
