@@ -20,7 +20,7 @@ from bot.model import build
 #: Behind every id: ULIDs begin with a digit.
 _END = "Z" * 26
 #: So many builds are looked at for repositories that had one lately.
-_LATELY = 5_000
+_LATELY = 1_000
 _OF_EACH = "SELECT id FROM builds WHERE repository_id = each.value AND id < :before{more} ORDER BY id DESC LIMIT :most"
 _IN_STATE = " AND state = :state"
 
