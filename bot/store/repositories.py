@@ -10,6 +10,7 @@ import hmac
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bot.model import outcome
@@ -26,7 +27,8 @@ def note(connection: Connection, seen: outcome.Visibility, *, now: datetime) -> 
         if known is not None:
             connection.execute(sa.delete(table).where(table.c.id == seen.repository_id))
     elif known is None or (known != seen.is_public and (seen.is_asked or not seen.is_public)):
-        _save(connection, seen.repository_id, now=now, is_public=seen.is_public)
+        is_weak = seen.is_public and not seen.is_asked
+        _save(connection, seen.repository_id, now=now, is_weak=is_weak, is_public=seen.is_public)
 
 
 def set_badge_digest(connection: Connection, repository_id: int, digest: bytes, *, now: datetime) -> None:
@@ -66,8 +68,16 @@ def _is_installed(connection: Connection, repository_id: int) -> bool:
     return connection.execute(state).scalar_one_or_none() in (None, "active")
 
 
-def _save(connection: Connection, repository_id: int, *, now: datetime, **values: object) -> None:
+def _save(
+    connection: Connection, repository_id: int, *, now: datetime, is_weak: bool = False, **values: object
+) -> None:
+    """Write a row; where another one wrote it meanwhile, over that, unless this is the weaker word."""
     row = {**values, "updated_at": now}
-    written = connection.execute(sa.update(table).where(table.c.id == repository_id).values(row))
-    if written.rowcount == 0:
-        connection.execute(sa.insert(table).values(id=repository_id, **row))
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    new = insert(table).values(id=repository_id, **row)
+    index = [table.c.id]
+    connection.execute(
+        new.on_conflict_do_nothing(index_elements=index)
+        if is_weak
+        else new.on_conflict_do_update(index_elements=index, set_=row)
+    )
