@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import types
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from blockbuster import BlockBuster
 from bot import telemetry
 from bot.store import Store, upgrade
 from tests import postgresql
+
+# A shell that starts the tests behind others with `&` has them ignore Ctrl-C, and so all programs that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a machine under load takes for an example says nothing about the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)

@@ -88,6 +88,9 @@ def interruptible() -> Iterator[None]:
     """Ctrl-C and SIGTERM end what is inside after it has put the terminal in order, with the status of Ctrl-C."""
 
     def interrupt(*_: object) -> None:
+        # A shell that starts it behind others with `&` has it ignore Ctrl-C, and not this.
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -25,6 +25,8 @@ from tests.cli.conftest import HOSTILE, Shell
 #: Commands whose output nobody from outside has a word in, or that are shown elsewhere.
 LEFT_OUT = {
     "serve": "writes its log through bot.telemetry, which cleans each line: tests/test_telemetry.py",
+    "dev": "prints each line through the same cleaning: tests/acceptance/test_dev.py",
+    "setup": "tells addresses of its own, and the service's log as `serve`",
     "demo": "shows a pull request of its own",
     "simulator": "tells addresses of its own",
     "builds watch": "tests/cli/test_watch.py",

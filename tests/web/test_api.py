@@ -174,7 +174,7 @@ async def test_the_same_question_has_the_same_answer_as_on_the_command_line(hous
 
 async def test_hostile_text_is_only_text_and_every_answer_is_still_as_described(house: House, program: Program) -> None:
     for path in await fill_with(house, HOSTILE):
-        if path.startswith(("/builds/", "/jobs/", "/deliveries/", "/explain")):
+        if path.startswith(("/builds/", "/jobs/", "/deliveries/", "/explain")) and not path.endswith("/tests"):
             await program.get(path)
     for path in ("/builds", "/deliveries", "/queue", "/repositories"):
         assert await program.follow(path), path
