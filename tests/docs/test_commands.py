@@ -33,6 +33,8 @@ EXAMPLES = "docs/cli.md"
 MOST_NOT_RUN = 13
 #: Commands that end otherwise than with 0 beside the service.
 ENDS = {
+    "buildhook setup": (1, "set up already"),
+    "buildhook dev": (1, "cannot be asked for a channel"),
     "buildhook doctor": (1, "mistakes? found"),
     "buildhook pr checks": (3, "test failed"),
     "buildhook builds watch": (3, "test failed"),
@@ -156,6 +158,8 @@ async def test_every_example_of_the_help_can_be_typed_as_it_stands(tmp_path: Pat
             "logs 01JZZZ1X5GQKSTZ8V0A9E2M3N4": f"logs {there.job}",
             "artifacts get 01JZZZ1X5GQKSTZ8V0A9E2M3N4": f"artifacts get {there.artifact}",
             "01JZZZ1X5GQKSTZ8V0A9E2M3N4": there.failed_build,
+            # A relay that is not there.
+            "buildhook dev --relay https://smee.io/new": f"{nothing} dev --relay http://127.0.0.1:9/new",
             # Another service, and a database that is empty.
             "WEBHOOK_SECRET_FILE=secret buildhook serve": f"WEBHOOK_SECRET_FILE=secret {nothing} serve",
             "buildhook restore": f"BUILDHOOK_DATA_DIR={tmp_path}/restored buildhook restore",
