@@ -115,7 +115,6 @@ async def test_the_lock_of_a_job_is_its_supervisors_alone(place: folder.Folder) 
 
 
 async def test_a_server_that_does_not_answer_is_ended(place: folder.Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "_SECONDS", 0.2)
     starting = spawn.Supervisors()
 
     def try_it() -> None:
@@ -125,8 +124,10 @@ async def test_a_server_that_does_not_answer_is_ended(place: folder.Folder, monk
             with starting.start(place, claim) as first:
                 server = parent_of(first.pid)
             os.kill(server, signal.SIGSTOP)
-            with pytest.raises(OSError, match="timed out"):
-                starting.start(place, claim)
+            with monkeypatch.context() as patched:
+                patched.setattr(spawn, "_SECONDS", 0.2)
+                with pytest.raises(OSError, match="timed out"):
+                    starting.start(place, claim)
             assert not Path(f"/proc/{server}").exists()
             with starting.start(place, claim) as second:
                 assert parent_of(second.pid) != server

@@ -118,7 +118,6 @@ class _Server:
 
     def __init__(self) -> None:
         self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._asking.settimeout(_SECONDS)
         actions = [
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
             (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
@@ -146,6 +145,7 @@ class _Server:
 
         :raises OSError: if there is none.
         """
+        self._asking.settimeout(_SECONDS)
         socket.send_fds(self._asking, [job], given)
         said, fds, _, _ = socket.recv_fds(self._asking, 64, 1, socket.MSG_CMSG_CLOEXEC)
         if not said:
