@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from benchmarks import figures, filling, servers
 from bot.model import build, delivery
-from bot.store import Store, builds, checks, deliveries, jobs
+from bot.store import Store, builds, checks, inbox_list, jobs
 from tests import postgresql
 from tests.acceptance import process
 
@@ -75,15 +75,20 @@ def lists(middle: int) -> dict[str, _Ask]:
 
     :param middle: the number of a build.
     """
-    none_parked = partial(deliveries.list_newest, limit=20, state=delivery.State.PARKED)
+    none_parked = partial(inbox_list.list_newest, limit=20, state=delivery.State.PARKED)
     return {
         "`builds list`": partial(builds.list_newest, limit=20),
         "`builds list --state errored`, none": partial(builds.list_newest, limit=20, states=(build.State.ERRORED,)),
         "`builds list --repo`": partial(builds.list_newest, limit=20, repository="octo/repo-7"),
-        "`deliveries list`": partial(deliveries.list_newest, limit=20),
+        "`deliveries list`": partial(inbox_list.list_newest, limit=20),
         "`deliveries list --state parked`, none": none_parked,
-        "`deliveries list --event`, none": partial(deliveries.list_newest, limit=20, event="release"),
-        "`deliveries list --repo`": partial(deliveries.list_newest, limit=20, repository="octo/repo-7"),
+        "`deliveries list --event`, none": partial(inbox_list.list_newest, limit=20, event="release"),
+        "`deliveries list --repo`": partial(inbox_list.list_newest, limit=20, repository="octo/repo-7"),
+        "`deliveries list --repo`, none": partial(inbox_list.list_newest, limit=20, repository="octo/unknown"),
+        "deliveries that a person of one repository sees": partial(inbox_list.list_newest, limit=20, among=[7]),
+        "deliveries that a person of every repository sees": partial(
+            inbox_list.list_newest, limit=20, among=range(1, REPOSITORIES + 1)
+        ),
         "jobs of a build": partial(jobs.list_of_builds, build_ids=[f"{middle:026d}"]),
         "checks of a build": partial(checks.list_of_build, build_id=f"{middle:026d}"),
         "builds of a delivery": partial(builds.list_of_delivery, delivery_id=f"d{middle}"),

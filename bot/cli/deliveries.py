@@ -21,7 +21,7 @@ from bot.model import audit, delivery
 from bot.settings import Settings
 from bot.shapes import delivered, listed
 from bot.shapes.shape import taken
-from bot.store import Store, builds, deliveries, handler_runs, known, replicas
+from bot.store import Store, builds, deliveries, handler_runs, inbox_list, known, replicas
 from bot.store import audit as entries
 from bot.webhooks import inbox, intake, recovery
 
@@ -48,7 +48,7 @@ def list_(
     """
 
     async def work(store: Store, _settings: Settings) -> list[delivered.Delivery]:
-        found = await store.read(deliveries.list_newest, limit=limit, state=state, event=event, repository=repo)
+        found = await store.read(inbox_list.list_newest, limit=limit, state=state, event=event, repository=repo)
         return [delivered.of_delivery(one) for one in found]
 
     async def ask(there: remote.Server) -> list[delivered.Delivery]:

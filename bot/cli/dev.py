@@ -23,7 +23,7 @@ from bot.cli import opening, output, serve
 from bot.model import delivery
 from bot.relay import client
 from bot.settings import Settings, load
-from bot.store import Store, deliveries
+from bot.store import Store, inbox_list
 
 #: How often files and deliveries are looked at.
 LOOK_SECONDS = 0.3
@@ -109,7 +109,7 @@ async def _list(store: Store, view: _View) -> None:
     known: dict[int, tuple[delivery.State, int]] | None = None
     while True:
         with contextlib.suppress(errors.StoreUnavailable):
-            newest = await store.read(deliveries.list_newest, limit=_SHOWN)
+            newest = await store.read(inbox_list.list_newest, limit=_SHOWN)
             found = {one.seq: (one.state, one.generation) for one in newest}
             # What was there at the start is no news.
             for one in reversed(newest if known is not None else []):
@@ -157,7 +157,7 @@ async def _press(key: str, store: Store, view: _View) -> None:
         view.say(_KEYS)
         return
     try:
-        newest = await store.read(deliveries.list_newest, limit=number)
+        newest = await store.read(inbox_list.list_newest, limit=number)
         if len(newest) < number:
             view.say("There is no such delivery yet.")
             return

@@ -11,8 +11,12 @@ from sqlalchemy.engine import Connection
 from bot.model import build
 from bot.store.schema import budgets, builds, deliveries
 
-# Written out, not bound: only then does SQLite see that the partial index holds them.
-_PARKED = sa.select(sa.func.count()).select_from(deliveries).where(sa.text("state = 'parked'"))
+# Written out, and all that the partial index holds: only then does SQLite see that it holds these.
+_PARKED = (
+    sa.select(sa.func.count())
+    .select_from(deliveries)
+    .where(sa.text("state = 'parked'"), sa.text("state IN ('handled', 'ignored', 'parked')"))
+)
 _UNFINISHED = sorted(state.value for state in set(build.State) - build.FINAL)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,8 +46,6 @@ _KNOWN = {
     dialect: sa.select(table.c.hook_id, table.c.id, table.c.body_sha256, table.c.state).where(is_known)
     for dialect, is_known in bulk.among(table.c.id, "guids").items()
 }
-# Written out, not bound: only then does SQLite see that the partial indexes hold them.
-_SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
 #: What is written behind the fence is given when it is run.
 _FENCED = sa.update(table).where(
     table.c.seq == sa.bindparam("of_seq"),
@@ -330,32 +328,6 @@ def find_seq(connection: Connection, seq: int) -> delivery.Delivery | None:
     """The delivery at this place of the order, with headers and body."""
     row = connection.execute(sa.select(table).where(table.c.seq == seq)).first()
     return None if row is None else received.from_row(row)
-
-
-def list_newest(
-    connection: Connection,
-    *,
-    limit: int,
-    before_seq: int | None = None,
-    state: delivery.State | None = None,
-    event: str | None = None,
-    repository: str | None = None,
-    among: Collection[int] | None = None,
-) -> list[delivery.Delivery]:
-    """The newest deliveries first (of these repositories), without headers and bodies."""
-    query = sa.select(*received.LISTED).order_by(table.c.seq.desc()).limit(limit)
-    if before_seq is not None:
-        query = query.where(table.c.seq < before_seq)
-    if state is not None:
-        query = query.where(table.c.state == state)
-        query = query.where(due.UNFINISHED if state in delivery.UNFINISHED else _SETTLED)
-    if event is not None:
-        query = query.where(table.c.event == event)
-    if repository is not None:
-        query = query.where(table.c.repository == repository)
-    if among is not None:
-        query = query.where(table.c.repository_id.in_(sorted(among)))
-    return [received.from_row(row) for row in connection.execute(query)]
 
 
 def backlog(connection: Connection) -> Backlog:

@@ -95,6 +95,10 @@ deliveries = Table(
     Index("ix_deliveries_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_repository", "repository_id", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     Index("ix_deliveries_settled", "state", "seq", sqlite_where=_SETTLED, postgresql_where=_SETTLED),
+    *(
+        Index(f"ix_deliveries_settled_{name}", column, "state", "seq", sqlite_where=_SETTLED, postgresql_where=_SETTLED)
+        for name, column in (("event", "event"), ("of", "repository"), ("of_id", "repository_id"))
+    ),
     Index("ix_deliveries_id", "id"),
     Index("ix_deliveries_received_at", "received_at"),
     Index("ix_deliveries_head_sha", "head_sha", "seq", sqlite_where=_HAS_HEAD, postgresql_where=_HAS_HEAD),

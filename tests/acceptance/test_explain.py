@@ -16,7 +16,7 @@ import pytest
 
 from bot.model import delivery
 from bot.simulator import Repository, Simulator
-from bot.store import Store, deliveries
+from bot.store import Store, inbox_list
 from tests.acceptance import process
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "explain.md"
@@ -43,7 +43,7 @@ class Place:
 
         async def is_there() -> bool:
             nonlocal found
-            found = await self.store.read(deliveries.list_newest, limit=99, event=event)
+            found = await self.store.read(inbox_list.list_newest, limit=99, event=event)
             return len(found) >= count and all(one.state in {*SETTLED, delivery.State.RETRYING} for one in found)
 
         await wait_for(is_there)

@@ -15,7 +15,7 @@ import pytest
 
 from bot.model import delivery
 from bot.simulator import Repository, Simulator
-from bot.store import Store, deliveries
+from bot.store import Store, deliveries, inbox_list
 from tests.acceptance import process, raw
 from tests.acceptance.conftest import pipeline
 from tests.databases import long_on_postgresql
@@ -160,7 +160,7 @@ async def test_f55_f62_a_burst_is_answered_and_kept_while_others_are_built(
             await asyncio.sleep(0.05)
         states = await store.read(deliveries.count_by_state)
         assert set(states) <= {delivery.State.HANDLED, delivery.State.IGNORED}
-        kept = {one.id for one in await store.read(deliveries.list_newest, limit=count * 2, repository=noisy.full_name)}
+        kept = {one.id for one in await store.read(inbox_list.list_newest, limit=count * 2, repository=noisy.full_name)}
         assert {f"noise-{number}" for number in range(count)} <= kept
     finally:
         await store.close()

@@ -15,7 +15,7 @@ import pytest
 
 from bot.model import build, delivery
 from bot.simulator import PullRequest, Repository, Simulator
-from bot.store import Store, builds, checks, deliveries
+from bot.store import Store, builds, checks, inbox_list
 from tests.acceptance import process
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "required-checks.md"
@@ -74,7 +74,7 @@ class Place:
         """Wait until every delivery is handled, no build runs, and GitHub was told everything."""
 
         async def is_quiet() -> bool:
-            found = await self.store.read(deliveries.list_newest, limit=500)
+            found = await self.store.read(inbox_list.list_newest, limit=500)
             settled = {one.id for one in found if one.state in SETTLED}
             built = await self.store.read(builds.list_newest, limit=100)
             is_over = all(one.state not in RUNNING for one in built)

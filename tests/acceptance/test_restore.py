@@ -15,7 +15,7 @@ from bot import clock, identity
 from bot.builds import commands
 from bot.model import build, delivery
 from bot.simulator import Simulator
-from bot.store import Store, builds, deliveries
+from bot.store import Store, builds, inbox_list
 from tests import factories, postgresql
 from tests.acceptance import process
 from tests.acceptance.conftest import pipeline
@@ -57,7 +57,7 @@ async def beside(url: str) -> AsyncIterator[Store]:
 
 async def pushes(store: Store) -> list[delivery.Delivery]:
     """All pushes, newest first."""
-    return await store.read(deliveries.list_newest, limit=99, event="push")
+    return await store.read(inbox_list.list_newest, limit=99, event="push")
 
 
 async def made(store: Store, *states: build.State) -> dict[str, build.Build]:

@@ -26,6 +26,7 @@ from bot.store import (
     builds,
     deliveries,
     history,
+    inbox_list,
     installations,
     jobs,
     leases,
@@ -113,7 +114,7 @@ async def test_f24_old_ended_builds_go_with_their_logs_and_everything_else_stays
     assert kept == {running.build.id, fresh.build.id}
     assert await yard.logs.size(ended.jobs[0].id) == 0
     assert await yard.logs.read(fresh.jobs[0].id) == b"log"
-    assert [one.id for one in await yard.store.read(deliveries.list_newest, limit=10)] == ["open"]
+    assert [one.id for one in await yard.store.read(inbox_list.list_newest, limit=10)] == ["open"]
     assert ended.jobs[0].id in yard.engine.removed
     with pytest.raises(errors.NotFound):
         await yard.store.read(jobs.get, ended.jobs[0].id)

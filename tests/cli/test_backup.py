@@ -36,6 +36,7 @@ from bot.store import (
     builds,
     deliveries,
     dump,
+    inbox_list,
     installations,
     jobs,
     outcomes,
@@ -223,7 +224,7 @@ async def test_a_restore_gives_back_every_row_and_log_on_either_database(
             # The database's own numbers go on behind those that were restored.
             await store.write(deliveries.insert_many, [factories.make_verified_delivery(guid="c")])
             await store.write(outcomes.create, factories.make_new_build(), now=clock.now())
-            assert [one.seq for one in await store.read(deliveries.list_newest, limit=9)] == [3, 2, 1]
+            assert [one.seq for one in await store.read(inbox_list.list_newest, limit=9)] == [3, 2, 1]
             newest = (await store.read(builds.list_newest, limit=1))[0]
             (new, *_) = await store.read(jobs.list_of_builds, [newest.id])
             await store.write(results.insert_cases, new, [factories.make_case()], repository_id=1)

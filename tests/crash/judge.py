@@ -20,7 +20,7 @@ from bot.logs import reading
 from bot.model import answer, build, check, delivery, job
 from bot.simulator import Simulator
 from bot.simulator.values import CheckRun
-from bot.store import Store, answers, builds, checks, deliveries, jobs
+from bot.store import Store, answers, builds, checks, inbox_list, jobs
 
 #: GitHub's word for how a job or a build ended.
 CONCLUSIONS = {
@@ -79,7 +79,7 @@ def read(connection: Connection) -> State:
     pulls = {(one.repository_id, one.pull_number) for one in made if one.pull_number is not None}
     told = [answers.find(connection, repository_id=of, pull_number=number) for of, number in sorted(pulls)]
     return State(
-        deliveries=deliveries.list_newest(connection, limit=_MANY),
+        deliveries=inbox_list.list_newest(connection, limit=_MANY),
         builds=made,
         jobs=jobs.list_of_builds(connection, [one.id for one in made]),
         checks=[run for one in made for run in checks.list_of_build(connection, one.id)],

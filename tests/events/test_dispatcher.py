@@ -19,7 +19,7 @@ from bot import clock, errors, events, telemetry
 from bot.events import context, dispatcher, payloads, retrying
 from bot.events.router import Router
 from bot.model import delivery, outcome
-from bot.store import Store, deliveries
+from bot.store import Store, deliveries, inbox_list
 from tests import factories, recorded
 from tests.events.conftest import House
 
@@ -76,7 +76,7 @@ async def find(store: Store, guid: str) -> delivery.Delivery:
 async def settled(store: Store) -> list[delivery.Delivery]:
     """All deliveries, once nothing has to be done now."""
     while True:
-        found = await store.read(deliveries.list_newest, limit=1000)
+        found = await store.read(inbox_list.list_newest, limit=1000)
         if all(one.state not in {delivery.State.RECEIVED, delivery.State.HANDLING} for one in found):
             return found
         await asyncio.sleep(0)

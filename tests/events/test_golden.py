@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from bot import clock
 from bot.model import delivery
-from bot.store import deliveries, upgrade
+from bot.store import deliveries, inbox_list, upgrade
 from tests import postgresql, recorded
 from tests.events.conftest import House
 from tests.migrations import history
@@ -59,7 +59,7 @@ async def handled(house: House, delivery_id: str) -> Handled:
 async def test_f85_recorded_deliveries_that_an_earlier_version_stored_are_handled_as_today(house: House) -> None:
     stored = [
         one
-        for listed in await house.store.read(deliveries.list_newest, limit=99)
+        for listed in await house.store.read(inbox_list.list_newest, limit=99)
         if listed.id.startswith("recorded-") and (one := await house.store.read(deliveries.find, listed.id)) is not None
     ]
     assert len(stored) >= 10

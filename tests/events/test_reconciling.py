@@ -17,7 +17,7 @@ from bot.events import reconciling
 from bot.github import GitHub
 from bot.model import build, check, delivery, job
 from bot.simulator import Repository, Simulator
-from bot.store import Store, bookmarks, checks, deliveries, outcomes
+from bot.store import Store, bookmarks, checks, deliveries, inbox_list, outcomes
 from bot.webhooks import inbox, intake
 from tests import factories
 from tests.databases import on_postgresql, on_sqlite
@@ -76,7 +76,7 @@ class Office:
 
     async def made(self) -> list[delivery.Delivery]:
         """The deliveries that were made of states, oldest first."""
-        listed = await self.store.read(deliveries.list_newest, limit=1000)
+        listed = await self.store.read(inbox_list.list_newest, limit=1000)
         found = [await self.store.read(deliveries.find, one.id) for one in reversed(listed)]
         return [one for one in found if one is not None and one.headers.get("x-buildhook-source") == "state"]
 

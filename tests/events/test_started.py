@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.builds import commands, timer
 from bot.model import audit, build, delivery
-from bot.store import deliveries, outcomes, schedules
+from bot.store import deliveries, inbox_list, outcomes, schedules
 from tests import factories
 from tests.databases import long_on_postgresql
 from tests.events.conftest import House
@@ -41,7 +41,7 @@ async def due(house: House, at: datetime) -> list[delivery.Delivery]:
     looking = timer.Timer(house.store, on_due=lambda: None, now=lambda: at)
     await looking.look()
     await house.dispatch()
-    found = await house.store.read(deliveries.list_newest, limit=100, event="schedule")
+    found = await house.store.read(inbox_list.list_newest, limit=100, event="schedule")
     return found[::-1]
 
 

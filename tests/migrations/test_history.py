@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from bot import clock, errors
 from bot.model import build, delivery, job
-from bot.store import Store, builds, checks, deliveries, installations, jobs, pulls, schema, upgrade
+from bot.store import Store, builds, checks, deliveries, inbox_list, installations, jobs, pulls, schema, upgrade
 from tests import factories, postgresql
 from tests.migrations import history
 
@@ -135,7 +135,7 @@ def upgraded_url(request: pytest.FixtureRequest, engine: sa.Engine, empty_url: s
 
 async def test_f82_what_an_earlier_version_wrote_is_read_and_worked_on_by_todays_queries(upgraded_url: str) -> None:
     store = await Store(upgraded_url).open()
-    found = await store.read(deliveries.list_newest, limit=99)
+    found = await store.read(inbox_list.list_newest, limit=99)
     assert {one.state for one in found} == set(delivery.State)
     assert all([await store.read(deliveries.find, one.id) for one in found])
     made = await store.read(builds.list_newest, limit=99)

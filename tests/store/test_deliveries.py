@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot import errors
 from bot.model import delivery
-from bot.store import deliveries
+from bot.store import deliveries, inbox_list
 from tests.databases import on_sqlite
 from tests.factories import NOW, make_verified_delivery
 from tests.store import database
@@ -69,7 +69,7 @@ def test_a_batch_is_answered_one_by_one_in_order(connection: sa.Connection) -> N
     )
     answers = deliveries.insert_many(connection, [first, second, first, other_body, other_hook, other_hook])
     assert answers == ["stored", "stored", "duplicate", "conflict", "stored", "duplicate"]
-    assert [(one.id, one.hook_id) for one in deliveries.list_newest(connection, limit=9)] == [
+    assert [(one.id, one.hook_id) for one in inbox_list.list_newest(connection, limit=9)] == [
         ("a", 1),
         ("b", 4242),
         ("a", 4242),
@@ -250,12 +250,12 @@ def test_lists_are_newest_first_and_without_bodies(connection: sa.Connection) ->
             event=("push", "ping")[number % 2],
             repository=("octo/a", "octo/b", "octo/a_")[number % 3],
         )
-    every = deliveries.list_newest(connection, limit=10)
+    every = inbox_list.list_newest(connection, limit=10)
     assert [one.id for one in every] == ["g5", "g4", "g3", "g2", "g1", "g0"]
     assert {(one.body, tuple(one.headers)) for one in every} == {(b"", ())}
 
     def ids(**given: Any) -> list[str]:
-        return [one.id for one in deliveries.list_newest(connection, limit=3, **given)]
+        return [one.id for one in inbox_list.list_newest(connection, limit=3, **given)]
 
     assert ids() == ["g5", "g4", "g3"]
     assert ids(before_seq=every[2].seq) == ["g2", "g1", "g0"]
@@ -274,10 +274,10 @@ def test_old_finished_deliveries_go_oldest_first_and_unfinished_ones_stay(connec
     deliveries.fail(connection, claimed[3], error="no", next_attempt_at=None)
     deliveries.fail(connection, claimed[4], error="no", next_attempt_at=NOW)
     assert deliveries.delete_finished(connection, before=NOW + 10 * MINUTE, limit=2) == 2
-    assert [one.id for one in deliveries.list_newest(connection, limit=9)] == ["g5", "g4", "g3", "g2"]
+    assert [one.id for one in inbox_list.list_newest(connection, limit=9)] == ["g5", "g4", "g3", "g2"]
     assert deliveries.delete_finished(connection, before=NOW + 2 * MINUTE, limit=9) == 0
     assert deliveries.delete_finished(connection, before=NOW + 10 * MINUTE, limit=9) == 2
-    assert [one.id for one in deliveries.list_newest(connection, limit=9)] == ["g5", "g4"]
+    assert [one.id for one in inbox_list.list_newest(connection, limit=9)] == ["g5", "g4"]
 
 
 @on_sqlite
@@ -328,7 +328,7 @@ class Queue(RuleBasedStateMachine):
     def claim(self, limit: int) -> None:
         unfinished = {
             (one.seq, one.ordering_key): one
-            for one in deliveries.list_newest(self.connection, limit=1000)
+            for one in inbox_list.list_newest(self.connection, limit=1000)
             if one.state in delivery.UNFINISHED
         }
         claimed = deliveries.claim_next(self.connection, now=self.now, owner="octo", lease=MINUTE, limit=limit)
@@ -378,7 +378,7 @@ class Queue(RuleBasedStateMachine):
     def replay(self, data: st.DataObject) -> None:
         ended = [
             one.id
-            for one in deliveries.list_newest(self.connection, limit=1000)
+            for one in inbox_list.list_newest(self.connection, limit=1000)
             if one.state not in delivery.UNFINISHED
         ]
         if ended:
@@ -401,5 +401,5 @@ def test_deliveries_under_any_order_of_events(kind: None) -> None:
 
 def test_the_largest_ids_of_github_fit(connection: sa.Connection) -> None:
     _insert(connection, hook_id=10**18 - 1, repository_id=2**63 - 1, installation_id=2**63 - 1)
-    (found,) = deliveries.list_newest(connection, limit=1)
+    (found,) = inbox_list.list_newest(connection, limit=1)
     assert (found.repository_id, found.installation_id, found.hook_id) == (2**63 - 1, 2**63 - 1, 10**18 - 1)

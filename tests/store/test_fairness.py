@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.model import delivery, job
-from bot.store import builds, deliveries, idle, jobs
+from bot.store import builds, deliveries, idle, inbox_list, jobs
 from tests.factories import NOW, make_build, make_job, make_verified_delivery, new_guid
 from tests.store import database
 
@@ -29,7 +29,7 @@ def _receive(connection: sa.Connection, queue: Sequence[int | None]) -> None:
 
 
 def _oldest(connection: sa.Connection) -> dict[int | None, int]:
-    waiting = [one for one in deliveries.list_newest(connection, limit=1000) if one.state == delivery.State.RECEIVED]
+    waiting = [one for one in inbox_list.list_newest(connection, limit=1000) if one.state == delivery.State.RECEIVED]
     return {one.repository_id: one.seq for one in waiting}
 
 
@@ -91,7 +91,7 @@ def test_f55_what_nothing_follows_from_is_settled_at_once_and_the_rest_left_alon
     assert first == {"star": 2, "watch": 1}
     assert idle.ignore_idle(connection, why=why, now=NOW, limit=4) == {"star": 1}
     assert idle.ignore_idle(connection, why=why, now=NOW, limit=4) == {}
-    found = {one.seq: one for one in deliveries.list_newest(connection, limit=9)}
+    found = {one.seq: one for one in inbox_list.list_newest(connection, limit=9)}
     told = [(found[seq].state.value, found[seq].reason, found[seq].trail) for seq in sorted(found)]
     ignored = [("ignored", f"Nobody takes {event}.", (f"Nobody takes {event}.",)) for event in events]
     assert told == [("received", None, ()) if event == "push" else ignored[at] for at, event in enumerate(events)]

@@ -35,6 +35,7 @@ from bot.store import (
     handler_runs,
     history,
     idle,
+    inbox_list,
     installations,
     jobs,
     known,
@@ -128,6 +129,7 @@ ROOMS = (
     handler_runs,
     history,
     idle,
+    inbox_list,
     installations,
     jobs,
     known,
@@ -232,9 +234,11 @@ FINDS_NOTHING: dict[str, _Call] = {
     ),
     "checks.list_of_build": lambda connection, text: checks.list_of_build(connection, text),
     "deliveries.find": lambda connection, text: deliveries.find(connection, text),
-    "deliveries.list_newest": lambda connection, text: (
-        deliveries.list_newest(connection, limit=9, event=text)
-        + deliveries.list_newest(connection, limit=9, repository=text)
+    "inbox_list.list_newest": lambda connection, text: (
+        inbox_list.list_newest(connection, limit=9, event=text)
+        + inbox_list.list_newest(connection, limit=9, repository=text)
+        + inbox_list.list_newest(connection, limit=9, event=text, among=[99])
+        + inbox_list.list_newest(connection, limit=9, repository=text, among=[99])
     ),
     "jobs.find": lambda connection, text: jobs.find(connection, text),
     "jobs.claim_lost": lambda connection, text: jobs.claim_lost(connection, silent_since=NOW, owner=text),
@@ -411,8 +415,8 @@ def test_t115_hostile_text_finds_nothing_and_changes_nothing(connection: sa.Conn
 def test_t115_hostile_text_is_stored_and_found_as_it_is(connection: sa.Connection, text: str) -> None:
     _fill(connection)
     claimed = _claimed(connection, guid=text, event=text, repository=text, action=text, ordering_key=f"key {text}")
-    assert [one.id for one in deliveries.list_newest(connection, limit=9, event=text)] == [text]
-    assert [one.id for one in deliveries.list_newest(connection, limit=9, repository=text)] == [text]
+    assert [one.id for one in inbox_list.list_newest(connection, limit=9, event=text)] == [text]
+    assert [one.id for one in inbox_list.list_newest(connection, limit=9, repository=text)] == [text]
     new = make_new_build(
         make_build(
             repository=text,

@@ -18,7 +18,7 @@ import pytest
 from bot import web as dashboard
 from bot.model import approval, audit, budget, build, check, delivery, job, notification, outcome, report
 from bot.store import audit as entries
-from bot.store import budgets, checks, deliveries, installations, notifications, subscribers
+from bot.store import budgets, checks, inbox_list, installations, notifications, subscribers
 from bot.web import phrases, setup, states
 from bot.web.assets import Assets
 from bot.web.page import Page
@@ -737,6 +737,6 @@ def test_a_head_is_made_without_any_store() -> None:
 
 async def test_the_list_of_deliveries_reads_no_bodies(house: House, client: Client) -> None:
     await house.add_delivery(body=b'{"needle": 1}')
-    found = await house.store.read(deliveries.list_newest, limit=1)
+    found = await house.store.read(inbox_list.list_newest, limit=1)
     assert found[0].body == b""
     assert "needle" not in await shown(client, "/deliveries")

@@ -14,7 +14,7 @@ from bot import errors, telemetry
 from bot.model import audit, delivery
 from bot.model.person import Permission
 from bot.shapes import delivered, listed
-from bot.store import builds, deliveries, handler_runs
+from bot.store import builds, deliveries, handler_runs, inbox_list
 from bot.web import viewing
 from bot.web.actions import by
 from bot.web.api import answering, asking
@@ -42,7 +42,7 @@ async def list_(call: Call) -> listed.Deliveries:
     of = ("deliveries", state, event, repository)
     before = asking.read_cursor(query.cursor, of=of, form=_PLACE)
     found = await call.sources.store.read(
-        deliveries.list_newest,
+        inbox_list.list_newest,
         limit=query.limit + 1,
         before_seq=None if before is None else int(before),
         state=state,

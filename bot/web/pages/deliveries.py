@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot.model import delivery
 from bot.model.person import Permission
-from bot.store import deliveries
+from bot.store import inbox_list
 from bot.web import states, viewing
 from bot.web.page import Page, Sources, choice, number
 
@@ -66,7 +66,7 @@ async def load(sources: Sources, request: web.Request) -> Context:
     state = None if word is None else delivery.State(word)
     before_seq = number(request.query, "before")
     found = await sources.store.read(
-        deliveries.list_newest,
+        inbox_list.list_newest,
         limit=LIMIT + 1,
         before_seq=before_seq,
         state=state,

@@ -1,0 +1,75 @@
+"""The newest deliveries of an event, a repository or a state: found by an index, however many there are.
+
+A delivery gets into these indexes when its handling ends, so that what stands at the door does not pay for lists. What
+is still to be handled is looked through as it is: the inbox's bound keeps it few.
+
+What is read first is the order alone. All of it is in the index, so that no database can think that to walk all rows
+from the newest on would be less work: it is where there are many, and takes as long as there are rows where there is
+none.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.model import delivery
+from bot.store import due, newest, received
+from bot.store.schema import deliveries as table
+
+# Written out, not bound: only then does SQLite see that the partial indexes hold them.
+_SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
+_SETTLED_STATES = sorted(set(delivery.State) - delivery.UNFINISHED)
+_OF_EACH = newest.OfEach(
+    "SELECT seq FROM deliveries WHERE repository_id = each.value AND state = :state AND seq < :before"
+    " AND event = coalesce(:event, event) AND repository = coalesce(:repository, repository)"
+    " AND state IN ('handled', 'ignored', 'parked') ORDER BY seq DESC LIMIT :most",
+    keys=list[int],
+)
+#: Behind every delivery.
+_END = 2**63 - 1
+
+
+def list_newest(
+    connection: Connection,
+    *,
+    limit: int,
+    before_seq: int | None = None,
+    state: delivery.State | None = None,
+    event: str | None = None,
+    repository: str | None = None,
+    among: Collection[int] | None = None,
+) -> list[delivery.Delivery]:
+    """The newest deliveries first (of these repositories), without headers and bodies."""
+    before = _END if before_seq is None else before_seq
+    seqs = sa.select(table.c.seq).where(table.c.seq < before).order_by(table.c.seq.desc()).limit(limit)
+    if state is None and event is None and repository is None and among is None:
+        return _rows(connection, connection.scalars(seqs), limit=limit)
+    if event is not None:
+        seqs = seqs.where(table.c.event == event)
+    if repository is not None:
+        seqs = seqs.where(table.c.repository == repository)
+    found = list[int]()
+    if state is None or state in delivery.UNFINISHED:
+        unfinished = seqs.where(due.UNFINISHED)
+        if state is not None:
+            unfinished = unfinished.where(table.c.state == state)
+        if among is not None:
+            unfinished = unfinished.where(table.c.repository_id.in_(sorted(among)))
+        found += connection.scalars(unfinished)
+    for settled in _SETTLED_STATES if state is None else {state} - delivery.UNFINISHED:
+        if among is None:
+            found += connection.scalars(seqs.where(_SETTLED, table.c.state == settled))
+        else:
+            given = {"state": settled.value, "before": before, "event": event, "repository": repository}
+            found += _OF_EACH.newest(connection, among, limit=limit, **given)
+    return _rows(connection, found, limit=limit)
+
+
+def _rows(connection: Connection, seqs: Iterable[int], *, limit: int) -> list[delivery.Delivery]:
+    newest_ones = heapq.nlargest(limit, seqs)
+    query = sa.select(*received.LISTED).where(table.c.seq.in_(newest_ones)).order_by(table.c.seq.desc())
+    return [received.from_row(row) for row in connection.execute(query)]
