@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import lz4.frame
+import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import settings
@@ -75,6 +78,21 @@ def test_a_batch_is_answered_one_by_one_in_order(connection: sa.Connection) -> N
         ("a", 4242),
     ]
     assert deliveries.insert_many(connection, []) == []
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_redelivery_is_known_whoever_packed_the_first_one(connection: sa.Connection, level: int) -> None:
+    """Versions of the packing library differ; the first version of ours took the digest of the body itself."""
+    new = make_verified_delivery(body=b'{"a": "' + b"ab" * 5000 + b'"}')
+    packed = deliveries.pack(new)
+    otherwise = lz4.frame.compress(new.body, compression_level=level, content_checksum=True)
+    assert otherwise != packed.body
+    first = msgspec.structs.replace(packed, body=otherwise, sha256=hashlib.sha256(new.body).digest())
+    other = msgspec.structs.replace(new, body=new.body + b" ")
+    assert deliveries.insert_packed(connection, [first]) == ["stored"]
+    assert deliveries.insert_many(connection, [new, other, new]) == ["duplicate", "conflict", "duplicate"]
+    assert deliveries.insert_many(connection, [other]) == ["conflict"]
+    assert _get(connection, new.guid).body == new.body
 
 
 def test_a_claim_counts_the_attempt_before_anybody_handles_it(connection: sa.Connection) -> None:
