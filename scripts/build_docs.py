@@ -22,7 +22,12 @@ import bot
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "site"
 #: Pages that stand elsewhere, and what they are called in the site.
-ELSEWHERE = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+ELSEWHERE = {
+    "README.md": "readme.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security-policy.md",
+}
 #: Where other files that are linked to go.
 FILES = "files"
 _LINK = re.compile(r"(?<=\]\()(?P<path>[^()\s#]+)(?P<anchor>#[^()\s]*)?(?=\))")
