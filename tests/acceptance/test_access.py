@@ -61,6 +61,55 @@ async def test_t89_t90_a_person_sees_what_github_lets_them_see_and_no_longer(tmp
                 assert "octo/hello" not in await answer.text()
 
 
+async def test_f93_while_github_cannot_be_asked_about_people_builds_run_and_commands_say_how_they_went(
+    tmp_path: Path,
+) -> None:
+    """Pages are no exception to what GitHub lets somebody see: an answer of it holds for less than a minute."""
+    log = tmp_path / "service.log"
+    async with Simulator(folder=tmp_path / "github") as github:
+        github.app.callback_urls = [f"{URL}/login/callback"]
+        github.app.events.add("member")
+        environment = process.for_github(
+            github,
+            tmp_path / "data",
+            access="github",
+            client_id=github.client_id,
+            client_secret=github.client_secret,
+            public_url=URL,
+        )
+        async with (
+            process.serving(environment, log=log) as service,
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser,
+        ):
+            github.webhook_url = service.webhook_url
+            repository = await github.create_repository("octo/hello", files=FILES, private=True)
+            github.create_user("hubot")
+            github.set_permission(repository, "hubot", "read")
+            cookie = await _sign_in(browser, service.url, github, "hubot")
+
+            async def look(path: str) -> tuple[int, str]:
+                async with browser.get(f"{service.url}{path}", headers=HTML | cookie) as answer:
+                    return answer.status, await answer.text()
+
+            assert (await look("/"))[0] == 200
+            github.faults.add(path="^/user", times=None, status=503)
+            head = await github.push(repository, "main", {"a": "b"})
+            await github.wait_for_check(repository, head, conclusion="success")
+            (made,) = await service.command("builds", "list")
+            assert (made["head_sha"], made["state"]) == (head, "passed")
+            # What GitHub said a moment ago still holds.
+            status, page = await look("/")
+            assert (status, "octo/hello" in page) == (200, True)
+            github.set_permission(repository, "hubot", "write")
+            await github.hooks.settle()
+            status, page = await look(f"/builds/{made['id']}")
+            assert (status, "GitHub" in page, "octo/hello" in page) == (503, True, False)
+            github.faults.clear()
+            status, page = await look(f"/builds/{made['id']}")
+            assert (status, "octo/hello" in page) == (200, True)
+    assert "Traceback" not in log.read_text()
+
+
 async def _sign_in(browser: aiohttp.ClientSession, url: str, github: Simulator, login: str) -> dict[str, str]:
     async with browser.get(f"{url}/login/start", allow_redirects=False) as answer:
         begun = answer.cookies["__Host-buildhook-login"].value

@@ -91,7 +91,7 @@ async def test_jobs_at_once_fetch_an_image_once(
 
 
 @pytest.mark.long
-async def test_an_image_that_cannot_be_fetched_is_no_failure_of_the_build(
+async def test_f74_an_image_that_cannot_be_fetched_is_no_failure_of_the_build(
     open_engine: Open, code: jobs.Code, store: podman.Podman, registry: images.Registry
 ) -> None:
     engine = await open_engine()
@@ -121,7 +121,7 @@ async def test_an_image_that_cannot_be_fetched_is_no_failure_of_the_build(
 
 
 @pytest.mark.long
-async def test_a_registry_that_is_away_for_a_moment_is_asked_again(
+async def test_f74_a_registry_that_is_away_for_a_moment_is_asked_again(
     open_engine: Open, code: jobs.Code, store: podman.Podman, registry: images.Registry
 ) -> None:
     engine = await open_engine()

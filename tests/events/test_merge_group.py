@@ -61,7 +61,7 @@ async def test_t36_a_group_of_another_branch_is_no_group(house: House) -> None:
     assert await house.builds() == []
 
 
-async def test_a_group_that_is_taken_out_is_stopped(house: House) -> None:
+async def test_f44_a_group_that_is_taken_out_is_stopped(house: House) -> None:
     _, pull = await queued(house)
     await house.deliver(house.sent("merge_group", "checks_requested"))
     (made,) = await house.builds()
@@ -69,6 +69,22 @@ async def test_a_group_that_is_taken_out_is_stopped(house: House) -> None:
     await house.deliver(house.sent("merge_group", "destroyed"))
     own = await house.store.read(jobs.list_of_builds, [made.id])
     assert {one.cancel_reason for one in own} == {"The merge group was taken out of the queue."}
+
+
+async def test_f44_a_group_that_is_made_anew_has_a_build_of_its_own_and_the_first_one_is_stopped(house: House) -> None:
+    _, pull = await queued(house)
+    await house.deliver(house.sent("merge_group", "checks_requested"))
+    (first,) = await house.builds()
+    await house.simulator.invalidate(pull)
+    for sent in [one for one in house.simulator.deliveries if one.event == "merge_group"][1:]:
+        await house.deliver(sent)
+    anew, stopped = await house.builds()
+    assert (stopped.id, anew.event) == (first.id, "merge_group")
+    assert anew.head_sha != first.head_sha
+    reasons = {
+        one.build_id: one.cancel_reason for one in await house.store.read(jobs.list_of_builds, [anew.id, first.id])
+    }
+    assert reasons == {anew.id: None, first.id: "The merge group was made anew, because something ahead of it changed."}
 
 
 async def test_a_group_that_ended_before_it_was_heard_of_is_not_built(house: House) -> None:

@@ -99,6 +99,28 @@ async def test_f77_replicas_that_claim_at_once_never_get_the_same(store: Store, 
     assert len(ids) == len(set(ids)) == 30, "one of each ordering key, each once"
 
 
+async def test_f73_replicas_that_claim_jobs_at_once_never_get_the_same(store: Store, other: Store) -> None:
+    for number in range(10):
+        plans = [make_plan(key=key, name=key) for key in "abcd"]
+        new = make_new_build(make_build(head_sha=f"{number:040x}"), *(make_job(plan=plan) for plan in plans))
+        await store.write(outcomes.create, new, now=NOW)
+
+    def start(connection: sa.Connection, owner: str) -> list[job.Job]:
+        claimed = jobs.claim_ready(connection, now=NOW, owner=owner, lease=MINUTE, limit=3)
+        for one in claimed:
+            jobs.save(connection, replace(one, state=job.State.STARTING))
+        return claimed
+
+    async def claim_all(one: Store, owner: str) -> list[job.Job]:
+        mine: list[job.Job] = []
+        while claimed := await one.write(start, owner):
+            mine += claimed
+        return mine
+
+    taken = await asyncio.gather(*(claim_all(one, owner) for one, owner in ((store, "a"), (other, "b"), (store, "c"))))
+    assert len({one.id for mine in taken for one in mine}) == sum(map(len, taken)) == 40
+
+
 async def test_f77_replicas_that_claim_answers_at_once_never_get_the_same(store: Store, other: Store) -> None:
     for number in range(1, 31):
         await store.write(answers.add, make_answer(pull_number=number), now=NOW)
