@@ -23,6 +23,7 @@ from bot.model import (
     person,
     report,
     secret,
+    self_test,
 )
 
 #: When everything happens that does not say when.
@@ -338,6 +339,12 @@ def make_artifact(**changes: Any) -> artifact.Artifact:
         files=2,
         created_at=NOW,
     )
+    return replace(made, **changes)
+
+
+def make_self_test(**changes: Any) -> self_test.SelfTest:
+    """A test of a sandbox that held everything."""
+    made = self_test.SelfTest(engine="local", host="worker-1", kernel="6.12.0", tried_at=NOW, held=31)
     return replace(made, **changes)
 
 

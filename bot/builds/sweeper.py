@@ -32,6 +32,7 @@ from bot.store import (
     pulls,
     results,
     secrets,
+    self_tests,
 )
 
 #: How often the sweeper looks.
@@ -50,7 +51,7 @@ _LEASE = timedelta(minutes=10)
 #: The bookmark that says which object store is this database's.
 _STORAGE = "storage"
 #: These are deleted by whoever wrote them, or never.
-_KEPT_BOOKMARKS = (pauses.NAME, pauses.END_NAME, purge.PREFIX, _STORAGE)
+_KEPT_BOOKMARKS = (pauses.NAME, pauses.END_NAME, purge.PREFIX, self_tests.PREFIX, _STORAGE)
 _log = telemetry.log("builds")
 
 

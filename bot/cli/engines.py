@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
-from bot import conformance, engines, errors, setup, telemetry
-from bot.cli import bench, output
+from bot import clock, conformance, engines, errors, setup, telemetry
+from bot.cli import bench, opening, output
 from bot.engines import contract
+from bot.model.self_test import SelfTest
 from bot.settings import Settings, load, load_policy
+from bot.shapes import listed
+from bot.store import Store, self_tests
 
 app = typer.Typer(help="Where jobs run here, and whether the sandbox holds.")
 #: What an attempt is called that went well, that did not and that was not made; what was tried; what to say of all.
@@ -25,18 +29,21 @@ _CONTRACT = (("kept", "broken", "not tried"), "what it promises", "promises were
 
 @app.command("list")
 def list_(as_json: output.Json = False) -> None:
-    """List the engines that the settings and the policy file name, with the labels of `runs-on` that each takes.
+    """List the engines that the settings and the policy file name, with the labels of `runs-on` that each takes, and
+    what the last test of its sandbox held, on every machine that made one.
 
     Example: buildhook engines list
     """
     settings = load()
     known = load_policy(settings).engines
     names = dict.fromkeys((settings.engine, *known))
+    tested = _tested()
     found: list[dict[str, Any]] = [
         {
             "name": name,
             "is_default": name == settings.engine,
             "labels": sorted(known[name].labels) if name in known else [],
+            "self_tests": _of(name, tested),
             "problem": _problem(settings, name),
         }
         for name in names
@@ -49,11 +56,12 @@ def list_(as_json: output.Json = False) -> None:
             output.clean(one["name"]),
             "yes" if one["is_default"] else "",
             output.clean(", ".join(one["labels"])),
+            output.clean(_sandbox(one["name"], tested)),
             output.clean(one["problem"] or ""),
         )
         for one in found
     ]
-    output.table(("name", "default", "labels", "problem"), rows, empty="No engines.")
+    output.table(("name", "default", "labels", "sandbox", "problem"), rows, empty="No engines.")
 
 
 @app.command("test")
@@ -70,6 +78,8 @@ def try_(
     With --contract jobs of this command's own show instead whether the engine keeps the promises of every engine; their
     code is served on this machine's loopback.
 
+    What came of the attempts is kept in the service's database: `engines list` and the page of the engines tell it.
+
     Example: buildhook engines test local
     """
     settings = load()
@@ -79,6 +89,7 @@ def try_(
     with tempfile.TemporaryDirectory(prefix=".engines-test-", dir=settings.data_dir) as folder:
         make = functools.partial(_load, settings, name, Path(folder))
         found = asyncio.run(_keep(make) if contract_too else _test(make()))
+    problem = None if contract_too else _keep_result(name, found)
     words, what, tried_what = _CONTRACT if contract_too else _ESCAPES
     escaped = sum(one.is_held is False for one in found)
     if as_json:
@@ -88,8 +99,63 @@ def try_(
         output.table(("", what, "what was found"), rows, empty="Nothing was tried.")
         tried = sum(one.is_held is not None for one in found)
         output.console().print(f"{tried - escaped} of {tried} {tried_what}.")
+    if problem is not None:
+        output.console(is_error=True).print(f"[yellow]warning:[/] The result is not kept. {output.clean(problem)}")
     if escaped:
         raise typer.Exit(1)
+
+
+def _keep_result(name: str, found: Sequence[contract.Probed]) -> str | None:
+    """Keep it for the page; gives why it could not be kept."""
+    here = platform.uname()
+    test = SelfTest(
+        engine=name,
+        host=here.node,
+        kernel=here.release,
+        tried_at=clock.now(),
+        held=sum(one.is_held is True for one in found),
+        escaped=tuple(one.name for one in found if one.is_held is False),
+        untried=tuple(one.name for one in found if one.is_held is None),
+    )
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.write(self_tests.save, test)
+
+    try:
+        opening.with_store(work)
+    except errors.BuildhookError as error:
+        return str(error)
+    return None
+
+
+def _tested() -> list[SelfTest] | None:
+    """What is kept of tests; None where the database cannot be asked."""
+
+    async def work(store: Store, _settings: Settings) -> list[SelfTest]:
+        return await store.read(self_tests.list_all)
+
+    try:
+        return opening.with_store(work)
+    except errors.NotFound:
+        return []
+    except errors.BuildhookError as error:
+        output.console(is_error=True).print(f"[yellow]warning:[/] {output.clean(str(error))}")
+        return None
+
+
+def _of(name: str, tested: Sequence[SelfTest] | None) -> list[listed.SelfTest] | None:
+    return None if tested is None else [listed.of_self_test(one) for one in tested if one.engine == name]
+
+
+def _sandbox(name: str, tested: Sequence[SelfTest] | None) -> str:
+    if tested is None:
+        return "not known"
+    here = platform.node()
+    own = sorted((one for one in tested if one.engine == name), key=lambda one: one.host != here)
+    told = [f"{output.ago(one.tried_at)} on {one.host}: {one.text}" for one in own]
+    if not own or own[0].host != here:
+        told.insert(0, f"never run here, run `buildhook engines test {name}`")
+    return " ".join(told)
 
 
 async def _keep(make: Callable[[], contract.Engine]) -> Sequence[contract.Probed]:

@@ -66,6 +66,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
             "/api/v1/deliveries": _SELF,
             "/api/v1/deliveries/{id}": _DELIVERY,
             "/api/v1/deliveries/{id}/payload": _DELIVERY,
+            "/api/v1/engines": _SELF,
             "/api/v1/explain": _SELF,
             "/api/v1/jobs/{id}": Rule(about=About.JOB),
             "/api/v1/jobs/{id}/log": Rule(about=About.JOB, is_long=True),

@@ -35,6 +35,7 @@ from bot.store import (
     results,
     schema,
     secrets,
+    self_tests,
 )
 from tests import factories
 from tests.builds.conftest import Yard
@@ -152,13 +153,14 @@ async def test_old_pull_requests_and_bookmarks_go_and_a_pause_stays(yard: Yard) 
         await yard.store.write(answers.add, factories.make_answer(pull_number=number), now=OLD)
     await yard.store.write(bookmarks.save, "old", "1", now=OLD)
     await yard.store.write(bookmarks.save, "new", "1", now=clock.now())
+    await yard.store.write(self_tests.save, factories.make_self_test(tried_at=OLD))
     await yard.store.write(pauses.save, pauses.Pause(reason="It was restored.", at=OLD), now=OLD)
     await make(yard).sweep()
     found = [await yard.store.read(pulls.find, repository_id=1001, number=number) for number in (1, 2)]
     assert [one is not None for one in found] == [False, True]
     told = [await yard.store.read(answers.find, repository_id=1001, pull_number=number) for number in (1, 2)]
     assert [one is not None for one in told] == [False, True]
-    assert set(await yard.store.read(bookmarks.list_names, prefix="")) == {"new", "paused"}
+    assert set(await yard.store.read(bookmarks.list_names, prefix="")) == {"new", "paused", "self-test.local.worker-1"}
 
 
 async def test_a_log_stays_as_long_as_a_later_build_has_taken_it_over(yard: Yard) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 from tests.acceptance import process
@@ -16,9 +17,11 @@ async def test_the_engines_of_the_settings_and_of_the_policy_are_listed(tmp_path
     status, out, _ = await process.run("engines", "list", "--json", environment=environment)
     local, cluster = json.loads(out)
     assert status == 0
-    assert local == {"name": "local", "is_default": True, "labels": ["linux", "x64"], "problem": None}
+    assert local == {"name": "local", "is_default": True, "labels": ["linux", "x64"], "self_tests": [], "problem": None}
     assert (cluster["name"], cluster["is_default"], cluster["labels"]) == ("cluster", False, ["gpu"])
     assert "There is no engine 'cluster'" in cluster["problem"]
+    _, out, _ = await process.run("engines", "list", environment=environment)
+    assert "never run here, run `buildhook engines test local`" in out
 
 
 async def test_an_engine_whose_list_is_empty_is_told_of(tmp_path: Path) -> None:
@@ -36,9 +39,17 @@ async def test_t58_the_sandbox_is_tried_on_this_machine(shell: Shell) -> None:
     assert (status, err) == (0, "")
     assert len(found) >= 25
     assert [one for one in found if one["held"] is False] == []
+    # What came of it is kept for the page, and stands in the place of what came before.
+    tried = sum(one["held"] is True for one in found)
+    (local,) = await shell.json("engines", "list")
+    (kept,) = local["self_tests"]
+    assert (kept["host"], kept["tried"], kept["held"], kept["escaped"]) == (platform.node(), tried, tried, [])
     status, out, _ = await shell.run("engines", "test")
     assert status == 0
     assert "attempts were held." in out
+    _, out, _ = await shell.run("engines", "list")
+    assert out.count(f"s ago on {platform.node()}: {tried} of {tried} attempts were held.") == 1
+    assert "never run here" not in out
 
 
 async def test_what_cannot_be_tried_is_a_sentence(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from bot.store import (
     outcomes,
     replicas,
     results,
+    self_tests,
     subscribers,
 )
 from bot.store import audit as entries
@@ -340,6 +341,8 @@ async def fill_with(house: House, text: str) -> list[str]:
     case = factories.make_case(name=text, classname=text, file=text, message=text, details=text)
     await house.add_results(of_it, factories.make_results(case))
     await house.add_artifact(of_it, name=text[:100])
+    tested = factories.make_self_test(host=text, kernel=text, escaped=(text,), untried=(text,))
+    await house.store.write(self_tests.save, tested)
     await house.store.write(replicas.start, replica_id="r", name=text, now=house.now, is_only=True)
     return [
         *("/queue", "/engines", f"/builds/{asked.id}", f"/builds/{drawn.id}", f"/repos/{HOSTILE}"),

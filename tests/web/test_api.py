@@ -12,7 +12,7 @@ import pytest
 from bot import errors
 from bot.model import artifact, build, job, report
 from bot.shapes import built, delivered, explained
-from bot.store import artifacts, builds
+from bot.store import artifacts, builds, self_tests
 from bot.web import rules
 from bot.web.api import OPERATIONS
 from bot.web.api.describing import document
@@ -149,6 +149,14 @@ async def test_the_queue_says_why_each_build_waits(house: House, program: Progra
     (found,) = await program.follow("/queue")
     assert (found["id"], found["cause"]) == (waiting.build.id, "queued")
     assert "no service runs on this database" in found["why"]
+
+
+async def test_the_engines_come_with_what_their_sandboxes_held(house: House, program: Program) -> None:
+    await house.store.write(self_tests.save, factories.make_self_test(held=30, escaped=("a file of this host",)))
+    told = {"host": "worker-1", "kernel": "6.12.0", "tried": 31, "held": 30, "escaped": ["a file of this host"]}
+    test = told | {"tried_at": factories.NOW.isoformat().replace("+00:00", "Z"), "untried": []}
+    local = {"name": "local", "is_default": True, "labels": [], "self_tests": [test]}
+    assert await program.get("/engines") == {"items": [local], "max_jobs": 2, "trouble": None}
 
 
 async def test_repositories_come_with_the_newest_build_of_their_default_branch(house: House, program: Program) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.model import person
+from bot.store import self_tests
 from bot.web import rules, viewing
 from tests import factories
 from tests.web import gate as gates
@@ -69,6 +70,15 @@ async def test_t91_lists_know_nothing_of_what_their_reader_may_not_see(gate: Gat
         "writer": [ours, ours, ours, ours],
         OPERATOR: [all_, all_, all_, all_],
     }
+
+
+async def test_t91_what_a_sandbox_did_not_hold_is_for_operators_alone(gate: Gate) -> None:
+    await gate.house.store.write(self_tests.save, factories.make_self_test(escaped=("a file of this host",)))
+    for login, seen in (("writer", None), (OPERATOR, ["a file of this host"])):
+        (local,) = (await (await _program(gate, login)).get("/engines"))["items"]
+        assert (local["self_tests"] and local["self_tests"][0]["escaped"]) == seen
+        page = await gate.ask("GET", "/engines", login=login)
+        assert ("a file of this host" in await page.text()) is (login == OPERATOR)
 
 
 async def test_t91_t102_a_name_a_commit_or_a_cursor_of_another_tenant_tells_nothing(gate: Gate) -> None:

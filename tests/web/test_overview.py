@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from bot.builds import waiting
 from bot.model import build, engine, job
-from bot.store import active, pauses, replicas
+from bot.store import active, pauses, replicas, self_tests
 from bot.web.pages import engines as engines_page
 from bot.web.pages import queue as queue_page
 from tests import factories
@@ -151,6 +152,36 @@ async def test_the_engines_show_what_runs_on_each_and_how_it_went_there(house: H
     assert "no more: no new job comes to it" in text
     house.now += timedelta(hours=1)
     assert "Silent worker-1" in words(await shown(client, "/engines"))
+
+
+async def test_the_last_test_of_a_sandbox_is_told_or_that_there_was_none(house: House, client: Client) -> None:
+    await serve(house)
+    assert "Never tried on this machine: run buildhook engines test local" in words(await shown(client, "/engines"))
+    for test in (
+        factories.make_self_test(host="worker-2", held=30, escaped=("a file <of> this host",), untried=("a device",)),
+        factories.make_self_test(host=platform.node(), kernel="1.2.3", held=29),
+        factories.make_self_test(host=platform.node(), kernel="1.2.3", held=31),
+        factories.make_self_test(engine="gone", host=platform.node()),
+    ):
+        await house.store.write(self_tests.save, test)
+    house.now = factories.NOW + timedelta(hours=1)
+    text = words(await shown(client, "/engines"))
+    here, there = "31 of 31 attempts were held.", "30 of 31 attempts were held; got out: a file &lt;of&gt; this host;"
+    assert f"{here} 1 h ago on this machine That was on kernel 1.2.3; it is {platform.release()} by now" in text
+    assert f"{there} not tried: a device. 1 h ago on worker-2" in text
+    assert text.index(here) < text.index(there)
+    assert "Never tried" not in text
+    assert "29 of 29" not in text
+
+
+async def test_of_machines_that_are_gone_nothing_is_kept(house: House) -> None:
+    for test in (
+        factories.make_self_test(host="gone", tried_at=factories.NOW - self_tests.KEPT - timedelta(seconds=1)),
+        factories.make_self_test(host="there", tried_at=factories.NOW - self_tests.KEPT),
+        factories.make_self_test(host="new"),
+    ):
+        await house.store.write(self_tests.save, test)
+    assert [one.host for one in await house.store.read(self_tests.list_all)] == ["new", "there"]
 
 
 def test_engines_stand_in_the_order_of_the_settings_with_those_of_earlier_jobs_behind() -> None:

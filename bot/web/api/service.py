@@ -1,4 +1,4 @@
-"""The API's operations on the service as one sees it: who asks, what waits and why, which repositories there are."""
+"""The API's operations on the service as one sees it: who asks, what waits and why, engines, repositories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import caching, explaining, finding
 from bot.shapes import built, explained, listed
-from bot.store import builds
+from bot.store import builds, self_tests
 from bot.web import viewing
 from bot.web.api import answering, asking
 from bot.web.api.asking import Cursor, Part
@@ -62,6 +62,14 @@ async def list_waiting(call: Call) -> listed.Queue:
     last = told[: query.limit][-1].id if told else None
     shown, following = answering.part(call.request, told, query=query, last=last, of=of)
     return listed.Queue(items=tuple(shown), next=following)
+
+
+async def list_engines(call: Call) -> listed.Engines:
+    """Where jobs run, and what the sandboxes held."""
+    tested = None
+    if viewing.viewer(call.request).is_operator:
+        tested = await call.sources.store.read(self_tests.list_all)
+    return listed.of_engines(call.sources.engines(), tested)
 
 
 async def explain(call: Call) -> explained.Explanation:
@@ -132,6 +140,13 @@ OPERATIONS = (
         query=QueuePart,
         answer=listed.Queue,
         run=list_waiting,
+    ),
+    Operation(
+        name="listEngines",
+        summary="The engines that jobs can come to; for operators also what the last test of each sandbox held.",
+        path="/engines",
+        answer=listed.Engines,
+        run=list_engines,
     ),
     Operation(
         name="explain",

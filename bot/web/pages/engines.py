@@ -1,7 +1,8 @@
-"""The page `/engines`: which engines there are, what runs on each, and how it went there lately."""
+"""The page `/engines`: which engines there are, what runs on each, how it went there, and what its sandbox held."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,8 @@ from aiohttp import web
 from sqlalchemy.engine import Connection
 
 from bot.model import engine, job
-from bot.store import active, pauses, replicas
+from bot.model.self_test import SelfTest
+from bot.store import active, pauses, replicas, self_tests
 from bot.web import viewing
 from bot.web.page import Page, Sources
 
@@ -18,6 +20,17 @@ from bot.web.page import Page, Sources
 MOST_JOBS = 200
 #: Ends that tell of the engine, not of the code.
 _BROKEN = job.State.ERRORED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """The last test of an engine's sandbox on one machine."""
+
+    test: SelfTest
+    #: Whether it is the machine of the service that answers.
+    is_here: bool
+    #: The kernel that this machine has by now, where it is another one than at the test.
+    kernel_now: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,10 @@ class Row:
     ended: int
     errored: int
     newest_at: datetime | None
+    #: What its sandbox held, on the machine of this service first; empty for all but operators.
+    tried: tuple[Tried, ...]
+    #: Whether it was ever tried on the machine of this service.
+    is_tried_here: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +87,10 @@ class Found:
     ended: Sequence[active.Ended] = ()
     replicas: Sequence[replicas.Replica] = ()
     pause: pauses.Pause | None = None
+    self_tests: Sequence[SelfTest] = ()
+    #: The machine of this service, and its kernel.
+    host: str = ""
+    kernel: str = ""
 
 
 def make_context(known: engine.Engines, found: Found, *, now: datetime) -> Context:
@@ -85,7 +106,7 @@ def make_context(known: engine.Engines, found: Found, *, now: datetime) -> Conte
         trouble = f"The service stands still: {found.pause.reason}"
     return Context(
         now=now,
-        rows=tuple(_row(name, by_name.get(name), running, found.ended) for name in names),
+        rows=tuple(_row(name, by_name.get(name), running, found) for name in names),
         max_jobs=known.max_jobs,
         trouble=trouble,
         services=tuple(
@@ -97,10 +118,9 @@ def make_context(known: engine.Engines, found: Found, *, now: datetime) -> Conte
     )
 
 
-def _row(
-    name: str, known: engine.Engine | None, running: Sequence[active.Active], ended: Sequence[active.Ended]
-) -> Row:
-    own = [one for one in ended if one.engine == name]
+def _row(name: str, known: engine.Engine | None, running: Sequence[active.Active], found: Found) -> Row:
+    own = [one for one in found.ended if one.engine == name]
+    tried = [_tried(one, found) for one in found.self_tests if one.engine == name]
     return Row(
         name=name,
         engine=known,
@@ -108,7 +128,14 @@ def _row(
         ended=sum(one.count for one in own),
         errored=sum(one.count for one in own if one.state == _BROKEN),
         newest_at=max((one.newest_at for one in own if one.newest_at is not None), default=None),
+        tried=tuple(sorted(tried, key=lambda one: not one.is_here)),
+        is_tried_here=any(one.is_here for one in tried),
     )
+
+
+def _tried(one: SelfTest, found: Found) -> Tried:
+    is_here = one.host == found.host
+    return Tried(test=one, is_here=is_here, kernel_now=found.kernel if is_here and one.kernel != found.kernel else None)
 
 
 def _find(connection: Connection, *, among: Collection[int] | None, is_operator: bool) -> Found:
@@ -117,6 +144,9 @@ def _find(connection: Connection, *, among: Collection[int] | None, is_operator:
         ended=active.list_lately(connection, among=among),
         replicas=replicas.list_all(connection) if is_operator else (),
         pause=pauses.find(connection),
+        self_tests=self_tests.list_all(connection) if is_operator else (),
+        host=platform.node(),
+        kernel=platform.release(),
     )
 
 
