@@ -47,6 +47,8 @@ def pages(middle: int) -> dict[str, str]:
         "engines": "/engines",
         "a repository": "/repos/octo/repo-7",
         "a badge": "/badge/octo/repo-7.svg",
+        "a badge of pull requests, of which there are none": "/badge/octo/repo-7.svg?event=pull_request",
+        "a badge of a job": "/badge/octo/repo-7.svg?job=test",
         "a feed": "/feed/octo/repo-7.atom",
         "all projects": "/cc.xml",
         "artifacts of a repository": "/repos/octo/repo-7/artifacts",

@@ -22,7 +22,9 @@ class Brief:
     """What lists tell of a build."""
 
     id: str
+    event: str
     ref: str
+    base_ref: str | None
     head_ref: str | None
     pull_number: int | None
     head_sha: str
@@ -60,7 +62,7 @@ def list_of_ref(connection: Connection, *, repository_id: int, ref: str, limit: 
 
 
 def list_newest(
-    connection: Connection, *, repository: str, repository_id: int, before_id: str | None = None
+    connection: Connection, *, repository: str, repository_id: int, before_id: str | None = None, limit: int = WINDOW
 ) -> list[Brief]:
     """The newest builds of a repository, the newest first.
 
@@ -71,7 +73,7 @@ def list_newest(
         sa.select(*COLUMNS)
         .where(builds.c.repository == repository, builds.c.repository_id == repository_id)
         .order_by(builds.c.id.desc())
-        .limit(WINDOW)
+        .limit(limit)
     )
     if before_id is not None:
         query = query.where(builds.c.id < before_id)

@@ -20,6 +20,7 @@ from bot.model import build
 from bot.people import proof
 from bot.store import branches, builds, newest, repositories, subjects
 from bot.web import badge, security, viewing
+from bot.web import badge_about as about
 from bot.web.actions import Actions, by
 from bot.web.page import Sources
 from bot.web.pages import repository as repository_page
@@ -28,15 +29,12 @@ from bot.web.templating import Templates
 
 #: GitHub shows pictures from a copy of its own, which asks again each time and is told whether something changed.
 FRESH = {"Cache-Control": "no-cache, max-age=0"}
-#: Of so many builds of a branch the newest that says something is told.
-LOOKED_AT = 10
-#: The same where there are many repositories.
+#: Of so many builds of a branch the newest that says something is told where there are many repositories.
 PROJECT_BUILDS = 3
 #: Builds in a feed.
 ENTRIES = 20
 #: Repositories in one list for desktop widgets.
 MOST_PROJECTS = 100
-_MAX_BRANCH = 255
 _NO_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _PATH = "{owner:[A-Za-z0-9._-]{1,100}}/{repo:[A-Za-z0-9._-]{1,100}}"
 
@@ -86,9 +84,8 @@ def routes(sources: Sources, *, actions: Actions, templates: Templates, public_u
         return _fresh(request, badge.json(await look(request)), content_type="application/json")
 
     async def look(request: web.Request) -> badge.Look:
-        branch = request.query.get("branch", "")[:_MAX_BRANCH] or None
-        found = await sources.store.read(_state, _name(request), branch=branch, **_shown(request))
-        return badge.look(found)
+        asked = about.read(request.query)
+        return badge.look(await sources.store.read(_state, _name(request), asked=asked, **_shown(request)))
 
     async def send_feed(request: web.Request) -> web.Response:
         name = _name(request)
@@ -151,14 +148,12 @@ def _find(connection: Connection, name: str, shown: _Shown) -> int | None:
     return repository_id if is_told else None
 
 
-def _state(connection: Connection, name: str, *, branch: str | None, shown: _Shown) -> build.State | None:
+def _state(connection: Connection, name: str, *, asked: about.Asked | None, shown: _Shown) -> build.State | None:
     repository_id = _find(connection, name, shown)
-    if repository_id is None:
+    if repository_id is None or asked is None:
         return None
-    branch = branch or _default_branch(connection, repository_id)
-    return next(
-        (one.state for one in _of_branch(connection, repository_id, branch) if one.state in badge.TELLING), None
-    )
+    branch = asked.branch or _default_branch(connection, repository_id)
+    return about.state(connection, asked, name=name, repository_id=repository_id, branch=branch)
 
 
 def _builds(connection: Connection, name: str, *, shown: _Shown) -> list[build.Build] | None:
@@ -176,7 +171,9 @@ def _projects(connection: Connection, *, among: Collection[int] | None) -> list[
 
 def _project(connection: Connection, head: build.Build) -> Project:
     branch = caching.default_branch(head) or "main"
-    found = _of_branch(connection, head.repository_id, branch, limit=PROJECT_BUILDS)
+    found = branches.list_of_ref(
+        connection, repository_id=head.repository_id, ref=f"refs/heads/{branch}", limit=PROJECT_BUILDS
+    )
     last = next((one for one in found if one.state in badge.TELLING), None)
     status = {build.State.PASSED: "Success", build.State.FAILED: "Failure"}
     return Project(
@@ -191,12 +188,6 @@ def _project(connection: Connection, head: build.Build) -> Project:
 def _default_branch(connection: Connection, repository_id: int) -> str:
     (head,) = builds.list_newest(connection, limit=1, among=(repository_id,)) or (None,)
     return (caching.default_branch(head) if head is not None else None) or "main"
-
-
-def _of_branch(
-    connection: Connection, repository_id: int, branch: str, *, limit: int = LOOKED_AT
-) -> list[branches.Brief]:
-    return branches.list_of_ref(connection, repository_id=repository_id, ref=f"refs/heads/{branch}", limit=limit)
 
 
 def _fresh(request: web.Request, body: bytes, *, content_type: str, is_embeddable: bool = True) -> web.Response:

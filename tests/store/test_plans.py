@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.model import build, delivery
-from bot.store import Store, budgets, builds, checks, counts, inbox_list, jobs
+from bot.store import Store, branches, budgets, builds, checks, counts, inbox_list, jobs
 from tests.databases import on_sqlite
 
 #: The rows of a table in their order, all of them; a scan of a partial index is none.
@@ -21,6 +21,9 @@ _ASKED: dict[str, Callable[[Connection], object]] = {
     "builds by state": partial(builds.list_newest, limit=20, states=(build.State.ERRORED,)),
     "builds of a repository": partial(builds.list_newest, limit=20, repository="octo/hello"),
     "builds of a delivery": partial(builds.list_of_delivery, delivery_id="g-1"),
+    "builds of a ref": partial(branches.list_of_ref, repository_id=1, ref="refs/heads/main", limit=500),
+    "the last builds of a repository": partial(branches.list_newest, repository="octo/hello", repository_id=1),
+    "jobs of a build": partial(jobs.list_of_builds, build_ids=["b"]),
     "jobs by state": builds.count_jobs_by_state,
     "wishes": partial(jobs.list_cancel_requested, owner="a"),
     "what waits": budgets.count_waiting,
@@ -50,7 +53,7 @@ async def test_a_list_is_found_by_an_index(store: Store, ask: Callable[[Connecti
 @on_sqlite
 @pytest.mark.parametrize("ask", _ASKED.values(), ids=_ASKED)
 async def test_the_newest_are_not_sorted(store: Store, ask: Callable[[Connection], object]) -> None:
-    lists = (builds.list_newest, inbox_list.list_newest)
+    lists = (builds.list_newest, inbox_list.list_newest, branches.list_newest, branches.list_of_ref)
     # What is unfinished of some repositories is few.
     if isinstance(ask, partial) and ask.func in lists and "among" not in ask.keywords:
         assert "USE TEMP B-TREE FOR ORDER BY" not in await store.read(_plan, ask)

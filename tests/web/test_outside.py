@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from lxml import etree
 
-from bot.model import audit, build, outcome
+from bot.model import audit, build, job, outcome
 from bot.store import audit as entries
 from bot.store import installations, repositories
 from bot.web import badge
@@ -145,6 +147,97 @@ async def test_a_badge_tells_the_newest_end_of_the_branch_and_is_asked_for_anew(
     assert (again.status, await again.read()) == (304, b"")
     side = await (await client.get("/badge/octo/hello.json?branch=side")).json()
     assert side == {"schemaVersion": 1, "label": "build", "message": "errored", "color": "#9a4a00", "isError": False}
+
+
+async def message(client: Client, query: str) -> str:
+    answer = await client.get(f"/badge/octo/hello.json{query}")
+    assert answer.status == 200
+    said: str = (await answer.json())["message"]
+    return said
+
+
+async def test_a_badge_is_about_the_events_of_the_branch_that_it_names(house: House, client: Client) -> None:
+    payload = {"repository": {"default_branch": "main"}}
+    for event, state in (
+        ("push", "failed"),
+        ("schedule", "passed"),
+        ("hook", "errored"),
+        ("workflow_dispatch", "failed"),
+    ):
+        await ended(house, state, event=event, payload=payload)
+    await house.add_build(factories.make_build(payload=payload, event="schedule"))
+    for base, state in (("main", "timed_out"), ("next", "errored"), ("main", "cancelled")):
+        new = await house.add_build(factories.make_pull_build(base_ref=base, payload=payload))
+        await house.save_build(new.build.id, state=build.State(state))
+    queue = {"event": "merge_group", "ref": "refs/heads/gh-readonly-queue/main/pr-7", "base_ref": "main"}
+    await ended(house, "passed", payload=payload, **queue)
+    said = {
+        "": "passing",
+        "?event=push": "failing",
+        "?event=schedule": "passing",
+        "?event=hook": "errored",
+        "?event=workflow_dispatch,push": "failing",
+        "?event=pull_request": "timed out",
+        "?event=pull_request&branch=next": "errored",
+        "?event=push, pull_request": "timed out",
+        "?event=merge_group,pull_request": "passing",
+        "?event=push&branch=next": "unknown",
+        "?branch=gh-readonly-queue/main/pr-7": "unknown",
+        "?event=": "passing",
+    }
+    assert {query: await message(client, query) for query in said} == said
+
+
+async def test_a_badge_is_about_the_newest_end_of_the_job_that_it_names(house: House, client: Client) -> None:
+    payload = {"repository": {"default_branch": "main"}}
+    matrix = [{"group": "unit", "key": f"unit ({one})", "name": f"Unit on {one}"} for one in ("3.12", "3.13")]
+
+    async def built(*states: str) -> None:
+        plans = [{"key": "lint", "name": "Lint it"}, *matrix, {"key": "late", "name": "late"}]
+        its = [factories.make_job(plan=factories.make_plan(**plan)) for plan in plans]
+        new = await house.add_build(factories.make_build(payload=payload), *its)
+        for one, state in zip(new.jobs, states, strict=True):
+            await house.save_job(one, state=job.State(state))
+
+    await built("passed", "passed", "passed", "timed_out")
+    # Still running, but for the jobs that ended.
+    await built("failed", "passed", "errored", "running")
+    await built("cancelled", "queued", "skipped", "waiting")
+    said = {
+        "Lint it": "failing",
+        "lint": "failing",
+        "Unit on 3.12": "passing",
+        "unit (3.13)": "errored",
+        "unit": "errored",
+        "late": "timed out",
+        "buildhook / Lint it": "unknown",
+        "none": "unknown",
+    }
+    assert {name: await message(client, f"?job={quote(name)}") for name in said} == said
+    assert await message(client, "?job=lint&event=pull_request") == "unknown"
+
+
+async def test_a_badge_of_an_event_is_found_behind_many_other_builds_of_the_branch(
+    house: House, client: Client
+) -> None:
+    await ended(house, "failed", event="schedule")
+    for _ in range(30):
+        await ended(house, "passed")
+    assert await message(client, "?event=schedule") == "failing"
+
+
+HOSTILE = (*XSS, "%", "_", "' OR '1'='1", "\x00", "\x1b[31m\u202e", "x" * 5_000, "*", "push,*", "," * 5_000, "Push")
+
+
+@pytest.mark.parametrize("kind", ["svg", "json"])
+async def test_t92_hostile_names_show_the_same_badge_as_what_is_not_there(gate: Gate, kind: str) -> None:
+    await three(gate)
+    unknown = await everything(gate, f"/badge/octo/nothing.{kind}")
+    for name, text in itertools.product(("branch", "event", "job"), HOSTILE):
+        query = urlencode({name: text})
+        assert await everything(gate, f"/badge/octo/hello.{kind}?{query}") == unknown
+        is_like_none = name == "event" and not text.strip(",")
+        assert (await everything(gate, f"/badge/other/open.{kind}?{query}") == unknown) != is_like_none, query
 
 
 def test_every_badge_can_be_read_and_says_in_text_what_its_colour_says() -> None:

@@ -97,6 +97,8 @@ async def test_the_trend_says_in_words_what_it_draws(house: House, client: Clien
 def brief(state: build.State, seconds: float | None) -> Brief:
     end = None if seconds is None else factories.NOW + timedelta(seconds=seconds)
     return Brief(
+        event="push",
+        base_ref=None,
         id=factories.new_id(),
         ref="refs/heads/main",
         head_ref=None,
