@@ -107,7 +107,12 @@ class Work:
                 now=replica.now,
             )
         self._answering = answering.Answering(
-            store, github=self._github, details_url=details_url, owner=replica.id, now=replica.now
+            store,
+            github=self._github,
+            logs=storage.logs,
+            details_url=details_url,
+            owner=replica.id,
+            now=replica.now,
         )
         following = follower.Follower(
             store,

@@ -12,7 +12,7 @@ from bot import errors, telemetry
 from bot.builds import lifecycle, transitions
 from bot.engines import contract
 from bot.model import build, job
-from bot.store import Store, builds, checks, jobs, notifications
+from bot.store import Store, answers, builds, checks, jobs, notifications
 
 _log = telemetry.log("builds")
 
@@ -72,3 +72,4 @@ def _end_build(connection: Connection, build_id: str, *, reason: str, now: datet
         checks.mark_stale(connection, build_id=build_id, job_id=None, is_conclusion=True, now=now)
         after = replace(of, state=build.State.ERRORED, finished_at=of.finished_at or now)
         notifications.note(connection, of, after, now=now)
+        answers.note_build(connection, after, now=now)

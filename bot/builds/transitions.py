@@ -13,7 +13,10 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
 from bot.model import build, job
-from bot.store import builds, checks, groups, jobs, locks, notifications
+from bot.store import answers, builds, checks, groups, jobs, locks, notifications
+
+#: What a comment tells of at once: all else it tells with the next change of the build.
+_RED = frozenset({job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,11 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> Saved:
                 checks.mark_stale(
                     connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion, now=now
                 )
-    return Saved(job=changed, of_build=_save_build(connection, was, list(after.values()), now=now))
+    of_build = _save_build(connection, was, list(after.values()), now=now)
+    went_wrong = any(one.state in _RED and before[one.id].state not in _RED for one in after.values())
+    if went_wrong or of_build.state != was.state:
+        answers.note_build(connection, of_build, now=now)
+    return Saved(job=changed, of_build=of_build)
 
 
 def _unwanted(one: job.Job, failed: job.Job, *, now: datetime) -> job.Job:

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry
-from bot.checks import outbox, render, sending, together, writing
+from bot.checks import outbox, render, sending, tails, together, writing
 from bot.github import GitHub, Repository
-from bot.logs import LogStore, failure
+from bot.logs import LogStore
 from bot.model import build, check, job, report
 from bot.store import Store, builds, checks, history, jobs, patience, results
 
@@ -241,7 +241,7 @@ class Reporter:
             build=subject.of_build,
             jobs=subject.jobs,
             job=subject.of_job,
-            log_tail=await self._tail(failed) if failed is not None else None,
+            log_tail=await tails.find(self._store, self._logs, failed) if failed is not None else None,
             details_url=self._details_url(kind, of_id),
             decided_url=self._decided_url(subject.of_build),
             told=subject.told,
@@ -270,12 +270,6 @@ class Reporter:
             _log.info("The changed files are not known.", action="list_changed_files", error=str(error))
             return ()
         return frozenset(found.names)
-
-    async def _tail(self, failed: job.Job) -> str:
-        # Several replicas, or an object store: the log lies elsewhere, and its end with the job.
-        kept = await self._store.read(jobs.find_log_tail, failed.origin_id or failed.id)
-        data = kept if kept is not None else await failure.tail(self._logs, failed)
-        return data.decode("utf-8", "replace")
 
     def _tell(self, verdict: sending.Verdict, error: Exception, *, is_traced: bool) -> None:
         if isinstance(error, sending.RunGone):

@@ -119,7 +119,7 @@ def _images(subject: Subject) -> str:
     own = subject.jobs if subject.one is None else (subject.one,)
     found = dict.fromkeys((what, image) for one in own for what, image in one.images.items())
     lines = [f"Image of {markdown.code(what)}: {markdown.code(image)}" for what, image in found]
-    return "\n".join(_first_fitting(lines, limit_bytes=_MAX_IMAGES_BYTES))
+    return "\n".join(first_fitting(lines, limit_bytes=_MAX_IMAGES_BYTES))
 
 
 def _problems(made: build.Build) -> str:
@@ -127,7 +127,7 @@ def _problems(made: build.Build) -> str:
     for problem in made.problems:
         place = f"{markdown.code(problem.path)}, line {problem.line}, column {problem.column}"
         lines.append(f"- {place}: {markdown.prose(problem.text)}")
-    return "\n".join(_first_fitting(lines, limit_bytes=_MAX_PROBLEMS_BYTES))
+    return "\n".join(first_fitting(lines, limit_bytes=_MAX_PROBLEMS_BYTES))
 
 
 def _proposal(made: build.Build, proposal: approval.Proposal) -> str:
@@ -141,11 +141,11 @@ def _proposal(made: build.Build, proposal: approval.Proposal) -> str:
             if made.trust == build.Trust.UNTRUSTED
             else f"What would run, by the pipeline file of {markdown.code(proposal.file_sha)}:"
         )
-        parts.append("\n".join(_first_fitting(names, limit_bytes=_MAX_JOBS_BYTES)))
+        parts.append("\n".join(first_fitting(names, limit_bytes=_MAX_JOBS_BYTES)))
         parts.append(_how(made, proposal))
     if proposal.changes:
         lines = cleaning.first_lines("\n".join(proposal.changes), lines=len(proposal.changes), line_bytes=_LINE_BYTES)
-        text = "\n".join(_first_fitting(lines.splitlines(), limit_bytes=_MAX_CHANGES_BYTES))
+        text = "\n".join(first_fitting(lines.splitlines(), limit_bytes=_MAX_CHANGES_BYTES))
         parts += [
             "### It changes the pipeline file",
             "These changes have no effect before they are merged:",
@@ -194,7 +194,7 @@ def _table(noun: str, rows: Sequence[tuple[str, str, str | None]]) -> str:
         for name, state, seconds in rows
     ]
     head = [markdown.row(noun, "Result", "Time"), markdown.row("---", "---", "---")]
-    return "\n".join(head + _first_fitting(lines, limit_bytes=_MAX_TABLE_BYTES))
+    return "\n".join(head + first_fitting(lines, limit_bytes=_MAX_TABLE_BYTES))
 
 
 def _failure(one: job.Job, log_tail: str | None) -> str:
@@ -239,7 +239,8 @@ def _commands(subject: Subject, failure: job.Job | None) -> str:
     return f"The whole log: {markdown.code(f'buildhook logs {one.id}')}. {again}{here}"
 
 
-def _first_fitting(lines: Sequence[str], *, limit_bytes: int) -> list[str]:
+def first_fitting(lines: Sequence[str], *, limit_bytes: int) -> list[str]:
+    """As many of the lines as fit, and how many more there are."""
     found: list[str] = []
     left = limit_bytes
     for position, line in enumerate(lines):

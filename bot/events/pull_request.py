@@ -11,7 +11,7 @@ from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
-from bot.events import changes, excerpt, leaving, payloads, planning, pull_trust, pull_words
+from bot.events import changes, leaving, payloads, planning, pull_trust, pull_values, pull_words
 from bot.events.context import Context
 from bot.events.push import LATE_AFTER, tests_pull, told
 from bot.events.router import Router
@@ -76,7 +76,7 @@ async def closed(event: sansio.Event, context: Context) -> outcome.Outcome:
         repository_id=ended.repository.id,
         pull_number=ended.number,
     )
-    seen = _seen(ended, known, runs=False)
+    seen = pull_values.seen(ended, known.pull, runs=False, shows_builds=_shows(known))
     pull = ended.pull_request
     if pull.merged and pull.merge_commit_sha == pull.head.sha:
         # The base stands at this very commit now, and its push is covered by what runs for the pull request.
@@ -128,12 +128,12 @@ async def _build(changed: payloads.PullRequest, context: Context) -> outcome.Out
     if known.own is not None and not _is_asked_again(changed, known):
         text = f"Build {known.own.id} already tests this head on this base."
         # That it was told again counts: an event between the two is older than this one.
-        seen = _seen(changed, known, runs=bool(known.own.plan_digest))
+        seen = pull_values.seen(changed, known.pull, runs=bool(known.own.plan_digest), shows_builds=_shows(known))
         stops = await _superseded(changed, context, repository, has_jobs=seen.runs)
         return outcome.Outcome(trail=(text,), pulls=(seen,), cancellations=stops)
-    decided = await _decide(changed, context, repository, known)
+    decided, shows_builds = await _decide(changed, context, repository, known)
     has_jobs = not isinstance(decided, str) and bool(decided.jobs) and not leaving.is_left_out(decided.build)
-    seen = _seen(changed, known, runs=has_jobs)
+    seen = pull_values.seen(changed, known.pull, runs=has_jobs, shows_builds=shows_builds)
     stops = await _superseded(changed, context, repository, has_jobs=has_jobs)
     if known.own is not None and not isinstance(decided, str) and leaving.is_same(decided.build, known.own):
         decided = f"Build {known.own.id} says already why nothing runs: {decided.build.reason}"
@@ -175,12 +175,13 @@ def _is_as_told(seen: build.Pull | pulls_of_github.Pull, pull: payloads.Pull) ->
 
 async def _decide(
     changed: payloads.PullRequest, context: Context, repository: Repository, known: _Known
-) -> outcome.NewBuild | str:
+) -> tuple[outcome.NewBuild | str, bool]:
+    """What is built, or why nothing is; and whether a comment shows it."""
     pull = changed.pull_request
     judged = await pull_trust.judge(changed, context, repository, known.pull)
     verdict = judged.verdict
     context.note(f"Trust: {verdict.reason}")
-    maker = _maker(
+    maker = pull_values.maker(
         changed,
         context,
         repository=await repository.get_name(),
@@ -194,12 +195,15 @@ async def _decide(
     if not is_trusted or content is None:
         of_base = await repository.get_file(planning.PIPELINE_PATH, ref=pull.base.sha)
     if content is None and of_base is None:
-        return pull_words.no_file()
+        return pull_words.no_file(), False
+    shows_builds = await pull_values.shows_builds(
+        repository, base_sha=pull.base.sha, of_base=of_base, of_head=content if is_trusted else None
+    )
     if not is_trusted:
-        return await _proposed(verdict, of_base, content, maker, changed, repository, known)
+        return await _proposed(verdict, of_base, content, maker, changed, repository, known), shows_builds
     if content is None:
-        return maker.deleted()
-    return await _planned(content, maker, changed, repository, known, message=judged.message)
+        return maker.deleted(), shows_builds
+    return await _planned(content, maker, changed, repository, known, message=judged.message), shows_builds
 
 
 async def _proposed(
@@ -312,6 +316,10 @@ def _known(connection: Connection, changed: payloads.PullRequest) -> _Known:
     )
 
 
+def _shows(known: _Known) -> bool:
+    return known.pull is not None and known.pull.shows_builds
+
+
 def _is_stopped(connection: Connection, own: build.Build) -> bool:
     return own.state == build.State.CANCELLED or jobs.is_ending(connection, own.id)
 
@@ -350,51 +358,3 @@ def _new_cause(changed: payloads.PullRequest, known: _Known) -> str:
 
 def _cause_of_return(changed: payloads.PullRequest) -> str:
     return f"{_cause(changed)}:{payloads.utc(changed.pull_request.updated_at).timestamp():.0f}"
-
-
-def _seen(changed: payloads.PullRequest, known: _Known, *, runs: bool) -> build.Pull:
-    pull = changed.pull_request
-    return build.Pull(
-        repository_id=changed.repository.id,
-        number=changed.number,
-        head_repository_id=pull.head.repo.id if pull.head.repo is not None else None,
-        head_ref=pull.head.ref,
-        head_sha=pull.head.sha,
-        base_ref=pull.base.ref,
-        base_sha=pull.base.sha,
-        author_id=pull.user.id,
-        state=pull.state,
-        updated_at=payloads.utc(pull.updated_at),
-        runs=runs,
-        is_draft=pull.draft is True,
-        is_only_authors=pull_trust.is_only_authors(changed, known.pull),
-    )
-
-
-def _maker(
-    changed: payloads.PullRequest, context: Context, *, repository: str, trust_given: build.Trust, cause: str
-) -> planning.Maker:
-    assert changed.installation is not None
-    pull = changed.pull_request
-    template = build.Build(
-        id=context.new_id(),
-        repository_id=changed.repository.id,
-        installation_id=changed.installation.id,
-        repository=repository,
-        event="pull_request",
-        ref=f"refs/pull/{changed.number}/merge",
-        head_sha=pull.head.sha,
-        base_sha=pull.base.sha,
-        base_ref=pull.base.ref,
-        head_ref=pull.head.ref,
-        pull_number=changed.number,
-        title=(pull.title or "")[:255],
-        sender=changed.sender.login,
-        sender_id=changed.sender.id,
-        trust=trust_given,
-        payload=excerpt.of_pull(changed),
-        delivery_id=context.delivery.id,
-        cause=cause,
-        created_at=context.now(),
-    )
-    return planning.Maker(template=template, new_id=context.new_id, now=context.now(), note=context.note)

@@ -30,7 +30,7 @@ ASKED = (
     Need(
         name="pull_requests",
         level="write",
-        why="read heads, bases and changed files; answer commands in one comment",
+        why="read heads, bases and changed files; answer commands and, where asked to, show builds, in one comment",
     ),
     Need(name="contents", level="read", why="the pipeline file, and the commits that are built"),
     Need(

@@ -1,4 +1,7 @@
-"""An answer: the one comment of ours on a pull request, as it should be, and as GitHub last acknowledged it."""
+"""An answer: the one comment of ours on a pull request, as it should be, and as GitHub last acknowledged it.
+
+It tells of commands, and where the base branch wants that, of the newest build.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,10 @@ class Answer:
     installation_id: int
     #: `owner/name`: a label, used in the URL of the call.
     repository: str
-    #: Oldest first.
+    #: Oldest first; none where nobody gave a command.
     entries: tuple[Entry, ...]
+    #: Whether somebody deleted the comment while it showed builds: it does not show them again.
+    hides_builds: bool = False
     #: GitHub's id of our comment, once acknowledged.
     github_id: int | None = None
     #: Grows with each change of what should be shown.

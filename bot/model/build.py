@@ -132,6 +132,8 @@ class Pull:
     is_draft: bool = False
     #: Whether its author pushed every head that was heard of, the first one included.
     is_only_authors: bool = False
+    #: Whether our comment on it shows how its builds stand.
+    shows_builds: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

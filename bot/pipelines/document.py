@@ -46,6 +46,8 @@ class Filter:
     types: tuple[str, ...] | None = None
     #: Only for `pull_request`: whether drafts are built.
     drafts: bool = True
+    #: Only for `pull_request`: whether a comment shows how its jobs stand.
+    comment: bool = False
     #: Only for `schedule`: when, in the order of the file.
     crons: tuple[str, ...] = ()
     #: Only for `workflow_dispatch`: what may be given, by name.

@@ -91,7 +91,7 @@ def _filter(node: nodes.Node, *, event: nodes.Scalar, problems: Problems) -> Fil
     patterns = {
         key: _patterns(value, what=f"`on.{event.text}.{key}`", problems=problems)
         for key, value in found.items()
-        if key not in ("types", "drafts")
+        if key not in ("types", "drafts", "comment")
     }
     for key in {"paths", "paths-ignore"} & found.keys():
         _check_places(found[key], patterns[key], key=key, problems=problems)
@@ -103,6 +103,7 @@ def _filter(node: nodes.Node, *, event: nodes.Scalar, problems: Problems) -> Fil
             )
     types = _types(found["types"], event=event.text, problems=problems) if "types" in found else None
     drafts = _drafts(found["drafts"], types, problems) if "drafts" in found else True
+    comment = _comment(found["comment"], problems) if "comment" in found else False
     return Filter(
         branches=patterns.get("branches"),
         branches_ignore=patterns.get("branches-ignore"),
@@ -112,6 +113,7 @@ def _filter(node: nodes.Node, *, event: nodes.Scalar, problems: Problems) -> Fil
         paths_ignore=patterns.get("paths-ignore"),
         types=types,
         drafts=drafts,
+        comment=comment,
         line=event.place.line,
         lines=fields.lines(node),
     )
@@ -146,6 +148,13 @@ def _drafts(node: nodes.Node, types: tuple[str, ...] | None, problems: Problems)
             "With `drafts: false` a draft is built when it becomes ready: add `ready_for_review` to `types`.",
         )
     return drafts
+
+
+def _comment(node: nodes.Node, problems: Problems) -> bool:
+    comment = scalars.boolean(node)
+    if comment is None:
+        problems.add(node.place, "`comment` has to be `true` or `false`, without quotes.")
+    return comment is True
 
 
 def _patterns(node: nodes.Node, *, what: str, problems: Problems) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ PUSH = Kind(
     name="`on.push`",
     keys=words.PUSH,
     unsupported={
+        "comment": "write it under `pull_request`",
         "drafts": "write it under `pull_request`",
         "types": "delete it, a push has no types",
     },

@@ -224,6 +224,11 @@ PULL_REQUEST: Mapping[str, Key] = {
     "paths-ignore": PUSH["paths-ignore"],
     "types": Key("What has to happen to it.", ["opened", "synchronize"], TEXTS),
     "drafts": Key("Whether drafts are built; true when not given.", False, BOOLEAN),
+    "comment": Key(
+        "Whether a comment shows how its jobs stand, where the base branch says so too; false when not given.",
+        True,
+        BOOLEAN,
+    ),
 }
 MERGE_GROUP: Mapping[str, Key] = {
     "branches": Key(f"{_BRANCHES} that it is to be merged into.", ["main"], PATTERNS),

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from bot import errors
-from bot.model import answer, outcome
+from bot.model import answer, build, outcome
 from bot.store import budgets, hints, owners
 from bot.store.columns import Instant
 from bot.store.schema import answers as table
-from bot.store.schema import pulls
+from bot.store.schema import builds, pulls
 
 #: How long a change follows on what was sent before, at the least: several commands in a row become one edit.
 EDIT_PAUSE = timedelta(seconds=3)
@@ -45,13 +45,79 @@ def add(connection: Connection, told: outcome.Answer, *, now: datetime) -> None:
     else:
         changed = {
             "entries": (*known.entries, *told.entries)[-answer.KEPT_ENTRIES :],
-            "desired_version": known.desired_version + 1,
-            "wanted_at": known.wanted_at if known.is_stale else now,
+            **_wanted(now),
             # Of an answer that could not be sent the next one is tried at once: somebody waits for it.
             "next_attempt_at": None,
         }
         connection.execute(sa.update(table).where(_is_it(known)).values(**changed, **where))
     hints.give(connection, hints.Word.ANSWERS)
+
+
+def note_build(connection: Connection, changed: build.Build, *, now: datetime) -> None:
+    """Let the comment on a pull request show what became of its newest build, where it shows builds."""
+    if changed.pull_number is None:
+        return
+    of = {"of_repository": changed.repository_id, "of_pull": changed.pull_number}
+    if (
+        not connection.execute(_SHOWS_BUILDS, of).scalar()
+        or connection.execute(_NEWEST_BUILD, of).scalar() != changed.id
+    ):
+        return
+    if touch(connection, repository_id=changed.repository_id, pull_number=changed.pull_number, now=now):
+        return
+    if find(connection, repository_id=changed.repository_id, pull_number=changed.pull_number) is not None:
+        # Hidden.
+        return
+    new = {
+        "repository_id": changed.repository_id,
+        "pull_number": changed.pull_number,
+        "installation_id": changed.installation_id,
+        "repository": changed.repository,
+        "entries": (),
+        "desired_version": 1,
+        "reported_version": 0,
+        "wanted_at": now,
+        "attempts": 0,
+        "epoch": 0,
+    }
+    connection.execute(sa.insert(table).values(**new))
+    hints.give(connection, hints.Word.ANSWERS)
+
+
+def touch(connection: Connection, *, repository_id: int, pull_number: int, now: datetime) -> bool:
+    """Let what the comment shows of builds be written anew; False where there is none, or it is not to show them."""
+    is_it = sa.and_(table.c.repository_id == repository_id, table.c.pull_number == pull_number)
+    written = connection.execute(sa.update(table).where(is_it, ~table.c.hides_builds).values(**_wanted(now)))
+    if written.rowcount:
+        hints.give(connection, hints.Word.ANSWERS)
+    return bool(written.rowcount)
+
+
+def _wanted(now: datetime) -> dict[str, Any]:
+    """One version more. Counted where it is written: a build may change while a command is followed."""
+    return {
+        "desired_version": table.c.desired_version + 1,
+        "wanted_at": sa.case((_IS_STALE, table.c.wanted_at), else_=sa.literal(now, type_=Instant())),
+    }
+
+
+_of_pull = sa.bindparam("of_pull", type_=sa.BigInteger())
+_of_repository = sa.bindparam("of_repository", type_=sa.BigInteger())
+_SHOWS_BUILDS = sa.select(pulls.c.shows_builds).where(
+    pulls.c.repository_id == _of_repository, pulls.c.number == _of_pull
+)
+_NEWEST_BUILD = sa.select(sa.func.max(builds.c.id)).where(
+    builds.c.repository_id == _of_repository, builds.c.pull_number == _of_pull
+)
+
+
+def find_build(connection: Connection, told: answer.Answer) -> str | None:
+    """The id of the build that the comment shows; None where it is to show none."""
+    of = {"of_repository": told.repository_id, "of_pull": told.pull_number}
+    if told.hides_builds or not connection.execute(_SHOWS_BUILDS, of).scalar():
+        return None
+    found: str | None = connection.execute(_NEWEST_BUILD, of).scalar()
+    return found
 
 
 def find(connection: Connection, *, repository_id: int, pull_number: int) -> answer.Answer | None:
@@ -201,6 +267,25 @@ def forget(connection: Connection, claimed: answer.Answer, *, now: datetime) -> 
     :raises errors.LeaseLost: if another process took the answer over.
     """
     _fenced(connection, claimed, github_id=None, create_begun_at=None, sent_at=None, next_attempt_at=now, attempts=0)
+
+
+def hide(connection: Connection, claimed: answer.Answer, *, is_wanted: bool, now: datetime) -> None:
+    """Write that somebody deleted the comment while it showed builds: it is not made again for their sake.
+
+    :param is_wanted: whether it is made again all the same, for a command.
+    :raises errors.LeaseLost: if another process took the answer over.
+    """
+    anew: dict[str, Any] = {
+        "github_id": None,
+        "create_begun_at": None,
+        "sent_at": None,
+        "next_attempt_at": now,
+        "attempts": 0,
+    }
+    newest = find(connection, repository_id=claimed.repository_id, pull_number=claimed.pull_number)
+    if not is_wanted and newest is not None and newest.entries == claimed.entries:
+        anew["reported_version"] = table.c.desired_version
+    _fenced(connection, claimed, hides_builds=True, **anew)
 
 
 def _fenced(connection: Connection, claimed: answer.Answer, **values: Any) -> None:

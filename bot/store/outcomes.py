@@ -137,6 +137,7 @@ def create(
     jobs.insert_many(connection, new.jobs)
     checks.insert_for_build(connection, stored, new.jobs)
     notifications.note(connection, None, stored, now=now)
+    answers.note_build(connection, stored, now=now)
     return stored
 
 
@@ -212,3 +213,4 @@ def _request_cancel(
             checks.mark_stale(connection, build_id=one.id, job_id=None, is_conclusion=True, now=now)
             after = replace(one, state=build.State.CANCELLED, finished_at=now)
             notifications.note(connection, one, after, now=now)
+            answers.note_build(connection, after, now=now)

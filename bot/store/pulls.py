@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bot import trust
 from bot.model import build
-from bot.store import approvals
+from bot.store import answers, approvals
 from bot.store.schema import builds, deliveries
 from bot.store.schema import pulls as table
 
@@ -95,6 +95,9 @@ def save(connection: Connection, seen: build.Pull, *, now: datetime) -> None:
             )
             .values(asdict(seen))
         )
+        if written.rowcount and known.shows_builds and not seen.shows_builds:
+            # So that it does not go on showing what is no longer true.
+            answers.touch(connection, repository_id=seen.repository_id, pull_number=seen.number, now=now)
         reason = trust.why_approval_ends(known, seen) if written.rowcount else None
         if reason is not None:
             approvals.drop(

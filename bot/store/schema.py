@@ -239,6 +239,7 @@ answers = Table(
     Column("installation_id", BigInteger, nullable=False),
     Column("repository", Words(512), nullable=False),
     Column("entries", Value(tuple[answer.Entry, ...]), nullable=False),
+    Column("hides_builds", Boolean, nullable=False, server_default=false()),
     Column("github_id", BigInteger),
     Column("desired_version", Integer, nullable=False),
     Column("reported_version", Integer, nullable=False),
@@ -270,6 +271,7 @@ pulls = Table(
     Column("runs", Boolean, nullable=False),
     Column("is_draft", Boolean, nullable=False, server_default=false()),
     Column("is_only_authors", Boolean, nullable=False, server_default=false()),
+    Column("shows_builds", Boolean, nullable=False, server_default=false()),
 )
 
 installations = Table(

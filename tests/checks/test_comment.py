@@ -41,7 +41,7 @@ def make(*entries: answer.Entry) -> str:
         entries=entries,
         wanted_at=factories.NOW,
     )
-    return comment.body(told, page=lambda build_id: f"https://builds.example/builds/{build_id}")
+    return comment.body(told, page=lambda kind, of_id: f"https://builds.example/{kind}/{of_id}")
 
 
 def test_the_newest_command_stands_first_with_its_build() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.model import build, delivery, job
 from bot.simulator import PullRequest, Repository
-from bot.store import jobs, pulls
+from bot.store import answers, jobs, pulls
 from tests.events.conftest import PIPELINE, House
 
 
@@ -225,3 +225,67 @@ async def test_a_payload_that_contradicts_itself_is_ignored(house: House) -> Non
     done = await house.deliver(changed(house, house.sent("pull_request", "opened"), "odd", number=99))
     assert done.state == delivery.State.IGNORED
     assert await house.builds() == []
+
+
+WITH_COMMENT = {".buildhook.yml": "on: {pull_request: {comment: true}}\njobs: {test: {steps: [{run: echo ok}]}}\n"}
+CHANGED = {".buildhook.yml": "on: {pull_request: {comment: true}}\njobs: {other: {steps: [{run: echo ok}]}}\n"}
+
+
+async def told(house: House, repository: Repository, pull: PullRequest) -> tuple[bool, bool]:
+    """Whether builds are to be shown, and whether a comment is to be written."""
+    known = await house.store.read(pulls.find, repository_id=repository.id, number=pull.number)
+    assert known is not None
+    found = await house.store.read(answers.find, repository_id=repository.id, pull_number=pull.number)
+    return known.shows_builds, found is not None
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "is_shown"),
+    [
+        (WITH_COMMENT, {"a.txt": "a"}, True),
+        (WITH_COMMENT, CHANGED, True),
+        (PIPELINE, CHANGED, False),
+        (WITH_COMMENT, PIPELINE, False),
+        (PIPELINE, {"a.txt": "a"}, False),
+    ],
+)
+async def test_builds_are_shown_where_the_base_wants_it_and_not_against_what_runs(
+    house: House, base: dict[str, str], head: dict[str, str], is_shown: bool
+) -> None:
+    repository = await house.simulator.create_repository("octo/hello", files=base)
+    await house.simulator.commit(repository, "topic", head)
+    pull = await house.simulator.open_pull_request(repository, "topic")
+    calls = len(house.simulator.requests)
+    await house.deliver(house.sent("pull_request", "opened"))
+    assert await told(house, repository, pull) == (is_shown, is_shown)
+    asked = [one.path for one in house.simulator.requests[calls:] if "/contents/" in one.path]
+    # Where the file that runs does not ask for it, no call is made for it.
+    assert len(asked) == (2 if "comment" in head.get(".buildhook.yml", base[".buildhook.yml"]) else 1)
+
+
+@pytest.mark.parametrize(("base", "is_shown"), [(PIPELINE, False), (WITH_COMMENT, True)])
+async def test_a_fork_cannot_switch_the_comment_on_or_off(house: House, base: dict[str, str], is_shown: bool) -> None:
+    repository = await house.simulator.create_repository("octo/hello", files=base)
+    fork = await house.simulator.fork(repository, "hubot")
+    await house.simulator.commit(fork, "topic", CHANGED if base is PIPELINE else PIPELINE)
+    pull = await house.simulator.open_pull_request(repository, "topic", from_fork=fork)
+    await house.deliver(house.sent("pull_request", "opened"))
+    assert await told(house, repository, pull) == (is_shown, is_shown)
+
+
+async def test_what_is_shown_survives_late_and_double_deliveries_and_ends_with_the_base(house: House) -> None:
+    repository = await house.simulator.create_repository("octo/hello", files=WITH_COMMENT)
+    await house.simulator.commit(repository, "topic", {"a.txt": "a"})
+    pull = await house.simulator.open_pull_request(repository, "topic")
+    opened = house.sent("pull_request", "opened")
+    await house.deliver(opened)
+    before = await house.store.read(answers.find, repository_id=repository.id, pull_number=pull.number)
+    await house.deliver(opened, guid="another")
+    assert await house.store.read(answers.find, repository_id=repository.id, pull_number=pull.number) == before
+    await house.simulator.push(repository, "main", PIPELINE)
+    await house.simulator.push(repository, "topic", {"b.txt": "b"})
+    await house.deliver(house.sent("pull_request", "synchronize"))
+    assert await told(house, repository, pull) == (False, True)
+    # Older than what is known: it switches nothing on.
+    await house.deliver(opened, guid="late")
+    assert await told(house, repository, pull) == (False, True)

@@ -242,6 +242,10 @@ def test_values_of_the_environment_are_printed_as_actions_prints_them(written: s
             "1:29 `drafts` has to be `true` or `false`, without quotes.",
         ),
         (
+            one_job(top="on: {pull_request: {comment: sometimes}}"),
+            "1:30 `comment` has to be `true` or `false`, without quotes.",
+        ),
+        (
             one_job(top="on: {pull_request: {drafts: false, types: [opened]}}"),
             "1:29 With `drafts: false` a draft is built when it becomes ready: add `ready_for_review` to `types`.",
         ),
@@ -302,13 +306,15 @@ def test_the_filters_of_an_event_are_read() -> None:
     on = good(
         one_job(
             top="on: {push: {paths: [src/**, '!src/a']}, merge_group: {branches: main, types: checks_requested},"
-            " pull_request: {paths-ignore: docs/**, types: [opened, ready_for_review], drafts: false}}"
+            " pull_request: {paths-ignore: docs/**, types: [opened, ready_for_review], drafts: false, comment: true}}"
         )
     ).on
     assert on == {
         "push": Filter(paths=("src/**", "!src/a")),
         "merge_group": Filter(branches=("main",), types=("checks_requested",)),
-        "pull_request": Filter(paths_ignore=("docs/**",), types=("opened", "ready_for_review"), drafts=False),
+        "pull_request": Filter(
+            paths_ignore=("docs/**",), types=("opened", "ready_for_review"), drafts=False, comment=True
+        ),
     }
 
 
