@@ -30,6 +30,7 @@ from bot.store import (
     leases,
     pauses,
     pulls,
+    requests,
     results,
     secrets,
     self_tests,
@@ -188,6 +189,9 @@ class Sweeper:
             while gone := await self._store.write(work, before=before, limit=_BATCH):
                 deleted += gone
         while gone := await self._store.write(artifacts.delete_expired, before=self._now(), limit=_BATCH):
+            deleted += gone
+        expired = self._now() - requests.KEPT
+        while gone := await self._store.write(requests.delete_expired, before=expired, limit=_BATCH):
             deleted += gone
         deleted += await self._store.write(bookmarks.delete_old, before=before, keep=_KEPT_BOOKMARKS)
         deleted += await self._delete_builds(before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from types import TracebackType
@@ -31,6 +33,8 @@ _MOST = 100
 _API = "/api/v1"
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
 _CHUNK_BYTES = 1024 * 1024
+#: Before a change is asked for again: its answer was lost, or the first request is still under way.
+_PAUSES_SECONDS = (0.2, 1.0)
 #: What a service that is started again, or a proxy before it, answers for a while.
 _AWAY = frozenset(
     {
@@ -87,10 +91,15 @@ class Server:
         return found
 
     async def post(self, path: str, body: object, kind: type[T]) -> T:
-        """What a POST gives."""
-        headers = {"Content-Type": "application/json"}
-        _, data = await self._ask("POST", path, data=msgspec.json.encode(body), headers=headers)
-        return self._read(data, kind)
+        """What a POST gives; where its answer is lost, it is sent again with the same key, and done once."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f'"{uuid.uuid4()}"'}
+        sent = msgspec.json.encode(body)
+        for pause_seconds in _PAUSES_SECONDS:
+            try:
+                return self._read((await self._ask("POST", path, data=sent, headers=headers))[1], kind)
+            except errors.ServiceAway:
+                await asyncio.sleep(pause_seconds)
+        return self._read((await self._ask("POST", path, data=sent, headers=headers))[1], kind)
 
     async def part(self, path: str, *, start: int) -> bytes:
         """Some bytes from `start` on; none where there are no more by now."""
@@ -126,7 +135,8 @@ class Server:
                 given = await answer.read()
                 is_end = is_range and answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 if not is_end and not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                    self._refuse(answer.status, answer.content_type, given)
+                    is_under_way = answer.status == HTTPStatus.CONFLICT and "Retry-After" in answer.headers
+                    self._refuse(answer.status, answer.content_type, given, is_away=is_under_way)
                 return answer.status, given
         except self._errors as error:
             raise self._away(error) from error
@@ -145,7 +155,7 @@ class Server:
     def _away(self, error: Exception) -> errors.BuildhookError:
         return errors.ServiceAway(f"{self._url} cannot be reached: {str(error) or type(error).__name__}")
 
-    def _refuse(self, status: int, content_type: str, data: bytes) -> None:
+    def _refuse(self, status: int, content_type: str, data: bytes, *, is_away: bool = False) -> None:
         try:
             told = msgspec.json.decode(data, type=Problem).detail if content_type == PROBLEM_TYPE else None
         except msgspec.MsgspecError:
@@ -155,7 +165,7 @@ class Server:
                 "The service takes no request without an API token, or not with this one: make one on the page of your"
                 " account there, and set BUILDHOOK_TOKEN."
             )
-        if status in _AWAY:
+        if status in _AWAY or is_away:
             raise errors.ServiceAway(told or f"{self._url} answers {status}: it is busy, or what stands before it is.")
         if told is None:
             raise errors.Conflict(f"{self._url} answers {status}, not as a buildhook does: is it the right address?")

@@ -26,6 +26,7 @@ from bot.store.columns import Instant, Value, Words
 from bot.store.metadata import SERIAL, metadata
 from bot.store.people_tables import accounts, api_tokens, logins, sign_ins
 from bot.store.repositories_table import repositories
+from bot.store.requests_table import requests
 from bot.store.results_tables import artifacts, findings, job_results, test_results
 from bot.store.schedules_table import schedules
 from bot.store.secrets_table import secrets
@@ -43,6 +44,7 @@ __all__ = [
     "logins",
     "metadata",
     "repositories",
+    "requests",
     "schedules",
     "secrets",
     "sign_ins",

@@ -10,6 +10,7 @@ from aiohttp import web
 from bot import errors
 from bot.builds import commands
 from bot.model import audit
+from bot.store import requests
 from bot.web import viewing
 
 
@@ -29,6 +30,8 @@ class Actions:
     approve: Callable[[str, commands.Seen, audit.Actor], Awaitable[str]]
     #: Makes a token for a repository's badge and feed in place of the one before; gives it, once.
     make_badge_token: Callable[[str, audit.Actor], Awaitable[str]]
+    #: The same for a request that bears a key: what it asks for is done once, whoever asks again.
+    once: Callable[[requests.Claimed], Actions]
 
 
 def routes(actions: Actions) -> list[web.RouteDef]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from bot import errors
 from bot.app import running
@@ -17,6 +19,7 @@ from bot.cli.remote import Server
 from bot.logs import ArtifactStore
 from bot.model import artifact, job, person
 from bot.settings import Settings
+from bot.shapes import built
 from bot.store import Store, artifacts, audit
 from tests import factories
 from tests.acceptance import process
@@ -169,3 +172,33 @@ async def test_a_service_that_is_not_there_is_said_in_a_sentence(tmp_path: Path)
     status, _, err = await process.run("builds", "list", "--server", "http://127.0.0.1:1", environment=environment)
     assert status == 1
     assert "cannot be reached" in err
+
+
+async def test_a_change_whose_answer_is_lost_is_sent_again_with_its_key_and_done_once(there: There) -> None:
+    lost: list[str] = []
+
+    async def pass_on(request: web.Request) -> web.StreamResponse:
+        async with (
+            ClientSession() as session,
+            session.post(there.url + request.path, data=await request.read(), headers=_passed(request)) as answer,
+        ):
+            body = await answer.read()
+        lost.append(request.headers["Idempotency-Key"])
+        if len(lost) < 3:
+            # It was done, and nobody hears of it.
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=answer.status, body=body, content_type=answer.content_type)
+
+    proxy = web.Application()
+    proxy.router.add_post("/{path:.*}", pass_on)
+    async with TestServer(proxy, host="127.0.0.1") as server, Server(str(server.make_url("")), token=None) as remote:
+        made = await remote.post(f"/builds/{there.shell.build_id}/retry", {"only_failed": False}, built.Build)
+    assert len(lost) == 3
+    assert len(set(lost)) == 1
+    found = await there.json("builds", "list")
+    assert [one["id"] for one in found] == [made.id, there.shell.build_id]
+
+
+def _passed(request: web.Request) -> dict[str, str]:
+    return {name: request.headers[name] for name in ("Idempotency-Key", "Content-Type")}

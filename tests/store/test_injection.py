@@ -48,6 +48,7 @@ from bot.store import (
     pulls,
     replicas,
     repositories,
+    requests,
     restored,
     results,
     schedules,
@@ -151,6 +152,7 @@ ROOMS = (
     counts,
     newest,
     repositories,
+    requests,
     store_tests,
     subjects,
 )
@@ -685,6 +687,7 @@ def test_t115_every_module_of_queries_is_looked_at() -> None:
         "received",
         "people_tables",
         "repositories_table",
+        "requests_table",
         "results_tables",
         "schedules_table",
         "schema",

@@ -188,6 +188,15 @@ async def build_house(
         await store.write(commands.make_badge_token, repository=repository, digest=digest, now=house.now, by=by)
         return "bhb_made"
 
+    actions = dashboard.Actions(
+        replay=replay,
+        cancel=cancel,
+        retry=retry,
+        start=start,
+        approve=approve,
+        make_badge_token=make_badge_token,
+        once=lambda _: actions,
+    )
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
     streams = dashboard.add_to(
         app,
@@ -196,9 +205,7 @@ async def build_house(
         kept=kept,
         metrics=metrics,
         readiness=readiness,
-        actions=dashboard.Actions(
-            replay=replay, cancel=cancel, retry=retry, start=start, approve=approve, make_badge_token=make_badge_token
-        ),
+        actions=actions,
         entry=enter(store, lambda: house.now),
         engines=lambda: engine.Engines(all=(engine.Engine(name="local", is_default=True),), max_jobs=2),
         refresh_metrics=measure,

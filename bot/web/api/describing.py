@@ -17,6 +17,7 @@ from bot.model.person import Permission
 from bot.shapes.listed import Listed
 from bot.shapes.problem import PROBLEM_TYPE, Problem
 from bot.web import rules
+from bot.web.api import once
 from bot.web.api.operation import Asked, Operation
 from bot.web.rules import About, Rule
 
@@ -24,6 +25,14 @@ _REF = "#/components/schemas/"
 _PART = re.compile(r"\{(\w+):((?:[^{}]|\{[0-9,]+\})+)\}")
 _RIGHTS = {Permission.READ: "read", Permission.WRITE: "write to"}
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, from the page of the account."}
+_KEY = {
+    "name": once.HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": once.PATTERN},
+    "description": "A text of your own for this very request, such as a UUID in double quotes: sent again within"
+    " a day, the request is done once and answered as the first time.",
+}
 _TAGS = {"me": "service", "queue": "service", "explain": "service"}
 
 
@@ -89,6 +98,8 @@ def _operation(one: Operation, schemas: dict[str, Any], *, takes_tokens: bool) -
     }
     if one.query is not None:
         told["parameters"] += _parameters(one.query, schemas)
+    if one.method == "POST":
+        told["parameters"].append(_KEY)
     if one.body is not None:
         content = {"application/json": {"schema": {"$ref": _REF + one.body.__name__}}}
         told["requestBody"] = {"required": True, "content": content}
@@ -125,7 +136,7 @@ def _problems(one: Operation, rule: Rule) -> set[int]:
     if rule.about not in (About.SELF, About.NOTHING):
         found |= {404, 410}
     if one.method == "POST":
-        found |= {400, 403, 409, 413, 415}
+        found |= {400, 403, 409, 413, 415, *once.PROBLEMS}
     return found
 
 

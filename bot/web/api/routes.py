@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 
 from bot.web import rules
 from bot.web.actions import Actions
-from bot.web.api import answering, asking, builds, deliveries, describing, jobs, service
+from bot.web.api import answering, asking, builds, deliveries, describing, jobs, once, service
 from bot.web.api.operation import Call, Operation
 from bot.web.page import Sources
 
@@ -46,11 +46,16 @@ def _handler(operation: Operation, sources: Sources, actions: Actions) -> Handle
             query=None if operation.query is None else asking.read_query(operation.query, request),
             body=None if operation.body is None else await asking.read_body(operation.body, request),
         )
+        if operation.method == "POST" and once.HEADER in request.headers:
+            return await once.answer(call, perform)
+        return await perform(call)
+
+    async def perform(call: Call) -> web.StreamResponse:
         given: Any = await operation.run(call)
         if operation.answer is None:
             assert isinstance(given, web.StreamResponse)
             return given
         assert type(given) is operation.answer, "what is described is what is answered"
-        return answering.send(request, given, status=operation.status)
+        return answering.send(call.request, given, status=operation.status)
 
     return answer
