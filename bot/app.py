@@ -16,7 +16,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 import bot
-from bot import entrance, errors, identity, measuring, onboarding, policy, setup, telemetry, tracing, wishes
+from bot import entrance, errors, identity, measuring, onboarding, policy, setup, telemetry, tracing, visitors, wishes
 from bot import web as pages
 from bot.choices import Access
 from bot.events import retrying
@@ -76,6 +76,7 @@ class Service:
             now=self._replica.now,
         )
         self._watchdog = measuring.Watchdog(self._metrics)
+        self._visitors = visitors.Visitors(lambda: self._settings.trusted_networks)
         self._exporter = tracing.exporter(settings.collectors, metrics=self._metrics)
         #: What sets the service up; None where it has its App.
         self.setting_up = None if settings.has_credentials else self._make_setting_up(settings)
@@ -90,6 +91,7 @@ class Service:
                 "credentials": self._look_at_credentials,
             },
             note=self._look_at_pause,
+            about_proxies=self._visitors.why_unlisted,
         )
         self._listener: Listener | None = None
         self._is_open = False
@@ -244,6 +246,7 @@ class Service:
             known_events=retrying.KNOWN_EVENTS,
             bodies=bodies,
             on_taken=self.setting_up.hear if self.setting_up is not None else None,
+            visitors=self._visitors,
         )
         side = hooks.HookDoor(
             self._inbox,
@@ -251,6 +254,7 @@ class Service:
             is_set_up=lambda: self._settings.has_credentials,
             metrics=self._metrics,
             bodies=bodies,
+            visitors=self._visitors,
         )
         application.add_routes([*front.routes(), *side.routes()])
         pages.add_to(
@@ -273,6 +277,7 @@ class Service:
             engines=lambda: setup.engines(self._settings, self._policy, is_working=self._work is not None),
             setting_up=self.setting_up,
             retention=timedelta(days=self._settings.retention_days),
+            visitors=self._visitors,
         )
         return application
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -21,6 +22,13 @@ def dotenv() -> dict[str, str]:
     except (OSError, UnicodeDecodeError):
         return {}
     return {name.upper(): value for name, value in read.items() if value is not None}
+
+
+def misspelt(known: Collection[str], *, prefix: str) -> dict[str, str | None]:
+    """Names that begin like these and are none of them, each with the one that it is most like."""
+    given = {*os.environ, *dotenv()}
+    wrong = sorted(name for name in given if name.startswith(prefix) and name not in known)
+    return {name: next(iter(difflib.get_close_matches(name, known, n=1)), None) for name in wrong}
 
 
 def named_files(variables: Sequence[str]) -> dict[str, str]:

@@ -6,19 +6,28 @@ secret can also be given as a file, by the same name with `_FILE` behind it.
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import collector, environment, errors, failpoint, policy, policy_file, sealing, systemd
+from bot import (
+    collector,
+    environment,
+    errors,
+    failpoint,
+    policy,
+    policy_file,
+    proxies,
+    sealing,
+    setting_values,
+    systemd,
+)
 from bot.choices import Access, LogLevel, Network, Sandbox, Submodules
 
 PREFIX = "BUILDHOOK_"
@@ -100,6 +109,13 @@ class Settings(BaseSettings):
     public_url: Annotated[str | None, Field(description="How people reach this service; used in links on GitHub.")] = (
         None
     )
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="The reverse proxies in front, addresses and networks with commas between: only their"
+            " forwarding headers are believed. See [running it](running.md#behind-a-reverse-proxy)."
+        ),
+    ] = None
     access: Annotated[
         Access, Field(description="Who may see the pages: `local`, this machine; `github`, [who signs in](access.md).")
     ] = Access.LOCAL
@@ -188,12 +204,7 @@ class Settings(BaseSettings):
     @field_validator("github_api_url", "github_url", "public_url")
     @classmethod
     def _is_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("write a URL like https://host or http://127.0.0.1:8080")
-        return value.rstrip("/")
+        return None if value is None else setting_values.url(value)
 
     @field_validator("client_id")
     @classmethod
@@ -203,15 +214,13 @@ class Settings(BaseSettings):
     @field_validator("storage_url")
     @classmethod
     def _is_storage(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        parts = urlsplit(value)
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("no secret and no option belongs into it: the provider's own variables take them")
-        is_folder = parts.scheme == "file" and not parts.netloc and parts.path not in ("", "/")
-        if not is_folder and not (parts.scheme in {"s3", "gs", "az"} and parts.hostname):
-            raise ValueError("write s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///path")
-        return value.rstrip("/")
+        return setting_values.storage(value) if value else None
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, value: str | None) -> str | None:
+        proxies.parse(value or "")
+        return value or None
 
     @field_validator(*(name.lower() for name in SECRETS if name != "DATABASE_URL"))
     @classmethod
@@ -282,6 +291,11 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys(one.strip() for one in (self.handlers or "").split(",") if one.strip()))
 
     @property
+    def trusted_networks(self) -> tuple[proxies.Network, ...]:
+        """What `TRUSTED_PROXIES` names."""
+        return proxies.parse(self.trusted_proxies or "")
+
+    @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """The secrets that a signature may be made with: the current one, then the previous one."""
         given = (self.webhook_secret, self.webhook_secret_previous)
@@ -331,7 +345,8 @@ def load(**given: Any) -> Settings:
     try:
         return Settings(**_secrets_from_files(), **given)
     except pydantic.ValidationError as error:
-        raise errors.SettingsError("\n".join(_line(problem) for problem in error.errors())) from None
+        lines = (setting_values.line(problem, prefix=PREFIX) for problem in error.errors())
+        raise errors.SettingsError("\n".join(lines)) from None
 
 
 def load_policy(settings: Settings) -> policy.Policy:
@@ -362,11 +377,8 @@ def unknown_names() -> dict[str, str]:
     """Names that look like settings but are none, probably misspelt; each with what it may have been meant to be."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {f"{PREFIX}{name}_FILE" for name in SECRETS}
-    wrong = sorted(
-        name for name in {*os.environ, *environment.dotenv()} if name.startswith(PREFIX) and name not in known
-    )
-    close = {name: difflib.get_close_matches(name, known, n=1) for name in wrong}
-    return {name: f"Did you mean {close[name][0]}?" if close[name] else "See docs/settings.md." for name in wrong}
+    close = environment.misspelt(known, prefix=PREFIX)
+    return {name: f"Did you mean {one}?" if one else "See docs/settings.md." for name, one in close.items()}
 
 
 def _named_files() -> dict[str, str]:
@@ -382,10 +394,3 @@ def take_manager() -> systemd.Manager:
 def _secrets_from_files() -> dict[str, Any]:
     read = environment.read_secrets(_named_files())
     return {name.removeprefix(PREFIX).lower(): secret for name, secret in read.items()}
-
-
-def _line(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"]).upper()
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    # The wrong value itself is left out: it may be a secret in the wrong place.
-    return f"{PREFIX}{where}: {text}" if where else f"{PREFIX.rstrip('_')}: {text}"

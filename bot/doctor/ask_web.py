@@ -19,6 +19,7 @@ _UNSIGNED = {
     "X-GitHub-Delivery": "00000000-0000-0000-0000-000000000000",
 }
 _TRY_LATER = 503
+_ABOUT_PROXIES = "[+]proxies "
 
 
 class _Refusal(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,11 +31,36 @@ async def service(settings: Settings) -> Reply:
 
     :raises Unasked: if only the service knows where that is.
     """
+    return await door(f"{_here(settings)}/webhook")
+
+
+async def unlisted_proxy(settings: Settings) -> str | None:
+    """What the service says of a proxy that its settings do not name; None where it has met none.
+
+    :raises Unasked: if it does not say.
+    """
+    url = f"{_here(settings)}/readyz?verbose"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as session,
+            session.get(url, allow_redirects=False) as answer,
+        ):
+            lines = (await answer.content.read(_MOST_BYTES)).decode("utf-8", "replace").splitlines()
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        raise Unasked("the service does not answer") from None
+    said = [line.removeprefix(_ABOUT_PROXIES) for line in lines if line.startswith(_ABOUT_PROXIES)]
+    if len(said) != 1 or said == ["ok: note withheld"]:
+        raise Unasked("the service does not say it to this machine")
+    return None if said == ["ok"] else telemetry.one_line(said[0])[:200]
+
+
+def _here(settings: Settings) -> str:
+    """Where the service listens on this machine. :raises Unasked: if only the service knows where that is."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
     if settings.port == 0:
         raise Unasked("BUILDHOOK_PORT=0 lets the service choose a port, which only it knows")
-    return await door(f"http://{shown}:{settings.port}/webhook")
+    return f"http://{shown}:{settings.port}"
 
 
 async def door(url: str) -> Reply:

@@ -56,6 +56,7 @@ async def _ask(settings: Settings | None, problems: tuple[str, ...]) -> Facts:
     rules = await of(setting.load_policy)
     database = await _fact(settings, _look_at_database)
     github = await ask_github.ask(settings)
+    service, door = await _fact(settings, ask_web.service), await _door(github.hook)
     return Facts(
         now=clock.now(),
         setting_problems=problems,
@@ -71,8 +72,10 @@ async def _ask(settings: Settings | None, problems: tuple[str, ...]) -> Facts:
         engine=await of(lambda known: _try_engine(known, rules.value)),
         database_problem=_problem(database),
         database=database,
-        service=await _fact(settings, ask_web.service),
-        door=await _door(github.hook),
+        service=service,
+        door=door,
+        # Last: what asked the door from outside came through the proxy, if there is one.
+        unlisted_proxy=await _fact(settings, ask_web.unlisted_proxy),
         github=github,
     )
 

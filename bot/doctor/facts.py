@@ -169,4 +169,6 @@ class Facts:
     database: Fact[Looked]
     service: Fact[Reply]
     door: Fact[Reply]
+    #: What the running service says of a proxy that no setting names; None where it has met none.
+    unlisted_proxy: Fact[str | None]
     github: OnGitHub

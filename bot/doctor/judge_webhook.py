@@ -146,6 +146,21 @@ def door(facts: Facts) -> Iterator[Finding]:
     )
 
 
+@CHECKS.check("The proxy in front is one that the settings name, or there is none.")
+def proxies(facts: Facts) -> Iterator[Finding]:
+    """Forwarding headers from whom `BUILDHOOK_TRUSTED_PROXIES` does not name, with a public address of https."""
+    public = facts.given.known.public_url
+    if public is None or not public.startswith("https:"):
+        return
+    said = facts.unlisted_proxy.known
+    if said is not None:
+        yield Finding(
+            what=f"The service does not know who asks: {said}.",
+            where="BUILDHOOK_TRUSTED_PROXIES",
+            mend="If that address is your reverse proxy's, name it there; if it is not, somebody pretends to be one.",
+        )
+
+
 def _sent(facts: Facts) -> Sequence[Attempt]:
     found = facts.github.deliveries.known
     if not found:

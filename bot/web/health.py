@@ -42,11 +42,20 @@ class Readiness:
     """The checks that have to be well before work is sent here."""
 
     def __init__(
-        self, checks: Mapping[str, Check], *, note: Check | None = None, fresh_seconds: float = FRESH_SECONDS
+        self,
+        checks: Mapping[str, Check],
+        *,
+        note: Check | None = None,
+        about_proxies: Callable[[], str | None] = lambda: None,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
-        """:param note: says what the operator should know of the work although deliveries are taken, or None."""
+        """
+        :param note: says what the operator should know of the work although deliveries are taken, or None.
+        :param about_proxies: the same of what stands in front; costs nothing and is asked each time.
+        """
         self._checks = dict(checks)
         self._note = note
+        self._about_proxies = about_proxies
         self._fresh_seconds = fresh_seconds
         self._is_draining = False
         self._found: tuple[float, tuple[Finding, ...]] | None = None
@@ -67,7 +76,8 @@ class Readiness:
                     found.append(Finding(name="work", trouble=None, note=said.trouble))
                 self._found = (now, tuple(found))
             drained = Finding(name="draining", trouble="the service is stopping" if self._is_draining else None)
-            return (*self._found[1], drained)
+            proxies = Finding(name="proxies", trouble=None, note=self._about_proxies())
+            return (*self._found[1], proxies, drained)
 
 
 async def _find(name: str, check: Check) -> Finding:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aiohttp import web
+from yarl import URL
 
 from bot import errors, telemetry
 from bot.model import person
 from bot.people import places
 from bot.people.people import People
 from bot.people.signing_in import SigningIn
+from bot.proxies import Seen
+from bot.visitors import Shares, Visitors
 from bot.web import viewing
 from bot.web.page import Sources
 from bot.web.pages import account
@@ -21,14 +24,39 @@ BEGUN_COOKIE = "__Host-buildhook-login"
 _BEGUN_SECONDS = 600
 _SIGNED_IN_SECONDS = 7 * 24 * 3600
 _MOST = 2000
+#: Logins that one address may begin: each is a row until it is over.
+_BURST, _PER_MINUTE = 20, 30
+#: In the address of who was led here from another origin.
+_MOVED = "moved"
 _log = telemetry.log("web")
 
 
-def routes(sources: Sources, *, signing_in: SigningIn, people: People, templates: Templates) -> list[web.RouteDef]:
-    """Those that the dashboard has with `ACCESS=github`, beside the pages."""
+def routes(
+    sources: Sources,
+    *,
+    signing_in: SigningIn,
+    people: People,
+    templates: Templates,
+    visitors: Visitors,
+    public_url: str,
+) -> list[web.RouteDef]:
+    """Those that the dashboard has with `ACCESS=github`, beside the pages.
+
+    :param public_url: where GitHub sends people back to: only there does the browser show what it kept.
+    """
+    shares = Shares(burst=_BURST, per_minute=_PER_MINUTE)
 
     async def start(request: web.Request) -> web.Response:
-        begun = await signing_in.begin(request.query.get("next", "/"))
+        seen = visitors.look(request)
+        if not shares.take(seen):
+            text = "Too many logins begin from this address. Wait a minute, then sign in again."
+            raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "60"})
+        wanted = request.query.get("next", "/")
+        if _is_elsewhere(seen, public_url) and _MOVED not in request.query:
+            # Once: where the proxy is wrong about it, going on is better than going round.
+            there = URL(public_url).with_path("/login/start").with_query({"next": places.after(wanted), _MOVED: "1"})
+            raise web.HTTPSeeOther(there)
+        begun = await signing_in.begin(wanted)
         response = web.Response(status=303, headers={"Location": begun.url})
         _set(response, BEGUN_COOKIE, begun.secret, seconds=_BEGUN_SECONDS)
         return response
@@ -46,7 +74,8 @@ def routes(sources: Sources, *, signing_in: SigningIn, people: People, templates
             secret=request.cookies.get(BEGUN_COOKIE, ""),
             browser=request.headers.get("User-Agent", ""),
         )
-        _log.info("Somebody signed in.", action="sign_in", user_id=done.user_id, login=done.login)
+        address = visitors.look(request).address
+        _log.info("Somebody signed in.", action="sign_in", user_id=done.user_id, login=done.login, address=address)
         response = web.Response(status=303, headers={"Location": places.after(done.next)})
         _set(response, viewing.COOKIE, done.secret, seconds=_SIGNED_IN_SECONDS)
         _forget(response, BEGUN_COOKIE)
@@ -94,6 +123,17 @@ def routes(sources: Sources, *, signing_in: SigningIn, people: People, templates
         web.post("/account/tokens", make_token),
         web.post("/account/tokens/{id:[0-9A-Z]{26}}/delete", delete_token),
     ]
+
+
+def _is_elsewhere(seen: Seen, public_url: str) -> bool:
+    """Whether a proxy that is believed says that the browser asked another origin than ours."""
+    if seen.scheme is None or seen.host is None:
+        return False
+    try:
+        asked, ours = URL(f"{seen.scheme}://{seen.host}"), URL(public_url)
+        return (asked.scheme, asked.host, asked.port) != (ours.scheme, ours.host, ours.port)
+    except ValueError:
+        return False
 
 
 def _set(response: web.Response, name: str, value: str, *, seconds: int) -> None:

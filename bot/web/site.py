@@ -17,6 +17,7 @@ from bot.people.people import People
 from bot.people.signing_in import SigningIn
 from bot.pipelines import schema
 from bot.store import Store
+from bot.visitors import Visitors
 from bot.web import (
     access,
     api,
@@ -87,6 +88,7 @@ def add_to(
     why_wedged: Callable[[], str | None] = lambda: None,
     clock: Callable[[], datetime] = clock.now,
     retention: timedelta | None = None,
+    visitors: Visitors | None = None,
     max_streams: int = stream.MAX_STREAMS,
 ) -> stream.Streams:
     """Add everything that the dashboard needs; the door adds its own route to the same application.
@@ -95,6 +97,7 @@ def add_to(
     :param engines: gives the engines that jobs come to.
     :param setting_up: what sets the service up; None where it is.
     :param retention: how long builds are kept; None: for ever.
+    :param visitors: says from which address a request came; without it no proxy is believed.
     :return: the live streams; they end with the application, or earlier by `close`.
     """
     people = None if entry is None else entry.people
@@ -107,7 +110,16 @@ def add_to(
         one: page.Page = module.PAGE
         app.router.add_get(one.route, page.handler(one, sources=sources, templates=_TEMPLATES))
     if entry is not None:
-        app.add_routes(login.routes(sources, signing_in=entry.signing_in, people=entry.people, templates=_TEMPLATES))
+        app.add_routes(
+            login.routes(
+                sources,
+                signing_in=entry.signing_in,
+                people=entry.people,
+                templates=_TEMPLATES,
+                visitors=visitors or Visitors(),
+                public_url=entry.public_url,
+            )
+        )
     if setting_up is not None:
         app.add_routes(setup.routes(setting_up, templates=_TEMPLATES))
     app.add_routes(routes(actions))

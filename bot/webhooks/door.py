@@ -16,6 +16,7 @@ from aiohttp import web
 
 from bot import errors, failpoint, telemetry
 from bot.store import deliveries
+from bot.visitors import Visitors
 from bot.webhooks import doorway, parse
 from bot.webhooks.inbox import LARGE_BODY_BYTES, Inbox
 
@@ -43,10 +44,12 @@ class Door:
         known_events: frozenset[str],
         bodies: doorway.Bodies | None = None,
         on_taken: Callable[[str], None] | None = None,
+        visitors: Visitors | None = None,
     ) -> None:
         """
         :param bodies: what is being read; the same for all doors of a process.
         :param on_taken: hears the event of each delivery that was proved and is kept, also where it was before.
+        :param visitors: says from which address a request came; without it no proxy is believed.
         """
         self._inbox = inbox
         self._credentials = credentials
@@ -54,7 +57,7 @@ class Door:
         self._known_events = known_events
         self._bodies = bodies or doorway.Bodies()
         self._on_taken = on_taken
-        self._refusals = doorway.Refusals()
+        self._refusals = doorway.Refusals(visitors or Visitors())
 
     def routes(self) -> list[web.RouteDef]:
         """The door's only route."""
@@ -69,7 +72,7 @@ class Door:
             await failpoint.pause("inbox.before_200")
         except errors.DeliveryRefused as refusal:
             self._metrics.rejected.labels(refusal.label).inc()
-            self._refusals.note(refusal)
+            self._refusals.note(refusal, request)
             return doorway.refused(refusal)
         finally:
             self._metrics.answer_seconds.observe(time.perf_counter() - started)

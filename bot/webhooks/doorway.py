@@ -12,6 +12,7 @@ from aiohttp import web
 from bot import errors, failpoint, telemetry
 from bot.model import delivery
 from bot.store import deliveries
+from bot.visitors import Visitors
 from bot.webhooks import parse
 from bot.webhooks.inbox import Inbox
 
@@ -92,13 +93,15 @@ class Bodies:
 class Refusals:
     """The log lines of refusals, few however many there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
         self._counts: Counter[str] = Counter()
         self._next_line_at: dict[str, float] = {}
 
-    def note(self, refusal: errors.DeliveryRefused) -> None:
-        """Count a refusal, and write the count if the last line of its kind is long ago."""
+    def note(self, refusal: errors.DeliveryRefused, request: web.Request) -> None:
+        """Count a refusal, and write the count if the last line of its kind is long ago, with who was the last."""
         self._counts[refusal.label] += 1
+        seen = self._visitors.look(request)
         now = time.monotonic()
         if now < self._next_line_at.get(refusal.label, now):
             return
@@ -109,6 +112,7 @@ class Refusals:
             reason=refusal.label,
             status=refusal.status,
             count=self._counts.pop(refusal.label),
+            address=seen.address,
         )
 
 

@@ -17,6 +17,7 @@ from bot import clock, errors, failpoint, policy, telemetry
 from bot.allowance import Allowance
 from bot.model import delivery
 from bot.store import deliveries
+from bot.visitors import Visitors
 from bot.webhooks import doorway, parse
 from bot.webhooks.inbox import Inbox
 
@@ -32,10 +33,12 @@ class HookDoor:
         is_set_up: Callable[[], bool],
         metrics: telemetry.Metrics,
         bodies: doorway.Bodies | None = None,
+        visitors: Visitors | None = None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         """:param is_set_up: whether the App's credentials are there, without which nothing can be built.
         :param bodies: what is being read; the same for all doors of a process.
+        :param visitors: says from which address a request came; without it no proxy is believed.
         """
         self._inbox = inbox
         self._sources = sources
@@ -43,7 +46,7 @@ class HookDoor:
         self._metrics = metrics
         self._bodies = bodies or doorway.Bodies()
         self._now = now
-        self._refusals = doorway.Refusals()
+        self._refusals = doorway.Refusals(visitors or Visitors())
         #: By source; a new rate begins anew.
         self._allowances: dict[tuple[str, int], Allowance] = {}
 
@@ -66,7 +69,7 @@ class HookDoor:
             await failpoint.pause("inbox.before_200")
         except errors.DeliveryRefused as refusal:
             self._metrics.rejected.labels(refusal.label).inc()
-            self._refusals.note(refusal)
+            self._refusals.note(refusal, request)
             return doorway.refused(refusal)
         finally:
             self._metrics.answer_seconds.observe(time.perf_counter() - started)

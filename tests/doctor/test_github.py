@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
@@ -242,3 +243,18 @@ async def test_a_service_behind_a_network_that_leads_nowhere_from_within_is_well
     report = await place.doctor()
     assert report.of("door")[0]["state"] == "fine"
     assert clock.now() > sent.created_at
+
+
+async def test_t16_a_proxy_that_no_setting_names_is_told_of(served: Place) -> None:
+    public = "https://builds.example.org"
+    assert (await served.doctor(public_url=public)).of("proxies")[0]["state"] == "fine"
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-GitHub-Event": "ping"}
+    url = str(served.github.webhook_url)
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", headers=headers) as answer:
+        assert answer.status == 415
+    report = await served.doctor(public_url=public)
+    report.tells(
+        "proxies", "BUILDHOOK_TRUSTED_PROXIES", "headers come from 127.0.0.1", "if it is not, somebody pretends"
+    )
+    # Who passes it on is not looked for where people come without TLS.
+    assert (await served.doctor(public_url="http://127.0.0.1:1")).of("proxies")[0]["state"] == "fine"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,11 @@ from bot.choices import Access
 from bot.entrance import Entrance
 from bot.model import person
 from bot.people import proof
+from bot.proxies import Network
 from bot.settings import Settings
 from bot.simulator import Repository, Simulator
 from bot.store import Store
+from bot.visitors import Visitors
 from bot.web import Entry, rules, viewing
 from bot.web.login import BEGUN_COOKIE
 from tests.web.house import House, build_house, close_house
@@ -111,8 +113,11 @@ def form_token(cookie: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def gate(folder: Path) -> AsyncIterator[Gate]:
-    """A gate with people, an own repository that they have rights in, and two of somebody else."""
+async def gate(folder: Path, *, trusted: Sequence[Network] = ()) -> AsyncIterator[Gate]:
+    """A gate with people, an own repository that they have rights in, and two of somebody else.
+
+    :param trusted: the proxies in front.
+    """
     async with contextlib.AsyncExitStack() as stack:
         github = await stack.enter_async_context(Simulator(folder=folder / "github"))
         github.app.callback_urls = [BACK]
@@ -154,7 +159,7 @@ async def gate(folder: Path) -> AsyncIterator[Gate]:
             assert one.entry is not None
             return replace(one.entry, again_seconds=0.05)
 
-        house = await build_house(folder, enter=enter)
+        house = await build_house(folder, enter=enter, visitors=Visitors(lambda: trusted))
         stack.push_async_callback(close_house, house)
         (entrance,) = made
         await entrance.open()

@@ -36,6 +36,7 @@ from bot.store import (
     subscribers,
 )
 from bot.store import audit as entries
+from bot.visitors import Visitors
 from tests import factories
 
 #: A repository, of which all but the name is hostile text.
@@ -147,6 +148,7 @@ async def build_house(
     max_streams: int = 200,
     retention: timedelta | None = None,
     enter: Callable[[Store, Callable[[], datetime]], dashboard.Entry | None] = lambda _store, _now: None,
+    visitors: Visitors | None = None,
 ) -> House:
     """A dashboard over an empty database.
 
@@ -212,6 +214,7 @@ async def build_house(
         clock=lambda: house.now,
         retention=retention,
         max_streams=max_streams,
+        visitors=visitors,
     )
 
     async def take_webhook(_request: web.Request) -> web.Response:

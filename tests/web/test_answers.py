@@ -217,13 +217,14 @@ async def test_the_version_is_told_to_whoever_has_access(client: Client) -> None
 async def test_readiness_names_each_check(house: House, client: Client, path: str) -> None:
     assert await (await client.get(path)).text() == "ok\n"
     lines = (await (await client.get(f"{path}?verbose")).text()).splitlines()
-    assert lines == ["[+]db ok", "[+]loops ok", "[+]draining ok", "ready"]
+    assert lines == ["[+]db ok", "[+]loops ok", "[+]proxies ok", "[+]draining ok", "ready"]
     house.trouble = "the reporter\nstopped"
     answer = await client.get(path)
     assert answer.status == 503
     assert (await answer.text()).splitlines() == [
         "[+]db ok",
         "[-]loops the reporter\\nstopped",
+        "[+]proxies ok",
         "[+]draining ok",
         "not ready",
     ]
@@ -240,7 +241,12 @@ async def test_readiness_tells_what_the_operator_should_know_although_deliveries
         answer = await client.get("/readyz")
         assert (answer.status, (await answer.text()).splitlines()) == (
             200,
-            ["[+]work paused: restored from a secret place; comparing with GitHub", "[+]draining ok", "ready"],
+            [
+                "[+]work paused: restored from a secret place; comparing with GitHub",
+                "[+]proxies ok",
+                "[+]draining ok",
+                "ready",
+            ],
         )
         stranger = await client.get("/readyz", headers={"Host": "example.com"})
         assert (stranger.status, "[+]work ok: note withheld" in await stranger.text()) == (200, True)

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bot import proxies
 from bot.model import person
 from bot.people import proof
 from bot.store.people_tables import accounts, api_tokens, logins, sign_ins
@@ -276,3 +277,33 @@ async def test_a_wrong_token_beside_a_good_cookie_is_wrong(gate: Gate) -> None:
         answer = await gate.ask("GET", "/", login="reader", headers={"Authorization": given})
         assert answer.status == 401, given
         assert answer.headers.get("WWW-Authenticate", "").startswith("Bearer")
+
+
+async def test_t16_a_believed_proxy_says_from_where_and_to_where_somebody_signs_in(tmp_path: Path) -> None:
+    async def start(gate: Gate, query: str = "", **headers: str) -> Any:
+        named = {f"X-Forwarded-{name}": value for name, value in headers.items()}
+        return await gate.client.get(f"/login/start{query}", headers=named, allow_redirects=False)
+
+    async with gates.gate(tmp_path, trusted=proxies.parse("127.0.0.1")) as gate:
+        elsewhere = {"Proto": "http", "Host": "builds.example.com"}
+        answer = await start(gate, "?next=/queue", For="203.0.113.9", **elsewhere)
+        # Where GitHub sends people back to, and nowhere that the request named.
+        assert answer.headers["Location"] == f"{gates.URL}/login/start?next=/queue&moved=1"
+        assert BEGUN_COOKIE not in answer.cookies
+        hostile = await start(gate, "?next=//evil.example", Proto="https", Host="evil.example")
+        assert hostile.headers["Location"] == f"{gates.URL}/login/start?next=/&moved=1"
+        # A proxy that is wrong about it leads nobody round.
+        answer = await start(gate, "?next=/queue&moved=1", For="203.0.113.9", **elsewhere)
+        assert answer.headers["Location"].startswith(gate.github.url)
+        answer = await start(gate, For="203.0.113.9", Proto="https", Host="Builds.example.com:443")
+        assert answer.headers["Location"].startswith(gate.github.url)
+        statuses = [(await start(gate, For="198.51.100.7")).status for _ in range(21)]
+        assert statuses == [303] * 20 + [429]
+        assert (await start(gate, For="198.51.100.8")).status == 303
+
+
+async def test_t16_nobody_else_is_believed_of_it(gate: Gate) -> None:
+    headers = {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example", "X-Forwarded-For": "203.0.113.9"}
+    answer = await gate.client.get("/login/start", headers=headers, allow_redirects=False)
+    assert answer.headers["Location"].startswith(gate.github.url)
+    assert "evil" not in answer.headers["Location"]
