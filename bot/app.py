@@ -278,6 +278,7 @@ class Service:
             setting_up=self.setting_up,
             retention=timedelta(days=self._settings.retention_days),
             visitors=self._visitors,
+            most_bytes=lambda: self._policy.quotas.storage_bytes,
         )
         return application
 

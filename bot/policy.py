@@ -15,7 +15,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import pydantic
+
 from bot import images, policy_network, signing, trust
+from bot.model import storage
 from bot.policy_table import Problem, Problems, Table, either, lines, meant, shown
 
 T = TypeVar("T")
@@ -32,6 +35,8 @@ _REF = re.compile(r"refs/(?:heads|tags)/(?!/)[^\x00-\x20\x7f~^:?*\[\\{}$]{1,1000
 _REF_WRONG = re.compile(r"\.\.|//|/\.|\.lock(?:/|$)|[./]$")
 _LABEL = re.compile(r"[^\s,]{1,100}")
 _TYPE = re.compile(r"[A-Za-z0-9_.-]{1,255}", re.ASCII)
+_SIZE = pydantic.TypeAdapter(pydantic.ByteSize)
+_LEAST_BYTES, _MOST_BYTES = 16 << 20, 1000 << 40
 _TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)")
 
 
@@ -99,12 +104,14 @@ class Engine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
-    """`[quotas]`: how much of the machines each repository may take; None for all that there is."""
+    """`[quotas]`: how much of the machines each repository may take, None for all that there is; and of the disk."""
 
     #: Jobs at once, over all replicas.
     jobs: int | None = None
     #: Hours of jobs within 24 hours, those side by side counted each.
     hours_per_day: int | None = None
+    #: Of logs, reports and artifacts altogether.
+    storage_bytes: int = storage.USUAL_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,8 +321,23 @@ def _quotas(given: Mapping[str, Any], problems: Problems) -> Quotas:
         if table.has(key) and not 1 <= number <= most:
             table.wrong(key, f"write a number from 1 to {most}, or leave the key out.")
         found[key] = number or None
+    storage_bytes = _size(table, "storage", usual=storage.USUAL_BYTES)
     table.end()
-    return Quotas(**found)
+    return Quotas(**found, storage_bytes=storage_bytes)
+
+
+def _size(table: Table, key: str, *, usual: int) -> int:
+    """A number of bytes, written as in the settings."""
+    text = table.get(key, str, "", wanted='a size such as `"10GiB"`')
+    if not table.has(key):
+        return usual
+    try:
+        found = int(_SIZE.validate_python(text))
+    except pydantic.ValidationError:
+        found = 0
+    if not _LEAST_BYTES <= found <= _MOST_BYTES:
+        table.wrong(key, 'write a size from `"16MiB"` to `"1000TiB"`, such as `"10GiB"`, or leave the key out.')
+    return found
 
 
 def _images(given: Mapping[str, Any], problems: Problems) -> images.Rules:

@@ -123,6 +123,7 @@ class Work:
             metrics=metrics,
             on_change=self._wake_reporting,
             now=replica.now,
+            most_bytes=rules.quotas.storage_bytes,
         )
         self.scheduler = scheduler.Scheduler(
             store,

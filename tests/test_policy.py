@@ -304,7 +304,10 @@ def test_quotas_bound_each_repository() -> None:
     assert policy.parse("") == policy.Policy(quotas=policy.Quotas(jobs=None, hours_per_day=None))
     found = policy.parse("[quotas]\njobs = 4\nhours_per_day = 48\n")
     assert isinstance(found, policy.Policy)
-    assert found.quotas == policy.Quotas(jobs=4, hours_per_day=48)
+    assert found.quotas == policy.Quotas(jobs=4, hours_per_day=48, storage_bytes=10 << 30)
+    found = policy.parse('[quotas]\nstorage = "1.5TiB"\n')
+    assert isinstance(found, policy.Policy)
+    assert found.quotas.storage_bytes == 3 << 39
 
 
 @pytest.mark.parametrize(
@@ -313,6 +316,9 @@ def test_quotas_bound_each_repository() -> None:
         ("jobs = 0", "line 2: `quotas.jobs`: write a number from 1 to 10000"),
         ("jobs = 1.5", "line 2: `quotas.jobs`: write a number from 1 to 10000."),
         ("hours_per_day = -1", "line 2: `quotas.hours_per_day`: write a number from 1 to 240000"),
+        ('storage = "10 apples"', 'line 2: `quotas.storage`: write a size from `"16MiB"` to `"1000TiB"`'),
+        ('storage = "1MiB"', "line 2: `quotas.storage`: write a size"),
+        ("storage = 10", "line 2: `quotas.storage`: write a size"),
         ("hours = 4", "line 2: `quotas.hours`: it means nothing."),
     ],
 )

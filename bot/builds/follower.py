@@ -18,8 +18,8 @@ from bot import errors, failpoint, telemetry
 from bot.builds import hearing, ingest, lifecycle, transitions
 from bot.engines import contract
 from bot.logs import ArtifactStore, LogStore, failure
-from bot.model import build, job
-from bot.store import Store, artifacts, builds, jobs, results
+from bot.model import artifact, build, job, report, storage
+from bot.store import Store, artifacts, builds, jobs, kept, locks, results
 
 #: How much may be read again after a crash.
 _SAVE_EVERY_BYTES = 1024 * 1024
@@ -44,7 +44,9 @@ class Follower:
         metrics: telemetry.Metrics,
         on_change: Callable[[], None],
         now: Callable[[], datetime],
+        most_bytes: int = storage.USUAL_BYTES,
     ) -> None:
+        """:param most_bytes: how much each repository may keep."""
         self._store = store
         self._engine = engine
         self._logs = logs
@@ -53,6 +55,7 @@ class Follower:
         self._metrics = metrics
         self._on_change = on_change
         self._now = now
+        self._most_bytes = most_bytes
 
     async def follow(self, started: job.Job) -> job.Job:
         """Follow a job to its end; gives it as it ended.
@@ -79,7 +82,7 @@ class Follower:
                     saved, saved_at = one, self._now()
         if one.state not in job.FINAL:
             raise RuntimeError("the engine stopped telling before the job had ended")
-        await self._save(one, made=await self._ingest(one, files) if files else None)
+        await self._save(one, made=await self._ingest(one, files))
         # Not before its end is written: what is told of a job is read from its log.
         self._logs.let_go(one.id)
         await failpoint.pause("result.after_commit")
@@ -130,14 +133,16 @@ class Follower:
                     finished_at=event.at,
                 )
 
-    async def _ingest(self, one: job.Job, files: Sequence[contract.ResultFile]) -> ingest.Taken:
-        """Take in what the job left behind."""
+    async def _ingest(self, one: job.Job, files: Sequence[contract.ResultFile]) -> ingest.Taken | None:
+        """Take in what the job left behind; None where that is nothing."""
+        repository_id, room = await self._store.read(_look, one, most_bytes=self._most_bytes)
+        if not files and not room.is_full:
+            return None
         taken = await ingest.take(
-            files, of=one, logs=self._logs, kept=self._artifacts, new_id=self._new_id, now=self._now()
+            files, of=one, logs=self._logs, kept=self._artifacts, room=room, new_id=self._new_id, now=self._now()
         )
         if not taken.results.is_empty:
-            of = await self._store.read(builds.get, one.build_id)
-            await ingest.write(self._store, taken.results, of=one, repository_id=of.repository_id)
+            await ingest.write(self._store, taken.results, of=one, repository_id=repository_id)
         return taken
 
     async def _save(self, one: job.Job, *, made: ingest.Taken | None = None) -> None:
@@ -145,8 +150,13 @@ class Follower:
         if (self._store.is_shared or self._logs.goes_away) and one.state in _FAILURES:
             # Another replica may tell GitHub of it, and the log is not there; or the store that has it is away.
             tail = await failure.tail(self._logs, one)
-        saved = await self._store.write(_save, one, now=self._now(), tail=tail, made=made)
+        saved, dropped = await self._store.write(
+            _save, one, now=self._now(), tail=tail, made=made, most_bytes=self._most_bytes
+        )
         self._on_change()
+        with contextlib.suppress(errors.StoreUnavailable):
+            # What stays when this fails is found by the sweep.
+            await self._artifacts.delete(*(of.id for of in dropped))
         if saved.job.state in job.FINAL:
             self._measure(saved.job, saved.of_build)
 
@@ -169,18 +179,57 @@ class Follower:
 
 
 def _save(
-    connection: Connection, one: job.Job, *, now: datetime, tail: bytes | None, made: ingest.Taken | None
-) -> transitions.Saved:
+    connection: Connection,
+    one: job.Job,
+    *,
+    now: datetime,
+    tail: bytes | None,
+    made: ingest.Taken | None,
+    most_bytes: int,
+) -> tuple[transitions.Saved, Sequence[artifact.Artifact]]:
+    """Write it; gives what was written, and the artifacts that there is no room for any more."""
+    found, left, dropped = _fit(connection, one, made, most_bytes=most_bytes) if made is not None else _NOTHING
     saved = transitions.save(connection, one, now=now)
-    if made is not None and not made.results.is_empty:
-        results.insert(connection, one.id, made.results)
-    if made is not None and made.artifacts:
-        artifacts.replace_of_job(connection, one.id, made.artifacts)
+    if not found.is_empty:
+        results.insert(connection, one.id, found)
+    if left:
+        artifacts.replace_of_job(connection, one.id, left)
+    if made is not None:
+        kept.note_left(
+            connection,
+            one,
+            repository_id=saved.of_build.repository_id,
+            report_bytes=0 if found.is_empty else storage.report_bytes(found),
+            artifacts_made=left,
+        )
     if tail is not None:
         jobs.save_log_tail(connection, one.id, tail)
     if one.state in job.FINAL:
         failpoint.reach("result.before_commit")
-    return saved
+    return saved, dropped
+
+
+_Fitted = tuple[report.Results, Sequence[artifact.Artifact], Sequence[artifact.Artifact]]
+_NOTHING: _Fitted = (report.Results(), (), ())
+
+
+def _fit(connection: Connection, one: job.Job, made: ingest.Taken, *, most_bytes: int) -> _Fitted:
+    """What a job leaves, the artifacts that there is room for, and the others; jobs of one repository go in turn."""
+    if not made.artifacts:
+        return made.results, (), ()
+    locks.repositories(connection, [builds.get(connection, one.build_id).repository_id])
+    _, room = _look(connection, one, most_bytes=most_bytes)
+    fits, too_much = storage.fitting(made.artifacts, room=room)
+    if not too_much:
+        return made.results, fits, ()
+    told = storage.why_not_kept(room, [of.name for of in too_much])
+    return replace(made.results, problems=(*made.results.problems, told)), fits, too_much
+
+
+def _look(connection: Connection, one: job.Job, *, most_bytes: int) -> tuple[int, storage.Room]:
+    """The repository of a job, and how much that may keep."""
+    repository_id = builds.get(connection, one.build_id).repository_id
+    return repository_id, storage.Room(kept=kept.of_repository(connection, repository_id), most_bytes=most_bytes)
 
 
 async def _with_pauses(events: AsyncIterator[contract.Event]) -> AsyncGenerator[contract.Event | None, None]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from bot import errors, failpoint, telemetry
 from bot.engines import contract
 from bot.logs import ArtifactStore, LogStore
-from bot.model import artifact, job, report
+from bot.model import artifact, job, report, storage
 from bot.reports import matchers, reading
 from bot.store import Store, results
 
@@ -33,17 +33,23 @@ async def take(
     of: job.Job,
     logs: LogStore,
     kept: ArtifactStore,
+    room: storage.Room,
     new_id: Callable[[], str],
     now: datetime,
 ) -> Taken:
     """Keep the artifacts of a job, and read all its other files.
 
+    :param room: how much its repository may keep; what does not fit is not even copied.
     :raises errors.StoreUnavailable: if the disk cannot be used.
     """
-    made = []
+    made: list[artifact.Artifact] = []
     problems = []
+    too_much = []
     for one in files:
-        if one.kind == contract.ARTIFACT and one.copy is not None and one.problem is None:
+        taken_bytes = sum(known.size_bytes for known in made)
+        if one.kind == contract.ARTIFACT and not room.has_place(taken_bytes + one.size_bytes):
+            too_much.append(one.path)
+        elif one.kind == contract.ARTIFACT and one.copy is not None and one.problem is None:
             try:
                 made.append(await _keep(one, of=of, kept=kept, id=new_id(), now=now))
             except errors.EngineError as error:
@@ -51,6 +57,11 @@ async def take(
         elif one.kind == contract.ARTIFACT:
             problems.append(f"The artifact {one.path}: {one.problem or 'the engine does not give it.'}")
     found = await read([one for one in files if one.kind != contract.ARTIFACT], of=of, logs=logs)
+    if room.is_full:
+        found = storage.lean(found)
+        problems.append(storage.why_lean(room))
+    elif too_much:
+        problems.append(storage.why_not_kept(room, too_much))
     if problems:
         found = replace(found, problems=(*found.problems, *problems))
     return Taken(found, tuple(made))

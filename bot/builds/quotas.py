@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Connection
 
 from bot import policy
-from bot.store import usage
+from bot.model import storage
+from bot.store import kept, usage
 
 WINDOW = timedelta(hours=24)
 #: How long an answer counts: adding up a day of jobs before each start would be dear, and an hour has many of these.
@@ -33,6 +34,12 @@ class Quotas:
         self._answers: dict[int, _Answer] = {}
         #: How many jobs of one repository may run at once, over all replicas; None for as many as there are places.
         self.jobs = rules.jobs
+        self._storage_bytes = rules.storage_bytes
+
+    def log_bytes(self, connection: Connection, repository_id: int) -> int | None:
+        """How much of the output of a job that starts now is kept; None for as much as ever."""
+        found = storage.Room(kept=kept.of_repository(connection, repository_id), most_bytes=self._storage_bytes)
+        return storage.LEAN_LOG_BYTES if found.is_full else None
 
     def exhausted(self, connection: Connection, *, now: datetime) -> frozenset[int]:
         """The ids of repositories of which no job is to start now; why is written with the jobs that wait.

@@ -36,6 +36,8 @@ class _Started:
     of_build: build.Build
     #: The context of what it needs, by id.
     needs: Mapping[str, Any]
+    #: How much of its output is kept; None for as much as ever.
+    log_bytes: int | None = None
 
 
 class Scheduler:
@@ -97,7 +99,12 @@ class Scheduler:
     async def adopt(self, group: asyncio.TaskGroup) -> None:
         """Take up the jobs that were on the engine when the last process ended."""
         for found in await patience.write(
-            self._store, _adopt, now=self._now(), owner=self._owner, is_only=not self._store.is_shared
+            self._store,
+            _adopt,
+            now=self._now(),
+            owner=self._owner,
+            is_only=not self._store.is_shared,
+            quota=self._quota,
         ):
             _log.info("A job goes on.", action="adopt_job", **_facts(found), state=found.job.state)
             self._spawn(group, found)
@@ -191,7 +198,8 @@ class Scheduler:
         try:
             if current.state == job.State.STARTING:
                 await failpoint.pause("engine.before_submit")
-                await self._engine.start(self._request(current, one.of_build, one.needs))
+                request = self._request(current, one.of_build, one.needs)
+                await self._engine.start(replace(request, log_bytes=one.log_bytes))
                 self._metrics.engine_up.labels(current.engine).set(1)
                 await failpoint.pause("engine.after_submit_before_record")
             return await self._follower.follow(current)
@@ -249,6 +257,7 @@ def _claim(
     quota: quotas.Quotas,
 ) -> tuple[list[_Started], list[job.Job]]:
     started = []
+    log_bytes: dict[int, int | None] = {}
     without = quota.exhausted(connection, now=now)
     for one in jobs.claim_ready(
         connection, now=now, owner=owner, lease=LEASE, limit=limit, most_of_one=quota.jobs, without=without
@@ -267,7 +276,10 @@ def _claim(
             reason=None,
         )
         of_build = transitions.save(connection, moved, now=now).of_build
-        started.append(_Started(moved, of_build, _needs(connection, moved, of_build)))
+        of_id = of_build.repository_id
+        if of_id not in log_bytes:
+            log_bytes[of_id] = quota.log_bytes(connection, of_id)
+        started.append(_Started(moved, of_build, _needs(connection, moved, of_build), log_bytes[of_id]))
     return started, jobs.list_cancel_requested(connection, owner=owner)
 
 
@@ -277,12 +289,13 @@ def _needs(connection: Connection, one: job.Job, of: build.Build) -> Mapping[str
     return lifecycle.needs_of(one, jobs.list_of_builds(connection, [of.id]), of=of)
 
 
-def _adopt(connection: Connection, *, now: datetime, owner: str, is_only: bool) -> list[_Started]:
+def _adopt(connection: Connection, *, now: datetime, owner: str, is_only: bool, quota: quotas.Quotas) -> list[_Started]:
     found = jobs.adopt(connection, now=now, owner=owner, lease=LEASE, is_only=is_only)
     started = []
     for one in found:
         of_build = builds.get(connection, one.build_id)
-        started.append(_Started(one, of_build, _needs(connection, one, of_build)))
+        log_bytes = quota.log_bytes(connection, of_build.repository_id)
+        started.append(_Started(one, of_build, _needs(connection, one, of_build), log_bytes))
     return started
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
 from bot.model import build, job
-from bot.store import answers, builds, checks, groups, jobs, locks, notifications
+from bot.store import answers, builds, checks, groups, jobs, kept, locks, notifications
 
 #: What a comment tells of at once: all else it tells with the next change of the build.
 _RED = frozenset({job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT})
@@ -47,6 +47,8 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> Saved:
             jobs.save(connection, one)
             phase = lifecycle.phase(one.state)
             if phase != lifecycle.phase(before[one.id].state):
+                if one.state in job.FINAL:
+                    kept.note_log(connection, one, repository_id=was.repository_id)
                 is_conclusion = phase == lifecycle.Phase.COMPLETED
                 checks.mark_stale(
                     connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion, now=now

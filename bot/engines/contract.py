@@ -143,6 +143,8 @@ class JobRequest:
     #: For each step what children of its span need to know, in the form of `traceparent`; a step's own `env` wins.
     trace_parents: tuple[str, ...] = ()
     timeout_seconds: float
+    #: How much of its output is kept, its end in any case; None for what the engine keeps.
+    log_bytes: int | None = None
     #: What its expressions may name besides what the plan says: `github`, `inputs` and `needs`.
     contexts: Mapping[str, Any] = field(default_factory=dict)
     #: None where it may have none.

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bot import errors
 from bot.model import artifact
-from bot.store import branches
+from bot.store import branches, kept
 from bot.store.results_tables import artifacts as table
 from bot.store.schema import jobs
 
@@ -79,7 +79,10 @@ def list_of_repository(
 def delete_expired(connection: Connection, *, before: datetime, limit: int) -> int:
     """Delete the oldest artifacts whose time is over; gives how many. Their bytes are found by the sweep of files."""
     old = sa.select(table.c.id).where(table.c.expires_at <= before).order_by(table.c.expires_at).limit(limit)
-    return connection.execute(sa.delete(table).where(table.c.id.in_(old.scalar_subquery()))).rowcount
+    gone = sa.delete(table).where(table.c.id.in_(old.scalar_subquery())).returning(table.c.job_id)
+    job_ids = list(connection.execute(gone).scalars())
+    kept.recount_artifacts(connection, job_ids)
+    return len(job_ids)
 
 
 def list_without(connection: Connection, ids: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from bot.model import answer, approval, build, job
 from bot.store.audit_table import AUDIT_RULES, audit
 from bot.store.budgets_table import budgets
 from bot.store.columns import Instant, Value, Words
+from bot.store.kept_table import kept
 from bot.store.metadata import SERIAL, metadata
 from bot.store.people_tables import accounts, api_tokens, logins, sign_ins
 from bot.store.repositories_table import repositories
@@ -41,6 +42,7 @@ __all__ = [
     "budgets",
     "findings",
     "job_results",
+    "kept",
     "logins",
     "metadata",
     "repositories",

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.logs import ArtifactStore, LogStore
-from bot.model import engine
+from bot.model import engine, storage
 from bot.people.people import People
 from bot.store import Store
 from bot.web import scanning, viewing
@@ -31,6 +31,8 @@ class Sources:
     people: People | None = None
     #: The engines of this service.
     engines: Callable[[], engine.Engines] = engine.Engines
+    #: How much each repository may keep.
+    most_bytes: Callable[[], int] = lambda: storage.USUAL_BYTES
     #: Logs that are being looked through.
     scans: scanning.Scans = field(default_factory=scanning.Scans)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bot.model import audit, build, delivery
+from bot.model import audit, build, delivery, storage
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _DEEDS = {
@@ -28,7 +28,6 @@ _WAYS = {
     audit.Via.API: "through the API",
     audit.Via.EVENT: "on GitHub",
 }
-_BYTES = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def duration(seconds: float) -> str:
@@ -74,12 +73,7 @@ def instant(at: datetime) -> str:
 
 def size(size_bytes: int) -> str:
     """A number of bytes: `512 bytes`, `1.5 MiB`."""
-    amount, unit = float(size_bytes), 0
-    while amount >= 1024 and unit < len(_BYTES) - 1:
-        amount, unit = amount / 1024, unit + 1
-    if unit == 0:
-        return "1 byte" if size_bytes == 1 else f"{size_bytes} bytes"
-    return f"{amount:.1f} {_BYTES[unit]}"
+    return storage.size(size_bytes)
 
 
 def short(sha: str) -> str:

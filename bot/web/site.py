@@ -11,7 +11,7 @@ from aiohttp.typedefs import Middleware
 
 from bot import clock, telemetry
 from bot.logs import ArtifactStore, LogStore
-from bot.model import engine
+from bot.model import engine, storage
 from bot.onboarding import SettingUp
 from bot.people.people import People
 from bot.people.signing_in import SigningIn
@@ -89,6 +89,7 @@ def add_to(
     clock: Callable[[], datetime] = clock.now,
     retention: timedelta | None = None,
     visitors: Visitors | None = None,
+    most_bytes: Callable[[], int] = lambda: storage.USUAL_BYTES,
     max_streams: int = stream.MAX_STREAMS,
 ) -> stream.Streams:
     """Add everything that the dashboard needs; the door adds its own route to the same application.
@@ -97,11 +98,14 @@ def add_to(
     :param engines: gives the engines that jobs come to.
     :param setting_up: what sets the service up; None where it is.
     :param retention: how long builds are kept; None: for ever.
+    :param most_bytes: gives how much each repository may keep.
     :param visitors: says from which address a request came; without it no proxy is believed.
     :return: the live streams; they end with the application, or earlier by `close`.
     """
     people = None if entry is None else entry.people
-    sources = page.Sources(store=store, logs=logs, artifacts=kept, clock=clock, people=people, engines=engines)
+    sources = page.Sources(
+        store=store, logs=logs, artifacts=kept, clock=clock, people=people, engines=engines, most_bytes=most_bytes
+    )
     streams = stream.Streams(limit=max_streams)
     app.middlewares.append(error_pages.shown(_TEMPLATES, clock=clock, retention=retention))
     app.middlewares.append(_guard(entry, store))

@@ -70,6 +70,7 @@ class Yard:
             metrics=self.metrics,
             on_change=lambda: self.changes.append(None),
             now=clock.now,
+            most_bytes=self.quotas.storage_bytes,
         )
         return scheduler.Scheduler(
             self.store,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +89,20 @@ async def test_f61_a_flood_is_kept_as_far_as_its_limit_goes_and_memory_stays_fla
     size_bytes = await logs.size(request.job_id)
     assert size_bytes <= flood.limit_bytes
     await _compare(logs, request.job_id, flood, size_bytes=size_bytes)
+    await logs.close()
+
+
+async def test_t120_a_job_is_asked_to_keep_less_and_keeps_its_end(
+    open_engine: Open, code: jobs.Code, tmp_path: Path
+) -> None:
+    engine, logs = await open_engine(), LogStore(tmp_path / "logs")
+    flood = lines(3_000_000, limit_bytes=MIB)
+    request = replace(jobs.make(code.source(), flood.script), log_bytes=MIB)
+    await engine.start(request)
+    await _follow(engine, request.job_id, into=logs.append)
+    await logs.seal(request.job_id)
+    await _compare(logs, request.job_id, flood, size_bytes=await logs.size(request.job_id))
+    assert await logs.size(request.job_id) <= MIB
     await logs.close()
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from bot import clock, errors
 from bot.model import build, delivery, job
-from bot.store import Store, builds, checks, deliveries, inbox_list, installations, jobs, pulls, schema, upgrade
+from bot.store import Store, builds, checks, deliveries, inbox_list, installations, jobs, kept, pulls, schema, upgrade
 from tests import factories, postgresql
 from tests.migrations import history
 
@@ -123,6 +123,22 @@ def test_f82_an_upgrade_of_a_filled_database_keeps_every_row_as_it_was(engine: s
             },
         )
         assert compare_metadata(context, schema.metadata) == []
+
+
+def test_t120_what_earlier_versions_kept_is_counted(engine: sa.Engine) -> None:
+    load(engine, "0009")
+    upgrade_all(engine)
+    with engine.begin() as connection:
+        ended = sa.and_(
+            schema.jobs.c.finished_at.is_not(None), schema.builds.c.repository_id == factories.REPOSITORY_ID
+        )
+        of_jobs = schema.jobs.join(schema.builds, schema.builds.c.id == schema.jobs.c.build_id)
+        of_left = of_jobs.join(schema.artifacts, schema.artifacts.c.job_id == schema.jobs.c.id)
+        logs = sa.select(sa.func.sum(schema.jobs.c.log_size_bytes)).select_from(of_jobs).where(ended)
+        left = sa.select(sa.func.sum(schema.artifacts.c.size_bytes)).select_from(of_left).where(ended)
+        found = kept.of_repository(connection, factories.REPOSITORY_ID)
+        assert found.log_bytes == connection.execute(logs).scalar_one()
+        assert found.artifact_bytes == connection.execute(left).scalar_one() > 0
 
 
 @pytest.fixture(params=history.VERSIONS)

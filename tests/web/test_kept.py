@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.model import build, job, report
-from bot.store import branches, results
+from bot.model import artifact, build, job, report
+from bot.store import branches, kept, results
 from bot.web.pages import job_tests
 from tests import factories
 from tests.web import gate as gates
@@ -124,3 +124,27 @@ async def test_t91_tests_and_artifacts_of_others_are_like_those_that_are_not_the
                 answers.append((answer.status, (await answer.text()).replace(name, "")))
         assert answers[:2] == answers[2:]
         assert {status for status, _ in answers} == {404}
+
+
+async def test_t120_the_page_of_a_repository_says_how_much_it_keeps_and_when_that_is_all_it_may(
+    house: House, client: Client
+) -> None:
+    new = await house.add_build(factories.make_build())
+    left = factories.make_artifact(job_id=new.jobs[0].id, size_bytes=1536 * 1024**2)
+
+    async def keep(*made: artifact.Artifact) -> str:
+        await house.store.write(
+            kept.note_left,
+            new.jobs[0],
+            repository_id=new.build.repository_id,
+            report_bytes=1024**2,
+            artifacts_made=made,
+        )
+        return words(await shown(client, "/repos/octo/hello"))
+
+    text = await keep(left)
+    assert "keeps 1.5 GiB of 10.0 GiB" in text
+    assert "Until there is room" not in text
+    text = await keep(*(left for _ in range(7)))
+    assert "This repository keeps 10.5 GiB of 10.0 GiB" in text
+    assert "10.5 GiB of it are artifacts, 0 bytes logs and 1.0 MiB reports. Lower retention-days" in text

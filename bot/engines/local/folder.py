@@ -39,6 +39,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     trace_parents: tuple[str, ...] = ()
     timeout_seconds: float
+    log_bytes: int | None = None
     contexts: dict[str, Any] = {}
     cache_scopes: contract.CacheScopes | None = None
     images: images.Rules = images.DEFAULT
@@ -110,6 +111,7 @@ class Folder:
             env=kept.env,
             trace_parents=kept.trace_parents,
             timeout_seconds=kept.timeout_seconds,
+            log_bytes=kept.log_bytes,
             contexts=kept.contexts,
             cache_scopes=kept.cache_scopes,
             images=kept.images,
@@ -286,6 +288,7 @@ def _encode(request: contract.JobRequest) -> bytes:
         env=dict(request.env),
         trace_parents=request.trace_parents,
         timeout_seconds=request.timeout_seconds,
+        log_bytes=request.log_bytes,
         contexts=dict(request.contexts),
         cache_scopes=request.cache_scopes,
         images=request.images,

@@ -205,7 +205,7 @@ def write(
         **space,
         "timeout_seconds": float(timeout_seconds),
         "grace_seconds": float(manner.grace_seconds),
-        "log_limit_bytes": manner.log_limit_bytes,
+        "log_limit_bytes": _log_limit(request, manner),
         "results": _results(request.plan if request is not None else None),
         "tested_sha": code.tested.sha if code else "",
         "tested_tree": code.tested.tree if code else "",
@@ -285,6 +285,11 @@ def _step(
     options = sandbox.options(places=shown, env=env, reach=manner.reach, can_nest=manner.can_nest)
     options = containers.beside(options, shown) if boxes is not None else options
     return {"options": options, "command": [tools.sh, *command], "env": [], **rest}
+
+
+def _log_limit(request: contract.JobRequest | None, manner: Manner) -> int:
+    asked = request.log_bytes if request is not None else None
+    return manner.log_limit_bytes if asked is None else min(asked, manner.log_limit_bytes)
 
 
 def _list(place: folder.Folder, manner: Manner, code: Code | None) -> str:

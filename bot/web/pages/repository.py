@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
 from bot.builds import caching
-from bot.model import build
-from bot.store import branches, subjects
+from bot.model import build, storage
+from bot.store import branches, kept, subjects
 from bot.store import builds as build_queries
 from bot.store.branches import Brief
 from bot.web import trend, viewing
@@ -56,6 +56,8 @@ class Context(builds.Listed):
     trend_of: str
     #: A badge token that was just made: shown once and never again.
     made: str | None
+    #: How much it may keep, and keeps.
+    room: storage.Room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +70,20 @@ class Found:
     recent: Sequence[Brief] = ()
     closed: Collection[int] = ()
     default_branch: str | None = None
+    kept: storage.Kept = field(default_factory=storage.Kept)
 
 
 def make_context(
-    found: Found, *, repository: str, chosen: builds.Filter, now: datetime, made: str | None = None
+    found: Found,
+    *,
+    repository: str,
+    chosen: builds.Filter,
+    now: datetime,
+    most_bytes: int,
+    made: str | None = None,
 ) -> Context:
     """:param chosen: which builds are listed.
+    :param most_bytes: how much the repository may keep.
     :param made: a badge token that was just made.
     """
     # The repository stands in the path, so that it is left out of the query.
@@ -94,6 +104,7 @@ def make_context(
         trend=trend.draw(compared),
         trend_of=trend_of,
         made=made,
+        room=storage.Room(kept=found.kept, most_bytes=most_bytes),
     )
 
 
@@ -139,6 +150,7 @@ def _find(connection: Connection, *, repository: str, chosen: builds.Filter, amo
         recent=recent,
         closed=branches.list_closed(connection, repository_id=repository_id, numbers=numbers),
         default_branch=None if newest is None else caching.default_branch(newest),
+        kept=kept.of_repository(connection, repository_id),
     )
 
 
@@ -154,7 +166,9 @@ async def load(sources: Sources, request: web.Request, *, made: str | None = Non
         pull_number=number(request.query, "pull"),
     )
     found = await sources.store.read(_find, repository=repository, chosen=chosen, among=viewing.visible(request))
-    return make_context(found, repository=repository, chosen=chosen, now=sources.clock(), made=made)
+    return make_context(
+        found, repository=repository, chosen=chosen, now=sources.clock(), most_bytes=sources.most_bytes(), made=made
+    )
 
 
 PAGE = Page(route="/repos/{owner}/{repo}", template="repository.html", context=Context, load=load)
