@@ -23,6 +23,7 @@ from bot.github import GitHub, Repository, checks, repositories
 from bot.model import check
 from bot.store import Store, bookmarks, known, leases, pulls
 from bot.store import checks as stored_checks
+from bot.store import repositories as visible
 
 #: How often all repositories get a look.
 LOOK_SECONDS = 600.0
@@ -157,6 +158,8 @@ class Reconciler:
     async def _places(self, this: _Pass) -> list[_Place]:
         """All repositories, those first whose turn comes after the last one's of the pass before."""
         found: dict[int, _Place] = {}
+        public: dict[int, bool] = {}
+        is_whole = True
         for installation in await self._github.list_installations():
             if installation.state != "active":
                 continue
@@ -165,8 +168,13 @@ class Reconciler:
                 refs = await self._github.list_repositories(installation.id)
             except errors.GitHubError as error:
                 _note(error, installation=installation.id)
+                is_whole = False
                 continue
+            public |= {ref.id: not ref.is_private for ref in refs}
+            is_whole &= len(refs) < repositories.MOST
             found |= {ref.id: _Place(installation_id=installation.id, ref=ref) for ref in refs if not ref.is_archived}
+        if differed := await self._store.write(visible.compare, public, is_whole=is_whole, now=self._now()):
+            this.counts["visibility"] += differed
         last = int(await self._store.read(bookmarks.find, NAME) or 0)
         self._waiting = {at: place for at, place in self._waiting.items() if at in found}
         return [found[at] for at in sorted(found, key=lambda at: (at <= last, at))]

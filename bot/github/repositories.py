@@ -15,6 +15,8 @@ from bot.github import classify, pages, urls
 from bot.github.calls import Ask, Calls, InstallationCalls
 
 _PAGES = 100
+#: So many of an installation are listed; there may be more.
+MOST = _PAGES * pages.PER_PAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class RepositoryRef:
     #: Name of a branch, which is not there yet where the repository is empty.
     default_branch: str
     is_archived: bool
+    #: True where GitHub does not say.
+    is_private: bool = True
 
 
 class _Repository(msgspec.Struct):
@@ -34,6 +38,7 @@ class _Repository(msgspec.Struct):
     full_name: str
     default_branch: str
     archived: bool = False
+    private: bool = True
 
 
 class _Repositories(msgspec.Struct):
@@ -61,11 +66,7 @@ async def list_repositories(calls: InstallationCalls) -> tuple[RepositoryRef, ..
         most_pages=_PAGES,
         what=f"repositories of installation {calls.installation_id}",
     )
-    refs = (
-        RepositoryRef(id=one.id, full_name=one.full_name, default_branch=one.default_branch, is_archived=one.archived)
-        for one in found
-    )
-    return tuple({ref.id: ref for ref in refs}.values())
+    return tuple({one.id: _ref(one) for one in found}.values())
 
 
 async def get_named(calls: InstallationCalls, full_name: str) -> RepositoryRef:
@@ -80,8 +81,16 @@ async def get_named(calls: InstallationCalls, full_name: str) -> RepositoryRef:
     found = classify.decode(answer, _Repository, what=f"GET /repos/{full_name}")
     if found.full_name.lower() != full_name.lower():
         raise errors.NotReachable(f"{full_name} is called {found.full_name} by now.")
+    return _ref(found)
+
+
+def _ref(one: _Repository) -> RepositoryRef:
     return RepositoryRef(
-        id=found.id, full_name=found.full_name, default_branch=found.default_branch, is_archived=found.archived
+        id=one.id,
+        full_name=one.full_name,
+        default_branch=one.default_branch,
+        is_archived=one.archived,
+        is_private=one.private,
     )
 
 

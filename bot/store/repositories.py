@@ -1,13 +1,15 @@
 """Queries on who may be told of a repository without signing in: everybody, or who shows its badge token.
 
 A repository is public only where GitHub said so last. GitHub does not promise any order: what says that it is private
-counts at once, and what says that it is public only where nothing is known, or GitHub was asked for it.
+counts at once, and what says that it is public only where nothing is known, or GitHub was asked for it. Whose event was
+lost is corrected by `compare`.
 """
 
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,6 +19,8 @@ from bot.model import outcome
 from bot.store.repositories_table import repositories as table
 from bot.store.schema import builds, installations
 
+#: No list of GitHub's is older than this.
+LIST_LAG = timedelta(minutes=5)
 _IS_PUBLIC = sa.select(table.c.is_public).where(table.c.id == sa.bindparam("of_id"))
 
 
@@ -29,6 +33,25 @@ def note(connection: Connection, seen: outcome.Visibility, *, now: datetime) -> 
     elif known is None or (known != seen.is_public and (seen.is_asked or not seen.is_public)):
         is_weak = seen.is_public and not seen.is_asked
         _save(connection, seen.repository_id, now=now, is_weak=is_weak, is_public=seen.is_public)
+
+
+def compare(connection: Connection, shown: Mapping[int, bool], *, is_whole: bool, now: datetime) -> int:
+    """Correct what is known by what GitHub's lists show, for events that never came; gives how many differed.
+
+    :param shown: whether each repository is public.
+    :param is_whole: whether these are all that GitHub lets us see: of others nobody hears any more.
+    """
+    changed = 0
+    for row in connection.execute(sa.select(table.c.id, table.c.is_public, table.c.updated_at)).all():
+        is_public = shown.get(row.id, False if is_whole else row.is_public)
+        # A list may lag behind an event that said it is private; the other way round nothing gets out.
+        is_late = is_public and row.updated_at > now - LIST_LAG
+        if is_public != row.is_public and not is_late:
+            values = {"is_public": is_public, "updated_at": now}
+            # Unless an event said more meanwhile.
+            is_same = sa.and_(table.c.id == row.id, table.c.updated_at == row.updated_at)
+            changed += connection.execute(sa.update(table).where(is_same).values(values)).rowcount
+    return changed
 
 
 def set_badge_digest(connection: Connection, repository_id: int, digest: bytes, *, now: datetime) -> None:

@@ -11,13 +11,16 @@ from functools import partial
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from bot import clock, errors, telemetry
 from bot.events import reconciling
 from bot.github import GitHub
-from bot.model import build, check, delivery, job
+from bot.model import build, check, delivery, job, outcome
 from bot.simulator import Repository, Simulator
-from bot.store import Store, bookmarks, checks, deliveries, inbox_list, outcomes
+from bot.store import Store, bookmarks, checks, deliveries, inbox_list, outcomes, repositories
+from bot.store.repositories_table import repositories as table
 from bot.webhooks import inbox, intake
 from tests import factories
 from tests.databases import on_postgresql, on_sqlite
@@ -412,3 +415,40 @@ async def test_f49_an_event_that_comes_hours_late_changes_nothing(office: Office
     assert (became.state, "is older" in (became.reason or "")) == (delivery.State.HANDLED, True)
     assert await office.heads() == built
     assert await office.reconcile() == {}
+
+
+async def test_t92_f9_a_repository_whose_event_was_lost_is_told_of_no_more_after_one_pass(office: Office) -> None:
+    async def is_told() -> bool:
+        return await office.store.read(repositories.is_told, office.repository.id, digest=None)
+
+    office.simulator.set_visibility(office.repository, private=False)
+    await office.simulator.push(office.repository, "main", {"a.txt": "a"})
+    await office.deliver("push")
+    assert await is_told()
+    assert await office.reconcile() == {}
+    office.simulator.set_visibility(office.repository, private=True)
+    assert await office.reconcile() == {"visibility": 1}
+    assert not await is_told()
+    # What was just said to be private is not public by a list, which may be older.
+    office.simulator.set_visibility(office.repository, private=False)
+    assert await office.reconcile() == {}
+    assert not await is_told()
+    office.ahead += repositories.LIST_LAG + timedelta(seconds=1)
+    assert await office.reconcile() == {"visibility": 1}
+    assert await is_told()
+
+
+async def test_t92_what_github_does_not_show_any_more_is_told_of_no_more(store: Store) -> None:
+    def known(connection: Connection) -> dict[int, bool]:
+        rows = connection.execute(sa.select(table.c.id, table.c.is_public))
+        return {row.id: row.is_public for row in rows}
+
+    now = factories.NOW
+    for number in (1, 2, 3):
+        seen = outcome.Visibility(repository_id=number, is_public=True)
+        await store.write(repositories.note, seen, now=now)
+    # Where some could not be listed nothing is said of those that lack.
+    assert await store.write(repositories.compare, {1: True, 2: False}, is_whole=False, now=now) == 1
+    assert await store.read(known) == {1: True, 2: False, 3: True}
+    assert await store.write(repositories.compare, {1: True, 2: False}, is_whole=True, now=now) == 1
+    assert await store.read(known) == {1: True, 2: False, 3: False}

@@ -311,8 +311,8 @@ async def test_installations_and_their_repositories_are_listed(
     await simulator.create_repository("mona/other")
     simulator.requests.clear()
     assert await github.list_repositories(ours.id) == (
-        RepositoryRef(id=hello.id, full_name="octo/hello", default_branch="main", is_archived=False),
-        RepositoryRef(id=archived.id, full_name="octo/old", default_branch="trunk", is_archived=True),
+        RepositoryRef(id=hello.id, full_name="octo/hello", default_branch="main", is_archived=False, is_private=True),
+        RepositoryRef(id=archived.id, full_name="octo/old", default_branch="trunk", is_archived=True, is_private=False),
     )
     assert _tokens(simulator) == [{"permissions": {"metadata": "read"}}]
     with pytest.raises(errors.Suspended):
