@@ -9,7 +9,7 @@ import pytest
 
 from bot import errors, wishes
 from bot.model import audit, build, job
-from bot.store import Store, builds, deliveries, jobs, outcomes, requests
+from bot.store import Store, builds, inbox_list, jobs, outcomes, requests
 from bot.web import Actions
 from tests import factories
 from tests.factories import NOW
@@ -73,7 +73,7 @@ async def test_f77_what_was_done_before_a_death_is_not_done_again(store: Store, 
         found = await store.write(requests.claim, claimed, fingerprint=FINGERPRINT, now=later)
         assert (found.verdict, found.status, found.answer) == (requests.Verdict.ANSWERED, 201, b"{}")
     assert len(await store.read(builds.list_newest, limit=9)) == 2
-    assert len(await store.read(deliveries.list_newest, limit=9)) == 1
+    assert len(await store.read(inbox_list.list_newest, limit=9)) == 1
 
 
 async def test_what_was_refused_is_written_nowhere(store: Store, actions: Actions) -> None:

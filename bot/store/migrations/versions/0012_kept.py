@@ -1,7 +1,7 @@
 """How much each job keeps, so that what its repository keeps altogether is a sum over one index.
 
 Of jobs that ended before, reports count as nothing: to add up their rows would hold up the start, and they go with the
-retention. A job that version 0009 ends beside this one is not counted.
+retention. A job that version 0011 ends beside this one is not counted.
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the table, and a row for each job that left something; what version 0009 reads and writes is the same."""
+    """Add the table, and a row for each job that left something; what version 0011 reads and writes is the same."""
     op.create_table(
         "kept",
         sa.Column("job_id", sa.String(length=26), nullable=False),
