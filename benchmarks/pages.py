@@ -81,6 +81,8 @@ def lists(middle: int) -> dict[str, _Ask]:
     return {
         "`builds list`": partial(builds.list_newest, limit=20),
         "`builds list --state errored`, none": partial(builds.list_newest, limit=20, states=(build.State.ERRORED,)),
+        "`builds list --head`, none": partial(builds.list_newest, limit=20, head_ref="topic"),
+        "`builds list --sha`": partial(builds.list_newest, limit=20, head_sha=f"{middle:040x}"),
         "`builds list --repo`": partial(builds.list_newest, limit=20, repository="octo/repo-7"),
         "`deliveries list`": partial(inbox_list.list_newest, limit=20),
         "`deliveries list --state parked`, none": none_parked,

@@ -30,6 +30,10 @@ def list_(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 20,
     state: Annotated[build.State | None, typer.Option(help="Only those in this state.")] = None,
     repo: Annotated[str | None, typer.Option(help="Only this repository, as owner/name.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Only pull requests from a branch of this name.", metavar="BRANCH")
+    ] = None,
+    sha: Annotated[str | None, typer.Option(help="Only this commit, by its whole id.", metavar="SHA")] = None,
     server: remote.Url = None,
     as_json: output.Json = False,
 ) -> None:
@@ -40,11 +44,14 @@ def list_(
 
     async def work(store: Store, _settings: Settings) -> list[built.Build]:
         states = () if state is None else (state,)
-        found = await store.read(builds.list_newest, limit=limit, repository=repo, states=states)
+        found = await store.read(
+            builds.list_newest, limit=limit, repository=repo, states=states, head_ref=head, head_sha=sha
+        )
         return [built.of_build(one) for one in found]
 
     async def ask(there: remote.Server) -> list[built.Build]:
-        return await there.some("/builds", listed.Builds, limit=limit, state=state, repository=repo)
+        asked = {"state": state, "repository": repo, "head": head, "sha": sha}
+        return await there.some("/builds", listed.Builds, limit=limit, **asked)
 
     found = opening.with_server(server, ask, otherwise=work)
     if as_json:

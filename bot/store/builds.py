@@ -94,14 +94,16 @@ def list_newest(
     ref: str | None = None,
     pull_number: int | None = None,
     head_ref: str | None = None,
+    head_sha: str | None = None,
     among: Collection[int] | None = None,
 ) -> list[build.Build]:
     """The newest builds first (ids sort by time).
 
     :param head_ref: only those of pull requests from a branch of this name, in whichever repository.
+    :param head_sha: only those of this commit.
     :param among: only those of these repositories.
     """
-    if among is not None and {repository, ref, pull_number, head_ref} == {None}:
+    if among is not None and {repository, ref, pull_number, head_ref, head_sha} == {None}:
         found = newest.ids(connection, among=among, limit=limit, before_id=before_id, states=states)
         return list_by_ids(connection, found)[::-1]
     if len(states) > 1:
@@ -116,30 +118,51 @@ def list_newest(
                 ref=ref,
                 pull_number=pull_number,
                 head_ref=head_ref,
+                head_sha=head_sha,
                 among=among,
             )
             for state in states
         ]
         return heapq.nlargest(limit, itertools.chain(*each), key=lambda one: one.id)
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    # There are few builds of a commit or of a branch's name: no other index is taken then.
+    is_of_head = head_ref is not None or head_sha is not None
+    words, number = (_apart, _apart_number) if is_of_head else (_as_it_is, _as_it_is)
     if before_id is not None:
         query = query.where(table.c.id < before_id)
     if repository is not None:
-        query = query.where(table.c.repository == repository)
+        query = query.where(words(table.c.repository) == repository)
     if states:
-        query = query.where(table.c.state == states[0])
+        query = query.where(words(table.c.state) == states[0])
     if ref is not None:
-        query = query.where(table.c.ref == ref)
+        query = query.where(words(table.c.ref) == ref)
     if pull_number is not None:
-        query = query.where(table.c.pull_number == pull_number)
+        query = query.where(number(table.c.pull_number) == pull_number)
+    if head_sha is not None:
+        query = query.where(table.c.head_sha == head_sha)
     if head_ref is not None:
-        query = query.where(table.c.head_ref == head_ref, table.c.pull_number.is_not(None))
-    if among is not None and len(among) == 1:
+        its_name = table.c.head_ref if head_sha is None else _apart(table.c.head_ref)
+        query = query.where(its_name == head_ref, table.c.pull_number.is_not(None))
+    if among is not None and len(among) == 1 and not is_of_head:
         query = query.where(table.c.repository_id.in_(among))
     elif among is not None:
         # Added to, so that no index on it is taken: all of them would be sorted.
-        query = query.where((table.c.repository_id + 0).in_(sorted(among)))
+        query = query.where(_apart_number(table.c.repository_id).in_(sorted(among)))
     return [_from_row(row) for row in connection.execute(query)]
+
+
+def _as_it_is(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return column
+
+
+def _apart(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The same text, of which no index knows."""
+    return column.concat("")
+
+
+def _apart_number(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The same number, of which no index knows."""
+    return column + 0
 
 
 def list_of_delivery(connection: Connection, delivery_id: str) -> list[build.Build]:

@@ -60,6 +60,7 @@ _GROUPED = text("concurrency_group IS NOT NULL AND state IN ('waiting', 'queued'
 _STALE = text("reported_version < desired_version")
 _UNSENT = text("state IN ('waiting', 'sending', 'retrying')")
 _HAS_HEAD = text("head_sha IS NOT NULL")
+_IS_PULL = text("pull_number IS NOT NULL")
 #: Written out, so that the partial index is seen to hold them.
 IS_OF_PULL = text("event IN ('pull_request', 'pull_request_review', 'issue_comment')")
 
@@ -152,6 +153,8 @@ builds = Table(
     Index("ix_builds_repository_state", "repository_id", "state", "id"),
     Index("ix_builds_created_at", "created_at"),
     Index("ix_builds_delivery_id", "delivery_id"),
+    Index("ix_builds_head_ref", "head_ref", "id", sqlite_where=_IS_PULL, postgresql_where=_IS_PULL),
+    Index("ix_builds_head_sha", "head_sha", "id"),
     Index("ix_builds_repository", "repository", "id"),
     Index("ix_builds_state", "state", "id"),
     Index(

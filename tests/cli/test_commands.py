@@ -49,6 +49,8 @@ async def test_one_delivery_is_shown_with_its_payload_and_replayed(shell: Shell)
 
 async def test_builds_are_listed_shown_and_retried_once(shell: Shell) -> None:
     (found,) = await shell.json("builds", "list", "--state", "failed")
+    assert await shell.json("builds", "list", "--sha", found["head_sha"]) == [found]
+    assert await shell.json("builds", "list", "--sha", "0" * 40) == []
     assert found["id"] == shell.build_id
     shown = await shell.json("builds", "show", shell.build_id)
     assert [(one["id"], one["state"]) for one in shown["jobs"]] == [(shell.job_id, "failed")]

@@ -63,7 +63,8 @@ async def test_what_a_service_says_is_what_its_database_holds(there: There) -> N
     shell = there.shell
     for arguments in (
         ("builds", "list"),
-        ("builds", "list", "--state", "passed"),
+        ("builds", "list", "--state", "passed", "--head", "topic"),
+        ("builds", "list", "--sha", factories.HEAD_SHA),
         ("builds", "show", shell.build_id),
         ("deliveries", "list", "--event", "push", "--repo", "octo/hello"),
         ("deliveries", "show", shell.delivery_id),

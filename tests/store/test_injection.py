@@ -234,7 +234,12 @@ FINDS_NOTHING: dict[str, _Call] = {
         connection, repository_id=REPOSITORY_ID, cause=text
     ),
     "builds.list_of_delivery": lambda connection, text: builds.list_of_delivery(connection, text),
-    "builds.list_newest": lambda connection, text: builds.list_newest(connection, limit=9, repository=text),
+    "builds.list_newest": lambda connection, text: (
+        builds.list_newest(connection, limit=9, repository=text)
+        + builds.list_newest(connection, limit=9, head_ref=text)
+        + builds.list_newest(connection, limit=9, head_sha=text)
+        + builds.list_newest(connection, limit=9, repository=text, ref=text, head_sha="a" * 40)
+    ),
     "builds.list_unfinished": lambda connection, text: (
         builds.list_unfinished(connection, ref=text) + builds.list_unfinished(connection, head_sha=text)
     ),

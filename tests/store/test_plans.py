@@ -12,14 +12,41 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.model import build, delivery
-from bot.store import Store, branches, budgets, builds, checks, counts, inbox_list, jobs
+from bot.store import Store, about, branches, budgets, builds, checks, counts, inbox_list, jobs
 from tests.databases import on_sqlite
 
 #: The rows of a table in their order, all of them; a scan of a partial index is none.
 _WHOLE = re.compile(r"SCAN \w+(?: USING (?:COVERING )?INDEX sqlite_autoindex\w+)?")
+_NARROWED: dict[str, dict[str, Any]] = {
+    "all": {},
+    "a repository": {"repository": "octo/hello"},
+    "a state": {"states": (build.State.FAILED,)},
+    "a pull request": {"pull_number": 7},
+    "a ref": {"ref": "refs/heads/main"},
+    "what somebody may see": {"among": [1, 2]},
+    "one that somebody may see": {"among": [1]},
+    "all that can be asked for": {"repository": "octo/hello", "pull_number": 7, "among": [1, 2], "before_id": "9"},
+}
+
+
+def _of_head(head: str, more: dict[str, Any]) -> Callable[[Connection], object]:
+    given: dict[str, Any] = {head: "a" * 40, **more}
+    return partial(builds.list_newest, limit=20, **given)
+
+
 _ASKED: dict[str, Callable[[Connection], object]] = {
     "builds by state": partial(builds.list_newest, limit=20, states=(build.State.ERRORED,)),
     "builds of a repository": partial(builds.list_newest, limit=20, repository="octo/hello"),
+    **{
+        f"builds of a {head}, of {name}": _of_head(head, more)
+        for head in ("head_ref", "head_sha")
+        for name, more in _NARROWED.items()
+    },
+    "builds of a commit": partial(about.list_builds_of_head, head_sha="a" * 40, limit=20),
+    "builds of a commit that somebody may see": partial(
+        about.list_builds_of_head, head_sha="a" * 40, limit=20, among=[1, 2]
+    ),
+    "commits that begin so": partial(about.list_shas, prefix="a" * 7, limit=20),
     "builds of a delivery": partial(builds.list_of_delivery, delivery_id="g-1"),
     "builds of a ref": partial(branches.list_of_ref, repository_id=1, ref="refs/heads/main", limit=500),
     "the last builds of a repository": partial(branches.list_newest, repository="octo/hello", repository_id=1),
@@ -57,6 +84,15 @@ async def test_the_newest_are_not_sorted(store: Store, ask: Callable[[Connection
     # What is unfinished of some repositories is few.
     if isinstance(ask, partial) and ask.func in lists and "among" not in ask.keywords:
         assert "USE TEMP B-TREE FOR ORDER BY" not in await store.read(_plan, ask)
+
+
+@on_sqlite
+@pytest.mark.parametrize("more", _NARROWED.values(), ids=_NARROWED)
+async def test_of_a_head_no_other_index_is_taken(store: Store, more: dict[str, Any]) -> None:
+    """Whatever else is asked for: of a repository or a state there may be a million."""
+    for head in ("head_ref", "head_sha"):
+        (said,) = await store.read(_plan, _of_head(head, more))
+        assert said.startswith(f"SEARCH builds USING INDEX ix_builds_{head} ({head}=?"), said
 
 
 def _plan(connection: Connection, ask: Callable[[Connection], object]) -> list[str]:

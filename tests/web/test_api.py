@@ -61,13 +61,16 @@ async def test_builds_are_found_by_state_repository_ref_and_pull_request(house: 
         ({"ref": "refs/tags/v1"}, tag),
         ({"pull": str(pull.build.pull_number)}, pull),
         ({"head": "fix"}, pull),
+        ({"head": "fix", "repository": "octo/hello", "state": "queued", "pull": str(pull.build.pull_number)}, pull),
+        ({"sha": "4" * 40}, other),
+        ({"sha": "1" * 40, "ref": "main", "repository": "octo/hello"}, main),
         ({"repository": "octo/other"}, other),
         ({"state": "failed"}, other),
         ({"ref": "null"}, null),
     ):
         items = (await program.get("/builds", params=query))["items"]
         assert [one["id"] for one in items] == [wanted.build.id], query
-    for query in ({"ref": "v1"}, {"head": "main"}):
+    for query in ({"ref": "v1"}, {"head": "main"}, {"sha": "6" * 40}, {"sha": "3" * 40, "head": "main"}):
         assert (await program.get("/builds", params=query))["items"] == []
 
 
@@ -331,6 +334,7 @@ MISTAKES = (
     ("/builds?sate=failed", 400),
     ("/builds?ref=a%00b", 400),
     ("/builds?pull=99999999999", 400),
+    ("/builds?sha=abcdef0", 400),
     ("/builds?cursor=AAAA", 400),
     ("/builds?cursor=%22", 400),
     ("/deliveries?event=%00", 400),

@@ -29,6 +29,10 @@ _Head = Annotated[
         description="Only those of pull requests from a branch of this name, in whichever repository.",
     ),
 ]
+_Sha = Annotated[
+    str,
+    msgspec.Meta(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$", description="Only those of this commit, by its whole id."),
+]
 _Inputs = Annotated[
     dict[Annotated[str, msgspec.Meta(min_length=1, max_length=100)], str],
     msgspec.Meta(max_length=100, description="Values of the inputs that the pipeline file names."),
@@ -43,6 +47,7 @@ class WhichBuilds(Part, frozen=True, kw_only=True):
     ref: Ref | UnsetType = UNSET
     pull: _PullNumber | UnsetType = UNSET
     head: _Head | UnsetType = UNSET
+    sha: _Sha | UnsetType = UNSET
 
 
 class Nothing(Asked, frozen=True, kw_only=True):
@@ -70,7 +75,8 @@ async def list_(call: Call) -> listed.Builds:
     query: WhichBuilds = call.query
     state, repository = asking.given(query.state), asking.given(query.repository)
     ref, pull, head = asking.given(query.ref), asking.given(query.pull), asking.given(query.head)
-    of = ("builds", state, repository, ref, pull, head)
+    sha = asking.given(query.sha)
+    of = ("builds", state, repository, ref, pull, head, sha)
     if ref is not None and not ref.startswith("refs/"):
         ref = f"refs/heads/{ref}"
     found = await call.sources.store.read(
@@ -82,6 +88,7 @@ async def list_(call: Call) -> listed.Builds:
         ref=ref,
         pull_number=pull,
         head_ref=head,
+        head_sha=sha,
         among=viewing.visible(call.request),
     )
     last = found[: query.limit][-1].id if found else None
