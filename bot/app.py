@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
@@ -125,7 +124,10 @@ class Service:
         try:
             if self.setting_up is not None:
                 self._stack.push_async_callback(self.setting_up.close)
-            self._stack.enter_context(_only_one(self._settings.data_dir))
+            folder = self._settings.data_dir
+            # Two services on one SQLite file would each think the other's work was left over.
+            busy = f"another buildhook already serves {folder}"
+            self._stack.enter_context(identity.locked(folder / "serve.lock", busy=busy))
             self._stack.push_async_callback(self._store.close)
             self._stack.push_async_callback(self._storage.close)
             if self._exporter is not None:
@@ -216,13 +218,16 @@ class Service:
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
         rules, handlers = load_policy(settings), loading.load(settings.handler_names)
         taken = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
-        self._next_work = self._make_work(taken, rules, handlers)
+        made = self._make_work(taken, rules, handlers)
+        self._entrance.take(taken)
+        self._next_work = made
         self._settings, self._policy, self._handlers = taken, rules, handlers
         self._settings_changed.set()
 
     async def _take_up(self) -> int | None:
         """Take the settings that the set-up wrote."""
         self.reload(await asyncio.to_thread(self._reread))
+        await self._entrance.open()
         return self._settings.app_id
 
     def _make_setting_up(self, settings: Settings) -> onboarding.SettingUp:
@@ -230,7 +235,7 @@ class Service:
             place=urls.derive(settings.github_api_url, github_url=settings.github_url),
             file=settings.data_dir / "settings.env",
             public_url=settings.public_url,
-            is_access_next=settings.access is Access.GITHUB,
+            is_signing_in=settings.access is Access.GITHUB,
             take_up=self._take_up,
             is_set_up=lambda: self._settings.has_credentials,
             metrics=self._metrics,
@@ -273,7 +278,7 @@ class Service:
                 wake_dispatcher=self._wake_work,
                 wake_scheduler=self._wake_scheduler,
             ),
-            entry=self._entrance.entry,
+            way=self._entrance.way,
             engines=lambda: setup.engines(self._settings, self._policy, is_working=self._work is not None),
             setting_up=self.setting_up,
             retention=timedelta(days=self._settings.retention_days),
@@ -377,13 +382,6 @@ class Service:
     async def _look_at_pause(self) -> str | None:
         pause = await self._store.read(pauses.find)
         return None if pause is None else f"paused: {pause.reason}; comparing with GitHub"
-
-
-@contextlib.contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder: two services on one SQLite file would each think the other's work was left over."""
-    with identity.locked(data_dir / "serve.lock", busy=f"another buildhook already serves {data_dir}"):
-        yield
 
 
 @contextlib.asynccontextmanager

@@ -42,7 +42,7 @@ _log = telemetry.log("app")
 
 
 class Entrance:
-    """Who signs in, and with what; `entry` is None where nobody does."""
+    """Who signs in, and with what; `entry` is None where nobody does, or as long as there is no App."""
 
     def __init__(
         self,
@@ -57,43 +57,67 @@ class Entrance:
     ) -> None:
         """:raises errors.SettingsError: if something is missing by which people could sign in."""
         self.entry: Entry | None = None
+        #: What becomes `entry`.
+        self._next: Entry | None = None
+        #: For the pages; None where nobody ever signs in.
+        self.way = (lambda: self.entry) if settings.access is Access.GITHUB else None
+        self._store = store
+        self._metrics = metrics
+        self._rules = rules
+        self._new_id = new_id
+        self._now = now
+        self._monotonic = monotonic
         self._client: client.Client | None = None
         self._rights: Rights | None = None
-        if settings.access is not Access.GITHUB:
-            return
-        if not settings.has_credentials:
+        self._is_made = asyncio.Event()
+        self._opening = asyncio.Lock()
+        self._is_open = False
+        if self.way is not None and not settings.has_credentials:
             # The App that people will sign in by is yet to be registered, on a page for this machine alone.
-            _log.warning(
-                f"{PREFIX}ACCESS=github: nobody signs in before the App is set up and the service started again.",
-                action="set_up_mode",
-            )
+            _log.warning(f"{PREFIX}ACCESS=github: nobody signs in before the App is set up.", action="set_up_mode")
+        self.take(settings)
+        self.entry = self._next
+
+    def take(self, settings: Settings) -> None:
+        """Let people sign in by what these settings say, where nobody could before; later changes need a new start.
+
+        They can once it is opened.
+
+        :raises errors.SettingsError: if something is missing by which people could sign in.
+        """
+        if self.way is None or self._is_made.is_set() or not settings.has_credentials:
             return
         public_url = _expect(settings)
         assert settings.client_id is not None
         assert settings.client_secret is not None
         place = urls.derive(settings.github_api_url, github_url=settings.github_url)
-        self._client = client.Client(place, metrics=metrics)
+        self._client = client.Client(place, metrics=self._metrics)
         users = Users(
             self._client, client_id=settings.client_id, client_secret=settings.client_secret.get_secret_value()
         )
+        store, new_id, now = self._store, self._new_id, self._now
         keys = partial(keyring.make, settings, is_shared=store.is_shared)
         grants = Grants(store, users=users, keys=keys, now=now)
-        self._rights = Rights(users=users, grants=grants, clock=monotonic)
+        self._rights = Rights(users=users, grants=grants, clock=self._monotonic)
         people = People(
             store,
             grants=grants,
             rights=self._rights,
-            operators=lambda: rules().access.operators,
+            operators=lambda: self._rules().access.operators,
             new_id=new_id,
             now=now,
         )
         signing_in = SigningIn(store, users=users, grants=grants, public_url=public_url, new_id=new_id, now=now)
-        self.entry = Entry(people=people, signing_in=signing_in, public_url=public_url)
+        self._next = Entry(people=people, signing_in=signing_in, public_url=public_url)
+        self._is_made.set()
 
     async def open(self) -> None:
         """Make ready to ask GitHub."""
-        if self._client is not None:
-            await self._client.open()
+        async with self._opening:
+            if self._client is not None and not self._is_open:
+                await self._client.open()
+                self._is_open = True
+                self.entry = self._next
 
     async def close(self) -> None:
         """Close all connections."""
@@ -101,7 +125,11 @@ class Entrance:
             await self._client.close()
 
     async def run(self) -> None:
-        """Forget what is over, for ever."""
+        """Forget what is over, for ever, once somebody can sign in."""
+        if self.way is None:
+            return
+        await self._is_made.wait()
+        await self.open()
         while self.entry is not None:
             try:
                 await self.entry.people.sweep()

@@ -76,18 +76,18 @@ class SettingUp:
         place: urls.Urls,
         file: Path,
         public_url: str | None,
-        is_access_next: bool,
+        is_signing_in: bool,
         take_up: Callable[[], Awaitable[int | None]],
         is_set_up: Callable[[], bool],
         metrics: telemetry.Metrics,
         patience_seconds: float = proving.PATIENCE_SECONDS,
     ) -> None:
-        """:param is_access_next: whether people sign in once the service is started again."""
+        """:param is_signing_in: whether people sign in from then on."""
         self.claim = Claim()
         self.place = place
         self.file = file
         self.public_url = public_url
-        self.is_access_next = is_access_next
+        self.is_signing_in = is_signing_in
         #: Set once the App is there and its webhook was proved, and whoever set it up has been told.
         self.is_told = asyncio.Event()
         self.done: Done | None = None

@@ -10,11 +10,10 @@ from yarl import URL
 from bot import errors, telemetry
 from bot.model import person
 from bot.people import places
-from bot.people.people import People
-from bot.people.signing_in import SigningIn
 from bot.proxies import Seen
 from bot.visitors import Shares, Visitors
 from bot.web import viewing
+from bot.web.entering import Way, expect
 from bot.web.page import Sources
 from bot.web.pages import account
 from bot.web.templating import Templates
@@ -34,41 +33,42 @@ _log = telemetry.log("web")
 def routes(
     sources: Sources,
     *,
-    signing_in: SigningIn,
-    people: People,
+    way: Way,
     templates: Templates,
     visitors: Visitors,
-    public_url: str,
 ) -> list[web.RouteDef]:
     """Those that the dashboard has with `ACCESS=github`, beside the pages.
 
-    :param public_url: where GitHub sends people back to: only there does the browser show what it kept.
+    :param way: gives how people sign in; as long as it gives None these are like routes that are not there.
     """
     shares = Shares(burst=_BURST, per_minute=_PER_MINUTE)
 
     async def start(request: web.Request) -> web.Response:
-        seen = visitors.look(request)
+        entry, seen = expect(way), visitors.look(request)
         if not shares.take(seen):
             text = "Too many logins begin from this address. Wait a minute, then sign in again."
             raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "60"})
         wanted = request.query.get("next", "/")
-        if _is_elsewhere(seen, public_url) and _MOVED not in request.query:
+        if _is_elsewhere(seen, entry.public_url) and _MOVED not in request.query:
             # Once: where the proxy is wrong about it, going on is better than going round.
-            there = URL(public_url).with_path("/login/start").with_query({"next": places.after(wanted), _MOVED: "1"})
+            there = (
+                URL(entry.public_url).with_path("/login/start").with_query({"next": places.after(wanted), _MOVED: "1"})
+            )
             raise web.HTTPSeeOther(there)
-        begun = await signing_in.begin(wanted)
+        begun = await entry.signing_in.begin(wanted)
         response = web.Response(status=303, headers={"Location": begun.url})
         _set(response, BEGUN_COOKIE, begun.secret, seconds=_BEGUN_SECONDS)
         return response
 
     async def come_back(request: web.Request) -> web.Response:
+        entry = expect(way)
         if "error" in request.query:
             # GitHub's own words are not repeated: anybody can write them into a link.
             raise errors.SignInRefused("GitHub did not let you sign in, or you said no. Sign in again if you want to.")
         code, state = request.query.get("code", ""), request.query.get("state", "")
         if not (0 < len(code) <= _MOST and 0 < len(state) <= _MOST):
             raise errors.SignInRefused("This login did not begin here. Sign in again.")
-        done = await signing_in.finish(
+        done = await entry.signing_in.finish(
             code=code,
             state=state,
             secret=request.cookies.get(BEGUN_COOKIE, ""),
@@ -83,14 +83,14 @@ def routes(
 
     async def log_out(request: web.Request) -> web.Response:
         viewer = viewing.viewer(request)
-        await people.end(viewer, viewer.sign_in_id)
+        await expect(way).people.end(viewer, viewer.sign_in_id)
         _log.info("Somebody signed out.", action="sign_out", user_id=viewer.user_id, login=viewer.login)
         response = web.Response(status=303, headers={"Location": "/login"})
         _forget(response, viewing.COOKIE)
         return response
 
     async def end(request: web.Request) -> web.Response:
-        await people.end(viewing.viewer(request), request.match_info["id"])
+        await expect(way).people.end(viewing.viewer(request), request.match_info["id"])
         raise web.HTTPSeeOther("/account")
 
     async def make_token(request: web.Request) -> web.Response:
@@ -101,7 +101,7 @@ def routes(
         scopes = [str(one) for one in given.getall("scope", [])]
         if not set(scopes) <= set(person.Scope):
             raise web.HTTPBadRequest(text=f"`scope` is one of: {', '.join(person.Scope)}.")
-        made = await people.make_token(
+        made = await expect(way).people.make_token(
             viewing.viewer(request),
             name=str(given.get("name", "")),
             scopes=[person.Scope(one) for one in scopes],
@@ -112,7 +112,7 @@ def routes(
         return web.Response(text=text, content_type="text/html")
 
     async def delete_token(request: web.Request) -> web.Response:
-        await people.delete_token(viewing.viewer(request), request.match_info["id"])
+        await expect(way).people.delete_token(viewing.viewer(request), request.match_info["id"])
         raise web.HTTPSeeOther("/account")
 
     return [

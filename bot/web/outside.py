@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,10 +71,12 @@ class Projects:
     projects: tuple[Project, ...]
 
 
-def routes(sources: Sources, *, actions: Actions, templates: Templates, public_url: str = "") -> list[web.RouteDef]:
+def routes(
+    sources: Sources, *, actions: Actions, templates: Templates, public_url: Callable[[], str] = str
+) -> list[web.RouteDef]:
     """The routes.
 
-    :param public_url: where people reach this service; empty where that is not known.
+    :param public_url: gives where people reach this service; empty where that is not known.
     """
 
     async def send_badge(request: web.Request) -> web.Response:
@@ -93,12 +95,12 @@ def routes(sources: Sources, *, actions: Actions, templates: Templates, public_u
         if found is None:
             raise errors.NotFound("There is no such feed; that of a private repository needs its badge token.")
         updated_at = max((one.finished_at or one.created_at for one in found), default=sources.clock())
-        feed = Feed(repository=name, url=public_url, builds=tuple(found), updated_at=updated_at)
+        feed = Feed(repository=name, url=public_url(), builds=tuple(found), updated_at=updated_at)
         return _fresh(request, _xml(templates.render("_feed.xml", feed)), content_type="application/atom+xml")
 
     async def send_projects(request: web.Request) -> web.Response:
         found = await sources.store.read(_projects, among=viewing.visible(request))
-        text = templates.render("_cc.xml", Projects(url=public_url, projects=tuple(found)))
+        text = templates.render("_cc.xml", Projects(url=public_url(), projects=tuple(found)))
         return _fresh(request, _xml(text), content_type="application/xml", is_embeddable=False)
 
     async def make_token(request: web.Request) -> web.Response:

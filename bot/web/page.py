@@ -27,8 +27,8 @@ class Sources:
     artifacts: ArtifactStore
     #: Gives the current instant.
     clock: Callable[[], datetime]
-    #: Those who sign in; None where nobody does.
-    people: People | None = None
+    #: Gives those who sign in, None before there is an App; itself None where nobody ever does.
+    people: Callable[[], People | None] | None = None
     #: The engines of this service.
     engines: Callable[[], engine.Engines] = engine.Engines
     #: How much each repository may keep.

@@ -66,7 +66,13 @@ class Finished:
     done: setting_up.Done
     verdict: Verdict
     file: str
-    is_access_next: bool
+    is_signing_in: bool
+
+
+def is_of_it(request: web.Request) -> bool:
+    """Whether the request is for one of the routes of the set-up."""
+    resource = request.match_info.route.resource
+    return resource is not None and (resource.canonical == PATH or resource.canonical.startswith(f"{PATH}/"))
 
 
 def link(setting_up: SettingUp) -> str:
@@ -208,7 +214,7 @@ class _Desk:
     async def _show_finished(self, request: web.Request, done: setting_up.Done) -> web.Response:
         its = self._setting_up
         verdict = await its.verdict()
-        context = Finished(done=done, verdict=verdict, file=str(its.file), is_access_next=its.is_access_next)
+        context = Finished(done=done, verdict=verdict, file=str(its.file), is_signing_in=its.is_signing_in)
         response = self._render(request, DONE, context)
         if verdict.is_proved:
             its.is_told.set()

@@ -106,7 +106,7 @@ async def test_from_an_empty_folder_to_the_first_green_check_in_three_commands(
 async def test_an_app_that_is_there_is_taken_on_pages_that_everybody_can_use_and_the_command_ends(
     github: Simulator, empty: dict[str, str], browser: Browser, tmp_path: Path
 ) -> None:
-    """With `ACCESS=github`, by which nobody can sign in yet; `--stop` ends it once the webhook was proved."""
+    """With `ACCESS=github`: people can sign in from then on; `--stop` ends it once the webhook was proved."""
     url = "https://builds.example.com"
     environment = empty | {"BUILDHOOK_ACCESS": "github", "BUILDHOOK_PUBLIC_URL": url}
     context = await browser.new_context()
@@ -141,7 +141,7 @@ async def test_an_app_that_is_there_is_taken_on_pages_that_everybody_can_use_and
         await page.get_by_label("Client secret").fill(github.client_secret)
         await page.get_by_role("button", name="Take this App").click()
         await expect(page.get_by_role("heading", name="The webhook works")).to_be_visible()
-        await expect(page.get_by_text("people sign in once the service is started again")).to_be_visible()
+        await expect(page.get_by_text("people sign in from now on")).to_be_visible()
         await _look(page)
         assert await service.end() == 0
     # Of the form that was filled in wrong on purpose; the policy of the pages has nothing to say.

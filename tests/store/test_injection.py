@@ -287,6 +287,7 @@ CHANGES_NOTHING: dict[str, _Call] = {
     "people.note_seen": lambda connection, text: people.note_seen(connection, text, now=NOW),
     "people.note_used": lambda connection, text: people.note_used(connection, text, now=NOW),
     "artifacts.get": lambda connection, text: artifacts.get(connection, text),
+    "kept.recount_artifacts": lambda connection, text: kept.recount_artifacts(connection, [text]),
     "builds.save_proposal": lambda connection, text: builds.save_proposal(
         connection,
         text,

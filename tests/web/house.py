@@ -200,6 +200,7 @@ async def build_house(
         once=lambda _: actions,
     )
     readiness = dashboard.Readiness({"db": dashboard.store_check(store), "loops": trouble}, fresh_seconds=0)
+    found = enter(store, lambda: house.now)
     streams = dashboard.add_to(
         app,
         store=store,
@@ -208,7 +209,7 @@ async def build_house(
         metrics=metrics,
         readiness=readiness,
         actions=actions,
-        entry=enter(store, lambda: house.now),
+        way=None if found is None else lambda: found,
         engines=lambda: engine.Engines(all=(engine.Engine(name="local", is_default=True),), max_jobs=2),
         refresh_metrics=measure,
         clock=lambda: house.now,

@@ -62,14 +62,15 @@ def make_context(
 async def load(sources: Sources, request: web.Request, *, made: str | None = None) -> Context:
     """Read what somebody has."""
     viewer = viewing.viewer(request)
-    if sources.people is None or viewer.user_id is None:
+    people = sources.people() if sources.people is not None else None
+    if people is None or viewer.user_id is None:
         raise web.HTTPNotFound
     return make_context(
         login=viewer.login,
         is_operator=viewer.is_operator,
         own_id=viewer.sign_in_id,
-        sign_ins=await sources.people.sign_ins(viewer),
-        tokens=await sources.people.tokens(viewer),
+        sign_ins=await people.sign_ins(viewer),
+        tokens=await people.tokens(viewer),
         now=sources.clock(),
         made=made,
     )

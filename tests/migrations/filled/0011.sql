@@ -532,4 +532,6 @@ CREATE INDEX ix_deliveries_settled_of ON deliveries (repository, state, seq) WHE
 CREATE INDEX ix_deliveries_settled_of_id ON deliveries (repository_id, state, seq) WHERE state IN ('handled', 'ignored', 'parked');
 CREATE INDEX ix_requests_caller ON requests (caller, created_at);
 CREATE INDEX ix_requests_created_at ON requests (created_at);
+CREATE INDEX ix_builds_head_ref ON builds (head_ref, id) WHERE pull_number IS NOT NULL;
+CREATE INDEX ix_builds_head_sha ON builds (head_sha, id);
 COMMIT;
