@@ -29,7 +29,7 @@ ROUNDS = 3
 #: The peer's burst is looked at for so long: what it has built by then counts.
 PEER_BURST_SECONDS = 60.0
 FILES = {".buildhook.yml": "on: push\njobs:\n  test:\n    steps:\n      - run: echo ok\n", "README.md": "# hello\n"}
-_WORKERS = Settings.model_fields["max_jobs"].default
+_WORKERS = Settings().max_jobs
 
 
 @dataclass(slots=True)

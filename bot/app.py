@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
 
 import bot
@@ -23,6 +24,7 @@ from bot.github import urls
 from bot.listener import Listener
 from bot.logs import Storage
 from bot.model import build, delivery
+from bot.pipelines import parse
 from bot.plugins import loading
 from bot.replica import Replica
 from bot.settings import Settings, load, load_policy
@@ -97,6 +99,7 @@ class Service:
         #: Why the database could not be opened when that was last said.
         self._away: str | None = None
         self._settings_changed = asyncio.Event()
+        self._preparing: asyncio.Future[None] | None = None
 
     @property
     def url(self) -> str:
@@ -217,7 +220,7 @@ class Service:
             names = ", ".join(f"BUILDHOOK_{name.upper()}" for name in changed)
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
         rules, handlers = load_policy(settings), loading.load(settings.handler_names)
-        taken = settings.model_copy(update={name: getattr(self._settings, name) for name in kept})
+        taken = msgspec.structs.replace(settings, **{name: getattr(self._settings, name) for name in kept})
         made = self._make_work(taken, rules, handlers)
         self._entrance.take(taken)
         self._next_work = made
@@ -341,6 +344,9 @@ class Service:
         _log.info("The settings were read again.", action="reload_settings")
 
     def _take_stored(self, stored: Sequence[delivery.VerifiedDelivery]) -> None:
+        if self._preparing is None:
+            # With the first one, while GitHub is asked for its pipeline file: a start does not wait for that.
+            self._preparing = asyncio.get_running_loop().run_in_executor(None, parse.prepare)
         self._entrance.hear(stored)
         self._wake_work()
 

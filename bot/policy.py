@@ -15,9 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import pydantic
-
-from bot import images, policy_network, signing, trust
+from bot import images, policy_network, setting_values, signing, trust
 from bot.model import storage
 from bot.policy_table import Problem, Problems, Table, either, lines, meant, shown
 
@@ -35,7 +33,6 @@ _REF = re.compile(r"refs/(?:heads|tags)/(?!/)[^\x00-\x20\x7f~^:?*\[\\{}$]{1,1000
 _REF_WRONG = re.compile(r"\.\.|//|/\.|\.lock(?:/|$)|[./]$")
 _LABEL = re.compile(r"[^\s,]{1,100}")
 _TYPE = re.compile(r"[A-Za-z0-9_.-]{1,255}", re.ASCII)
-_SIZE = pydantic.TypeAdapter(pydantic.ByteSize)
 _LEAST_BYTES, _MOST_BYTES = 16 << 20, 1000 << 40
 _TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)")
 
@@ -331,10 +328,7 @@ def _size(table: Table, key: str, *, usual: int) -> int:
     text = table.get(key, str, "", wanted='a size such as `"10GiB"`')
     if not table.has(key):
         return usual
-    try:
-        found = int(_SIZE.validate_python(text))
-    except pydantic.ValidationError:
-        found = 0
+    found = setting_values.size(text) or 0
     if not _LEAST_BYTES <= found <= _MOST_BYTES:
         table.wrong(key, 'write a size from `"16MiB"` to `"1000TiB"`, such as `"10GiB"`, or leave the key out.')
     return found

@@ -1,10 +1,12 @@
-"""What addresses in the settings may look like, and what is said of a value that is wrong: pure."""
+"""What addresses and sizes in the settings and the policy may look like: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
 from urllib.parse import urlsplit
+
+_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.ASCII)
+_POWERS = {letter: power for power, letter in enumerate("kmgtpe", start=1)}
 
 
 def url(value: str) -> str:
@@ -32,12 +34,11 @@ def storage(value: str) -> str:
     return value.rstrip("/")
 
 
-def line(problem: Mapping[str, Any], *, prefix: str) -> str:
-    """What is told of a setting that is wrong.
-
-    :param problem: as Pydantic describes it.
-    """
-    where = ".".join(str(part) for part in problem["loc"]).upper()
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    # The wrong value itself is left out: it may be a secret in the wrong place.
-    return f"{prefix}{where}: {text}" if where else f"{prefix.rstrip('_')}: {text}"
+def size(text: str) -> int | None:
+    """How many bytes a text such as `4GiB`, `500 MB` or `1024` means; None where it means none."""
+    found = _SIZE.fullmatch(text.lower())
+    if found is None:
+        return None
+    unit = found[2].removesuffix("b")
+    power = _POWERS.get(unit.removesuffix("i"), None if unit else 0)
+    return None if power is None else int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** power)

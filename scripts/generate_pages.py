@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grimp
+import msgspec
 import typer.main
 from typer.core import TyperGroup
 
@@ -171,13 +172,13 @@ def settings() -> str:
         "| variable | default | meaning |",
         "|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
-        default = field.default
+    for field in msgspec.structs.fields(Settings):
+        name, default = field.name, field.default
         written = str(default).lower() if isinstance(default, bool) else getattr(default, "value", default)
         shown = "" if default is None else f"`{written}`"
         if name == "max_jobs":
             shown = "the number of cores, at least 2"
-        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {_cell(field.description or '')} |")
+        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {_cell(_description(field.type))} |")
     secrets = ", ".join(f"`{PREFIX}{name}_FILE`" for name in SECRETS)
     lines += ["", f"Secrets may also come from files: {secrets}.", ""]
     lines += [
@@ -196,6 +197,12 @@ def settings() -> str:
     ]
     lines += [f"| `{name}` | {_cell(where)} |" for name, where in failpoint.POINTS.items()]
     return "\n".join(lines) + "\n"
+
+
+def _description(kind: Any) -> str:
+    """What a type is said to mean."""
+    told = [one.description for one in getattr(kind, "__metadata__", ()) if isinstance(one, msgspec.Meta)]
+    return "".join(filter(None, told))
 
 
 def metrics_page() -> str:

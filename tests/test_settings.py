@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot import errors
+from bot.environment import Secret
 from bot.settings import load
 
 
@@ -102,3 +103,64 @@ def test_files_with_secrets_are_named_by_the_environment_before_an_env_file(
     monkeypatch.delenv("BUILDHOOK_DATABASE_URL_FILE")
     monkeypatch.setenv("BUILDHOOK_DATABASE_URL", "sqlite:////third.db")
     assert load(data_dir=tmp_path).effective_database_url == "sqlite:////third.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [("5GiB", 5 << 30), ("500 MB", 500_000_000), ("1.5 gib", 3 << 29), ("20m", 20_000_000), ("16777216", 16 << 20)],
+)
+def test_a_size_is_a_number_with_its_unit(given: str, means: int) -> None:
+    assert load(job_memory=given).job_memory == means
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("port", "65536", "write a whole number of at least 0 and of at most 65535"),
+        ("max_jobs", "many", "write a whole number of at least 1 and of at most 10000"),
+        ("app_id", "0", "write a whole number above 0"),
+        ("job_cpus", "0", "write a number of at least 0.1"),
+        ("job_memory", "4 parsecs", "write a whole number of at least 16777216, such as `4GiB`"),
+        ("lfs_max", "0", "write a whole number of at least 1, such as `4GiB`"),
+        ("lfs", "perhaps", "write true or false"),
+        ("access", "everybody", "write `local` or `github`"),
+        ("log_level", "CanarySecret", "write `debug`, `info`, `warning` or `error`"),
+        ("public_url", "CanarySecret", "write a URL like https://host"),
+    ],
+)
+def test_what_a_setting_cannot_be_is_told_with_what_to_write_and_not_repeated(
+    name: str, given: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"BUILDHOOK_{name.upper()}", given)
+    with pytest.raises(errors.SettingsError) as told:
+        load()
+    assert str(told.value).startswith(f"BUILDHOOK_{name.upper()}: {says}")
+    assert "Canary" not in str(told.value)
+    assert "Canary" not in repr(told.value.__context__)
+
+
+def test_every_wrong_setting_has_its_line() -> None:
+    with pytest.raises(errors.SettingsError) as told:
+        load(port="x", lfs="x")
+    assert [line.partition(":")[0] for line in str(told.value).splitlines()] == ["BUILDHOOK_PORT", "BUILDHOOK_LFS"]
+
+
+def test_words_of_the_environment_mean_values_and_empty_ones_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("BUILDHOOK_LFS=Yes\nBUILDHOOK_PORT=7\nBUILDHOOK_JOB_CPUS=0.5\nBUILDHOOK_POLICY_FILE=\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/settings.env").write_text("BUILDHOOK_PORT=8\nBUILDHOOK_HOST=::1\n")
+    monkeypatch.setenv("buildhook_data_dir", "data")
+    monkeypatch.setenv("BUILDHOOK_PORT", "")
+    monkeypatch.setenv("BUILDHOOK_MAX_JOBS", " 3 ")
+    found = load()
+    assert (found.lfs, found.port, found.job_cpus, found.max_jobs, found.host) == (True, 7, 0.5, 3, "::1")
+    assert (found.data_dir, found.policy_file) == (tmp_path / "data", None)
+
+
+def test_a_secret_is_shown_nowhere() -> None:
+    hidden = Secret("CanarySecret")
+    assert "Canary" not in f"{hidden} {hidden!r} {[hidden]}"
+    assert hidden == Secret("CanarySecret") != Secret("another")

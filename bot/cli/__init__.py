@@ -7,11 +7,13 @@ import gc
 import importlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-
-import typer
+from typing import TYPE_CHECKING
 
 from bot import errors
 from bot.cli import output
+
+if TYPE_CHECKING:
+    import typer
 
 #: Every command by its name: its module and what is registered from it. Only the module of the command that is asked
 #: for is imported. A new one is added here, and `make fix` makes its page.
@@ -45,6 +47,8 @@ _NOT_SIGNED_IN = 4
 
 def make(names: Iterable[str] = tuple(COMMANDS)) -> typer.Typer:
     """The command line with these commands."""
+    import typer
+
     app = typer.Typer(
         name="buildhook",
         help="One GitHub App in front of whatever runs your builds.",
@@ -79,12 +83,22 @@ def _no_garbage() -> Iterator[None]:
         gc.enable()
 
 
+def _serve(*, as_json: bool) -> None:
+    """Serve, as it is mostly told to: to read options typer loads pydantic, and the service would hold its 10 MB."""
+    with _no_garbage():
+        from bot.cli import serving
+    serving.run({}, as_json=as_json)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; its errors are sentences, never stack traces."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     names = [given[0]] if given and given[0] in COMMANDS else list(COMMANDS)
     try:
-        make(names)(args=given, prog_name="buildhook")
+        if names == ["serve"] and set(given[1:]) <= {"--json"}:
+            _serve(as_json="--json" in given)
+        else:
+            make(names)(args=given, prog_name="buildhook")
     except errors.BuildhookError as error:
         output.fail(str(error))
         sys.exit(_NOT_SIGNED_IN if isinstance(error, errors.NotSignedIn) else 1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import opening, output, remote
+from bot.cli import opening, options, output, remote
 from bot.logs import Storage
 from bot.logs.artifacts import save
 from bot.settings import Settings
@@ -22,7 +22,7 @@ app = typer.Typer(help="The files that jobs left behind.")
 def list_(
     build_id: Annotated[str, typer.Argument(help="The build's id.", metavar="BUILD")],
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the artifacts of a build.
 
@@ -48,7 +48,7 @@ def get(
     artifact_id: Annotated[str, typer.Argument(help="The artifact's id.", metavar="ID")],
     into: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else its name here.")] = None,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Save an artifact as a zip.
 

@@ -10,7 +10,7 @@ import typer
 
 import bot
 from bot import errors
-from bot.cli import output
+from bot.cli import options, output
 from bot.logs import LogStore
 from bot.settings import Settings, load
 from bot.store import Store, archive, dump
@@ -18,7 +18,7 @@ from bot.store import Store, archive, dump
 
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.", metavar="FILE")],
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write everything that is kept into one file: all deliveries with their payloads, builds, checks and logs.
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bot import clock, errors
 from bot.builds import commands, rerun
-from bot.cli import opening, output, remote, watching
+from bot.cli import opening, options, output, remote, watching
 from bot.identity import Ids
 from bot.model import build, delivery
 from bot.settings import Settings
@@ -35,7 +35,7 @@ def list_(
     ] = None,
     sha: Annotated[str | None, typer.Option(help="Only this commit, by its whole id.", metavar="SHA")] = None,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List builds, newest first.
 
@@ -75,7 +75,7 @@ def list_(
 
 
 @app.command()
-def show(build_id: BuildId, server: remote.Url = None, as_json: output.Json = False) -> None:
+def show(build_id: BuildId, server: remote.Url = None, as_json: options.Json = False) -> None:
     """Show one build: its jobs, and its checks on GitHub.
 
     Example: buildhook builds show 01JZZZ1X5GQKSTZ8V0A9E2M3N4
@@ -128,7 +128,7 @@ def watch(
     build_id: BuildId,
     exit_status: watching.ExitStatus = False,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show a build until it has ended: a tree of its jobs and steps on a terminal, else a line for each change.
 
@@ -156,7 +156,7 @@ def watch(
 
 
 @app.command()
-def cancel(build_id: BuildId, server: remote.Url = None, as_json: output.Json = False) -> None:
+def cancel(build_id: BuildId, server: remote.Url = None, as_json: options.Json = False) -> None:
     """Stop a build. Its jobs end within seconds and its checks say so.
 
     Example: buildhook builds cancel 01JZZZ1X5GQKSTZ8V0A9E2M3N4
@@ -191,7 +191,7 @@ def retry(
         typer.Option("--job", help="This job and what needs it; may be given more than once.", metavar="NAME"),
     ] = None,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Run jobs of an ended build again, on the same commit: all of them, unless an option says which.
 
@@ -231,13 +231,13 @@ def start(
         float, typer.Option("--wait", help="How many seconds to wait for the service to take it up.", min=0)
     ] = 10.0,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Build a branch or tag whose pipeline file names `workflow_dispatch`.
 
     Example: buildhook builds start octo/hello --ref main --input level=debug
     """
-    inputs = dict(output.pair(one, option="--input") for one in given or ())
+    inputs = dict(options.pair(one, option="--input") for one in given or ())
 
     async def work(store: Store, _settings: Settings) -> tuple[delivered.Delivery, built.Build | None]:
         guid = await store.write(

@@ -15,7 +15,7 @@ import typer
 
 from bot import clock, errors, identity, telemetry
 from bot.builds import commands
-from bot.cli import opening, output, remote
+from bot.cli import opening, options, output, remote
 from bot.github import GitHub
 from bot.model import audit, delivery
 from bot.settings import Settings
@@ -40,7 +40,7 @@ def list_(
     event: Annotated[str | None, typer.Option(help="Only this event.")] = None,
     repo: Annotated[str | None, typer.Option(help="Only this repository, as owner/name.")] = None,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List deliveries, newest first.
 
@@ -75,7 +75,7 @@ def list_(
 
 
 @app.command()
-def show(delivery_id: DeliveryId, server: remote.Url = None, as_json: output.Json = False) -> None:
+def show(delivery_id: DeliveryId, server: remote.Url = None, as_json: options.Json = False) -> None:
     """Show one delivery: its headers, the trail of its decision, the builds that it made, and what your handlers did.
 
     Example: buildhook deliveries show 72d3162e-cc78-11e3-81ab-4c9367dc0958
@@ -118,7 +118,7 @@ def show(delivery_id: DeliveryId, server: remote.Url = None, as_json: output.Jso
 
 
 @app.command()
-def replay(delivery_id: DeliveryId, server: remote.Url = None, as_json: output.Json = False) -> None:
+def replay(delivery_id: DeliveryId, server: remote.Url = None, as_json: options.Json = False) -> None:
     """Handle a delivery again. What it already did is not done twice.
 
     Example: buildhook deliveries replay 72d3162e-cc78-11e3-81ab-4c9367dc0958
@@ -143,7 +143,7 @@ def recover(
     since: Annotated[
         str, typer.Option(help="From when on: 30m, 2h or 3d ago, or an instant such as 2026-03-04T05:06:07Z.")
     ] = "3d",
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Get what GitHub could not deliver, and what it delivered and a restored database no longer has.
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot import errors
-from bot.cli import output
+from bot.cli import options, output
 from bot.simulator import CheckRun, Simulator
 
 _READY_SECONDS = 30.0
@@ -80,7 +80,7 @@ class _Claim(errors.BuildhookError):
 
 def demo(
     folder: Annotated[Path | None, typer.Option(help="Keep everything here; else it is gone at the end.")] = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show the whole way on this machine: a simulator of GitHub, the service, a red pull request, its fix, green.
 

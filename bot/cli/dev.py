@@ -19,7 +19,7 @@ import typer
 from bot import errors
 from bot.app import Service
 from bot.builds import commands
-from bot.cli import opening, output, serve
+from bot.cli import opening, options, output, serving
 from bot.model import delivery
 from bot.relay import client
 from bot.settings import Settings, load
@@ -40,7 +40,7 @@ def dev(
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on (BUILDHOOK_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="The port, 0 for a free one (BUILDHOOK_PORT).")] = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Run the service while you work on it: deliveries are listed as they come, and each is replayed by a key.
 
@@ -58,7 +58,7 @@ def dev(
             service.setting_up.relay_url = url
         await _go_on(service, settings, reload, url=url, as_json=as_json)
 
-    serve.run(given, as_json=as_json, beside=beside)
+    serving.run(given, as_json=as_json, beside=beside)
 
 
 def _channel(wanted: str, *, kept: Path) -> str:

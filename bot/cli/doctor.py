@@ -10,13 +10,13 @@ import typer
 
 from bot import doctor as room
 from bot import telemetry
-from bot.cli import output
+from bot.cli import options, output
 from bot.doctor import Line, State
 
 _STYLES = {State.FINE: "green", State.WRONG: "red", State.UNKNOWN: "yellow"}
 
 
-def doctor(as_json: output.Json = False) -> None:
+def doctor(as_json: options.Json = False) -> None:
     """Look for the usual mistakes of this installation; status 1 where one is found.
 
     It asks the settings, this machine, the database, GitHub and the service, and changes nothing. Ask it as the user,

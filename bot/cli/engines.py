@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bot import clock, conformance, engines, errors, setup, telemetry
-from bot.cli import bench, opening, output
+from bot.cli import bench, opening, options, output
 from bot.engines import contract
 from bot.model.self_test import SelfTest
 from bot.settings import Settings, load, load_policy
@@ -28,7 +28,7 @@ _CONTRACT = (("kept", "broken", "not tried"), "what it promises", "promises were
 
 
 @app.command("list")
-def list_(as_json: output.Json = False) -> None:
+def list_(as_json: options.Json = False) -> None:
     """List the engines that the settings and the policy file name, with the labels of `runs-on` that each takes, and
     what the last test of its sandbox held, on every machine that made one.
 
@@ -71,7 +71,7 @@ def try_(
         bool,
         typer.Option("--contract", help="Show with jobs whether it keeps what every engine promises, instead."),
     ] = False,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Try to get out of an engine's sandbox in many ways, as a stranger's job would; status 1 where one succeeds.
 

@@ -9,7 +9,7 @@ import typer
 
 from bot import clock
 from bot.builds import explaining, finding
-from bot.cli import opening, output, remote
+from bot.cli import opening, options, output, remote
 from bot.settings import Settings
 from bot.shapes import explained
 from bot.store import Store
@@ -27,7 +27,7 @@ def explain(
         ),
     ],
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Say why something was built or not, and the steps of each decision about it.
 

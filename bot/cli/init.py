@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import lint, output
+from bot.cli import lint, options, output
 from bot.pipelines import converting, parse, starting
 
 #: Where the service that runs on this machine has it.
@@ -24,7 +24,7 @@ def init(
     schema_url: Annotated[
         str, typer.Option(help="The address of the schema, for editors: `/schema.json` of a service.")
     ] = SCHEMA_URL,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write a first pipeline file, and say what it goes by.
 

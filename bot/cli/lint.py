@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 import bot
-from bot.cli import output
+from bot.cli import options, output
 from bot.model import build
 from bot.pipelines import parse, telling
 
@@ -38,7 +38,7 @@ def lint(
     form: Annotated[
         Format, typer.Option("--format", help="For people, for programs, or for code scanning.")
     ] = Format.TEXT,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check pipeline files. Exit code 1 where one of them is wrong.
 

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from bot import errors, telemetry
-from bot.cli import opening, output, patience, remote
+from bot.cli import opening, options, output, patience, remote
 from bot.logs import LogStore, Storage
 from bot.model import job
 from bot.settings import Settings
@@ -33,7 +33,7 @@ def logs(
         bool, typer.Option("--raw", help="Leave control characters as they are; into a file or pipe only.")
     ] = False,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Print the log of a job.
 

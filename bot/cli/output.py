@@ -6,19 +6,16 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import msgspec
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from bot import telemetry
 
-#: The option that every command has.
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+# Loaded where it prints: a service that prints nothing but its log does without its 5 MB.
+if TYPE_CHECKING:
+    from rich.console import Console
+
 #: Control characters that JSON may hold, and those that turn the order of a text around.
 _NOT_FOR_TERMINALS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NARROWEST = 24
@@ -43,25 +40,18 @@ _STYLES = {
 }
 
 
-def pair(text: str, *, option: str) -> tuple[str, str]:
-    """Name and value of an option such as `--input NAME=VALUE`.
-
-    :raises typer.BadParameter: if it is none.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"`{text}` is no NAME=VALUE.", param_hint=option)
-    return name, value
-
-
 def console(*, is_error: bool = False) -> Console:
     """A console for people; plain where the output is no terminal or `NO_COLOR` is set."""
+    from rich.console import Console
+
     stream = _Safe(sys.stderr if is_error else sys.stdout)
     return Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True)
 
 
 def drawing_console() -> Console:
     """A console that draws over what it drew before: whatever is given to it has to be clean."""
+    from rich.console import Console
+
     return Console(highlight=False)
 
 
@@ -80,7 +70,14 @@ class _Safe:
 
 def clean(text: str) -> str:
     """Text from outside, safe to print: no control characters, no markup."""
+    from rich.markup import escape
+
     return escape(telemetry.one_line(text))
+
+
+def line(text: str) -> None:
+    """Print one line for people, as it is."""
+    sys.stdout.write(telemetry.terminal_safe(text, has_colour=False) + "\n")
 
 
 def state(word: str) -> str:
@@ -116,6 +113,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
     if not rows:
         console().print(empty)
         return
+    from rich.table import Table
+    from rich.text import Text
+
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     printed = console()
     if not sys.stdout.isatty():

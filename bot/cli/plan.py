@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from bot.cli import lint, output
+from bot.cli import lint, options, output
 from bot.events import imagining, planning
 from bot.pipelines import contexts, outlook, parse
 from bot.pipelines import plan as plans
@@ -37,7 +37,7 @@ def plan(
     payload: Annotated[
         Path | None, typer.Option(help="What GitHub sends with the event, as JSON: it counts more than the options.")
     ] = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show what an event would run, what not, and why.
 

@@ -13,7 +13,7 @@ import typer
 
 from bot import errors
 from bot.cli import builds as built_command
-from bot.cli import opening, output, remote, tree, watching, worktree
+from bot.cli import opening, options, output, remote, tree, watching, worktree
 from bot.settings import Settings
 from bot.shapes import built, listed
 from bot.store import Store, builds
@@ -58,7 +58,7 @@ def checks(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show them until the newest build has ended.")] = False,
     exit_status: watching.ExitStatus = False,
     server: remote.Url = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show the checks of a pull request: those of its newest build, as `buildhook builds watch` with --watch.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bot import identity
-from bot.cli import output
+from bot.cli import options, output
 from bot.logs import LogStore
 from bot.settings import Settings, load
 from bot.store import Store, archive, dump
@@ -17,7 +17,7 @@ from bot.store import Store, archive, dump
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `buildhook backup` wrote.", metavar="FILE")],
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Fill an empty database, and the folder of logs, from a backup.
 

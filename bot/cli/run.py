@@ -11,7 +11,7 @@ import typer
 
 from bot import telemetry
 from bot.builds import lifecycle
-from bot.cli import opening, output, running, worktree
+from bot.cli import opening, options, output, running, worktree
 from bot.model import build, job
 from bot.settings import Settings
 from bot.store import Store, builds
@@ -52,7 +52,7 @@ def run(
         typer.Option("--input", "-f", help="A value for an input of workflow_dispatch.", metavar="NAME=VALUE"),
     ] = None,
     network: Annotated[Network, typer.Option(help="What the jobs reach.")] = Network.NONE,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Run the pipeline file's jobs here: the working tree as it is, also what is not committed, in the same sandbox.
 
@@ -63,7 +63,7 @@ def run(
         event=event.value,
         base_ref=base,
         ref=ref,
-        inputs=dict(output.pair(one, option="--input") for one in given or ()),
+        inputs=dict(options.pair(one, option="--input") for one in given or ()),
         job_name=job_name,
         origin=None if from_build is None else _origin(from_build),
     )

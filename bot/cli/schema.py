@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from bot.cli import output
+from bot.cli import options, output
 from bot.pipelines import schema as schemas
 
 
-def schema(as_json: output.Json = False) -> None:
+def schema(as_json: options.Json = False) -> None:
     """Print the JSON Schema (draft-07) of the pipeline file. A service has it at `/schema.json`.
 
     Example: buildhook schema > schema.json

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bot import clock, errors, keyring, sealing, telemetry
 from bot.builds import secrecy
-from bot.cli import opening, output
+from bot.cli import opening, options, output
 from bot.github import GitHub
 from bot.model import audit, secret
 from bot.settings import Settings
@@ -44,7 +44,7 @@ def set_(
     file: Annotated[
         Path | None, typer.Option("--file", help="Take the value from this file, as it is.", metavar="PATH")
     ] = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Set a secret of a repository, or of one of its environments. The value is read from standard input or asked for.
 
@@ -78,7 +78,7 @@ def list_(
     repo: Annotated[
         str | None, typer.Option("--repo", help="Only this repository, as owner/name.", metavar="OWNER/NAME")
     ] = None,
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List secrets: names, never values.
 
@@ -109,7 +109,7 @@ def list_(
 
 
 @app.command()
-def remove(name: Name, repo: Repo, environment: Environment = None, as_json: output.Json = False) -> None:
+def remove(name: Name, repo: Repo, environment: Environment = None, as_json: options.Json = False) -> None:
     """Remove a secret. Jobs that run keep it; those that begin get it no more.
 
     Example: buildhook secrets remove DEPLOY_TOKEN --repo octo/hello
@@ -129,7 +129,7 @@ def remove(name: Name, repo: Repo, environment: Environment = None, as_json: out
 
 
 @app.command()
-def rotate(as_json: output.Json = False) -> None:
+def rotate(as_json: options.Json = False) -> None:
     """Seal all secrets under the current key, BUILDHOOK_ENCRYPTION_KEY. After that the previous one is needed no more.
 
     Example: buildhook secrets rotate

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import output
+from bot.cli import options, output
 from bot.simulator import Simulator
 
 #: The settings of a service for it, in its folder.
@@ -28,7 +28,7 @@ def simulator(
         str, typer.Option(help="Where deliveries go.", metavar="URL")
     ] = "http://127.0.0.1:8080/webhook",
     repo: Annotated[str, typer.Option(help="A repository to begin with, as owner/name.")] = "octo/hello",
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Run a simulator of GitHub: REST, signed deliveries, git over HTTP, and pages to look at.
 

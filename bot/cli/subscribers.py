@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bot import clock
-from bot.cli import output
+from bot.cli import options, output
 from bot.cli.opening import with_store
 from bot.model import notification
 from bot.settings import Settings
@@ -17,7 +17,7 @@ app = typer.Typer(help="Who hears of builds, and sending again to one that was g
 
 
 @app.command("list")
-def list_(as_json: output.Json = False) -> None:
+def list_(as_json: options.Json = False) -> None:
     """List the subscribers of the policy file, as the service that runs has read it.
 
     Example: buildhook subscribers list
@@ -60,7 +60,7 @@ def list_(as_json: output.Json = False) -> None:
 @app.command()
 def enable(
     name: Annotated[str, typer.Argument(help="The subscriber's name in the policy file.", metavar="NAME")],
-    as_json: output.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Send to a subscriber again that said it was gone or failed for days. What it missed is not sent.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 
 import bot
-from bot.cli import output
+from bot.cli import options, output
 
 
-def version(as_json: output.Json = False) -> None:
+def version(as_json: options.Json = False) -> None:
     """Print the version.
 
     Example: buildhook version --json

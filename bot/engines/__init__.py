@@ -23,7 +23,8 @@ def load(name: str, *, data_dir: Path, setup: contract.Setup) -> contract.Engine
 
     :raises errors.SettingsError: if there is no such engine, or a part that it needs is not installed.
     """
-    strangers = {point.name: point.value for point in metadata.entry_points(group=_GROUP)}
+    # To look for strangers' is to read what every package of this installation says of itself.
+    strangers = {} if name in ENGINES else {point.name: point.value for point in metadata.entry_points(group=_GROUP)}
     path = {**strangers, **ENGINES}.get(name)
     if path is None:
         known = ", ".join(sorted({**strangers, **ENGINES}))

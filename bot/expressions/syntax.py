@@ -8,9 +8,10 @@ Contexts and functions are in lower case.
 from __future__ import annotations
 
 import functools
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import lark
+if TYPE_CHECKING:
+    import lark
 
 Tree = tuple[Any, ...]
 
@@ -69,6 +70,8 @@ class SyntaxProblem(Exception):
 
 @functools.cache
 def _parser() -> lark.Lark:
+    import lark
+
     return lark.Lark(_GRAMMAR, parser="lalr", propagate_positions=False, maybe_placeholders=False)
 
 
@@ -82,11 +85,14 @@ def parse(text: str) -> Tree:
         _refuse(f"The expression has {len(text)} characters: at most {MAX_CHARACTERS}.", at=0)
     if not text.strip():
         _refuse("The expression is empty.", at=0)
+    # With the first expression: a service is ready before there is one.
+    from lark import exceptions
+
     try:
         found = _parser().parse(text)
-    except lark.exceptions.UnexpectedCharacters as wrong:
+    except exceptions.UnexpectedCharacters as wrong:
         _refuse(_about_character(text, _position(wrong)), at=_position(wrong))
-    except lark.exceptions.UnexpectedToken as wrong:
+    except exceptions.UnexpectedToken as wrong:
         _refuse(_about_token(wrong), at=len(text) if wrong.token.type == "$END" else _position(wrong))
     return _tree(found, depth=0)
 

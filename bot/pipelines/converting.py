@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from bot.expressions import names, origins, syntax, templates
 from bot.model import build
-from bot.pipelines import nodes, vocabulary
+from bot.pipelines import composing, nodes, vocabulary
 from bot.pipelines.problems import START, Place, Problems
 
 _CACHE_KEYS = {"path": "path", "key": "key", "restore-keys": "restore-keys"}
@@ -37,7 +37,7 @@ def convert(text: str, *, path: str, schema_url: str) -> Converted:
     """Make a pipeline file of a workflow."""
     remarks = Problems(path)
     # Read within bounds first; what is written is kept by the second reading.
-    root = nodes.compose(text, problems=remarks)
+    root = composing.compose(text, problems=remarks)
     if remarks.has_any or not isinstance(root, nodes.Mapping):
         if not remarks.has_any:
             remarks.add(START, "The workflow has to be a mapping of keys and values.")

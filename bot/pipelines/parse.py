@@ -27,6 +27,11 @@ def parse(text: str | bytes, *, path: str = PATH) -> Parsed:
     return Parsed(pipeline=pipeline)
 
 
+def prepare() -> None:
+    """Load what the first file would wait for: the parsers of YAML and of expressions. To be called from a thread."""
+    parse("on: push\njobs: {first: {if: success(), steps: [{run: echo ok}]}}\n")
+
+
 def _read(text: str | bytes, problems: Problems) -> Pipeline | None:
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
@@ -35,7 +40,10 @@ def _read(text: str | bytes, problems: Problems) -> Pipeline | None:
         problems.add(Place(line, 1), "The file is not UTF-8: save it as UTF-8.")
         return None
     problems.know(decoded)
-    root = nodes.compose(decoded, problems=problems)
+    # With the first file: a service is ready before there is one.
+    from bot.pipelines import composing
+
+    root = composing.compose(decoded, problems=problems)
     if root is None and problems.has_any:
         return None
     if root is None or scalars.is_null(root):

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-import re2
 
 from bot.model import check, report
 from bot.reports import limits, paths
@@ -175,6 +174,9 @@ def compiled(text: str, *, owner: str) -> Any:
         raise limits.Unreadable(
             f"an expression of the matcher {owner!r} has {len(text)} characters, at most {MAX_EXPRESSION_CHARACTERS}."
         )
+    # With the first log that is looked through: a service is ready before there is one.
+    import re2
+
     try:
         return re2.compile(text, _options(memory_bytes=_MAX_MEMORY_BYTES))
     except re2.error as error:
@@ -190,6 +192,8 @@ def compiled(text: str, *, owner: str) -> Any:
 
 
 def _options(*, memory_bytes: int) -> Any:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = memory_bytes
@@ -211,6 +215,8 @@ class Finder:
     """Matchers, ready to look through logs. One automaton for all of them says which lines may begin something."""
 
     def __init__(self, matchers: Iterable[Matcher]) -> None:
+        import re2
+
         self._matchers = tuple(matchers)
         self._beginnings = re2.Set.SearchSet(_options(memory_bytes=_MAX_MEMORY_OF_ALL_BYTES))
         for one in self._matchers:

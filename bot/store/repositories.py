@@ -10,9 +10,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bot.model import outcome
@@ -96,8 +96,16 @@ def _save(
 ) -> None:
     """Write a row; where another one wrote it meanwhile, over that, unless this is the weaker word."""
     row = {**values, "updated_at": now}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = insert(table).values(id=repository_id, **row)
+    # Only the dialect of the database that is there is loaded.
+    new: Any
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        new = postgresql.insert(table).values(id=repository_id, **row)
+    else:
+        from sqlalchemy.dialects import sqlite
+
+        new = sqlite.insert(table).values(id=repository_id, **row)
     index = [table.c.id]
     connection.execute(
         new.on_conflict_do_nothing(index_elements=index)

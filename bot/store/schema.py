@@ -96,18 +96,18 @@ deliveries = Table(
     # Only looked for, by its index.
     Column("head_sha", Words(64)),
     UniqueConstraint("hook_id", "id"),
-    Index("ix_deliveries_unfinished", "ordering_key", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
-    Index("ix_deliveries_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
-    Index("ix_deliveries_repository", "repository_id", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
-    Index("ix_deliveries_settled", "state", "seq", sqlite_where=_SETTLED, postgresql_where=_SETTLED),
+    Index("ix_deliveries_unfinished", "ordering_key", "seq", sqlite_where=_UNFINISHED),
+    Index("ix_deliveries_due", "seq", sqlite_where=_UNFINISHED),
+    Index("ix_deliveries_repository", "repository_id", "seq", sqlite_where=_UNFINISHED),
+    Index("ix_deliveries_settled", "state", "seq", sqlite_where=_SETTLED),
     *(
-        Index(f"ix_deliveries_settled_{name}", column, "state", "seq", sqlite_where=_SETTLED, postgresql_where=_SETTLED)
+        Index(f"ix_deliveries_settled_{name}", column, "state", "seq", sqlite_where=_SETTLED)
         for name, column in (("event", "event"), ("of", "repository"), ("of_id", "repository_id"))
     ),
     Index("ix_deliveries_id", "id"),
     Index("ix_deliveries_received_at", "received_at"),
-    Index("ix_deliveries_head_sha", "head_sha", "seq", sqlite_where=_HAS_HEAD, postgresql_where=_HAS_HEAD),
-    Index("ix_deliveries_pull", "ordering_key", "seq", sqlite_where=IS_OF_PULL, postgresql_where=IS_OF_PULL),
+    Index("ix_deliveries_head_sha", "head_sha", "seq", sqlite_where=_HAS_HEAD),
+    Index("ix_deliveries_pull", "ordering_key", "seq", sqlite_where=IS_OF_PULL),
 )
 
 builds = Table(
@@ -153,7 +153,7 @@ builds = Table(
     Index("ix_builds_repository_state", "repository_id", "state", "id"),
     Index("ix_builds_created_at", "created_at"),
     Index("ix_builds_delivery_id", "delivery_id"),
-    Index("ix_builds_head_ref", "head_ref", "id", sqlite_where=_IS_PULL, postgresql_where=_IS_PULL),
+    Index("ix_builds_head_ref", "head_ref", "id", sqlite_where=_IS_PULL),
     Index("ix_builds_head_sha", "head_sha", "id"),
     Index("ix_builds_repository", "repository", "id"),
     Index("ix_builds_state", "state", "id"),
@@ -163,7 +163,6 @@ builds = Table(
         "concurrency_group",
         "concurrency_turn",
         sqlite_where=_GROUPED,
-        postgresql_where=_GROUPED,
     ),
 )
 
@@ -198,7 +197,7 @@ jobs = Table(
     Column("lease_until", Instant),
     Column("epoch", BigInteger, nullable=False),
     UniqueConstraint("build_id", "position"),
-    Index("ix_jobs_active", "state", "id", sqlite_where=_ACTIVE_JOB, postgresql_where=_ACTIVE_JOB),
+    Index("ix_jobs_active", "state", "id", sqlite_where=_ACTIVE_JOB),
 )
 
 checks = Table(
@@ -231,7 +230,7 @@ checks = Table(
     Column("epoch", BigInteger, nullable=False),
     UniqueConstraint("repository_id", "head_sha", "name", "generation"),
     UniqueConstraint("external_id"),
-    Index("ix_checks_stale", "id", sqlite_where=_STALE, postgresql_where=_STALE),
+    Index("ix_checks_stale", "id", sqlite_where=_STALE),
     Index("ix_checks_build_id", "build_id"),
     Index("ix_checks_github_id", "github_id"),
     Index("ix_checks_sent_at", "sent_at"),
@@ -259,7 +258,7 @@ answers = Table(
     Column("lease_owner", Words(64)),
     Column("lease_until", Instant),
     Column("epoch", BigInteger, nullable=False),
-    Index("ix_answers_stale", "wanted_at", sqlite_where=_STALE, postgresql_where=_STALE),
+    Index("ix_answers_stale", "wanted_at", sqlite_where=_STALE),
 )
 
 pulls = Table(
@@ -359,7 +358,7 @@ handler_runs = Table(
     Column("lease_until", Instant),
     Column("epoch", BigInteger, nullable=False),
     UniqueConstraint("delivery_seq", "handler"),
-    Index("ix_handler_runs_due", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("ix_handler_runs_due", "seq", sqlite_where=_UNFINISHED),
 )
 
 #: Who hears of builds, as the policy of the service that started last says.
@@ -398,5 +397,5 @@ notifications = Table(
     Column("epoch", BigInteger, nullable=False),
     UniqueConstraint("subscriber", "id"),
     Index("ix_notifications_build_id", "build_id"),
-    Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
+    Index("ix_notifications_unsent", "subscriber", "seq", sqlite_where=_UNSENT),
 )

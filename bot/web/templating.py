@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from bot.model import report
@@ -15,6 +15,9 @@ from bot.web import ansi, loglines, phrases, states
 from bot.web.assets import Assets
 from bot.web.viewing import BARE, Shell
 
+if TYPE_CHECKING:
+    import jinja2
+
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -22,8 +25,16 @@ class Templates:
     """All templates: read at once, so that a request never waits for the disk, and made when they are first shown."""
 
     def __init__(self, assets: Assets) -> None:
-        self.environment = jinja2.Environment(
-            loader=jinja2.DictLoader({path.name: path.read_text("utf-8") for path in _FOLDER.iterdir()}),
+        self._texts = {path.name: path.read_text("utf-8") for path in _FOLDER.iterdir()}
+        self._assets = assets
+
+    @functools.cached_property
+    def environment(self) -> jinja2.Environment:
+        """Made with the first page: many a service is never looked at."""
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.DictLoader(self._texts),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -31,10 +42,10 @@ class Templates:
             auto_reload=False,
             finalize=_shown,
         )
-        self.environment.globals.update(
-            asset=assets.path, digest=_digest, look=states.look, row=loglines.html, took=phrases.took
+        environment.globals.update(
+            asset=self._assets.path, digest=_digest, look=states.look, row=loglines.html, took=phrases.took
         )
-        self.environment.filters.update(
+        environment.filters.update(
             age=phrases.age,
             count=phrases.count,
             deed=phrases.deed,
@@ -46,6 +57,7 @@ class Templates:
             size=phrases.size,
             who=phrases.who,
         )
+        return environment
 
     def render(self, name: str, context: object, *, shell: Shell = BARE) -> str:
         """A template with the fields of a context value.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,6 +51,9 @@ def draw(found: Sequence[Brief]) -> Trend | None:
     if len(ran) < 2:
         return None
     longest = max(seconds for _, seconds in ran) or 1.0
+    # With the first such page: it loads all that Python knows of numbers.
+    import statistics
+
     median = statistics.median(seconds for _, seconds in ran)
     step = WIDTH / MOST
     bars = []

@@ -25,7 +25,7 @@ async def test_what_it_prints_is_what_a_service_needs(tmp_path: Path) -> None:
         told = json.loads(await process.stdout.readline())
         settings = told["settings"]
         names = {name.removeprefix(PREFIX).removesuffix("_FILE").lower() for name in settings}
-        assert names <= set(Settings.model_fields)
+        assert names <= set(Settings.__struct_fields__)
         assert {"app_id", "private_key", "webhook_secret", "client_id", "client_secret"} <= names
         file = tmp_path / "github/service.env"
         assert file.stat().st_mode & 0o777 == 0o600

@@ -71,6 +71,23 @@ def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *, password: bytes
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
+def _damaged(private_key: str) -> rsa.RSAPrivateKey:
+    """The key with other exponents: in form, and good for nothing."""
+    key = load_pem_private_key(private_key.encode(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    own = key.private_numbers()
+    other = rsa.RSAPrivateNumbers(
+        p=own.p,
+        q=own.q,
+        d=own.d - 2,
+        dmp1=own.dmp1 - 2,
+        dmq1=own.dmq1 - 2,
+        iqmp=own.iqmp,
+        public_numbers=own.public_numbers,
+    )
+    return other.private_key(unsafe_skip_rsa_key_validation=True)
+
+
 def test_f86_a_key_that_cannot_sign_is_one_clear_line(private_key: str) -> None:
     lines = private_key.splitlines()
     wrong = {
@@ -80,6 +97,7 @@ def test_f86_a_key_that_cannot_sign_is_one_clear_line(private_key: str) -> None:
         "\n".join([lines[0], *lines[3:]]): "is not a private key in PEM form",
         "ssh-rsa AAAA": "is not a private key in PEM form",
         "ü": "is not a private key in PEM form",
+        _pem(_damaged(private_key)): "is damaged",
         _pem(rsa.generate_private_key(65537, 1024)): "has only 1024 bits",
         _pem(ec.generate_private_key(ec.SECP256R1())): "is not an RSA key",
         _pem(rsa.generate_private_key(65537, 2048), password=b"x"): "is encrypted with a passphrase",

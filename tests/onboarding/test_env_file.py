@@ -9,19 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_settings import DotEnvSettingsSource
 
-from bot import errors
+from bot import environment, errors
 from bot.onboarding import env_file
-from bot.settings import Settings, load
+from bot.settings import load
 from bot.simulator import world
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 
 
-def read(path: Path) -> dict[str, str | None]:
-    """As the settings read it."""
-    return {name.upper(): value for name, value in DotEnvSettingsSource(Settings, env_file=path).env_vars.items()}
+#: As the settings read it.
+read = environment.read_file
 
 
 @given(values=st.dictionaries(st.sampled_from(["BUILDHOOK_A", "BUILDHOOK_B"]), TEXT), hostile=TEXT)

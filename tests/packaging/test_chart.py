@@ -232,7 +232,7 @@ def test_the_sandbox_gets_what_bubblewrap_needs_and_nothing_else_more(helm: dict
 @each_good
 def test_the_service_is_given_settings_that_it_has(helm: dict[str, Any], name: str) -> None:
     given = environment(service_container(helm, name))
-    known = {settings.PREFIX + field.upper() for field in settings.Settings.model_fields}
+    known = {settings.PREFIX + field.upper() for field in settings.Settings.__struct_fields__}
     known |= {f"{settings.PREFIX}{secret}_FILE" for secret in settings.SECRETS}
     assert {variable for variable in given if variable.startswith(settings.PREFIX)} <= known
     if name != "defaults":

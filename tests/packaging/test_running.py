@@ -20,7 +20,7 @@ PACKAGED = [path for path in (ROOT / "packaging").rglob("*") if path.is_file()]
     "path", [ROOT / "docs/running.md", ROOT / ".env.example", *PACKAGED], ids=lambda path: path.name
 )
 def test_settings_that_are_named_exist(path: Path) -> None:
-    known = {field.upper() for field in settings.Settings.model_fields}
+    known = {field.upper() for field in settings.Settings.__struct_fields__}
     known |= {f"{name}_FILE" for name in settings.SECRETS}
     # What only compose reads.
     known |= {"IMAGE"}

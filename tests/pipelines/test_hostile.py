@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.pipelines import nodes, plan, scan, vocabulary
+from bot.pipelines import composing, plan, scan, vocabulary
 from bot.pipelines.parse import parse
 
 _BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -208,7 +208,7 @@ def test_t105_aliases_may_not_make_nesting_deeper_than_what_is_written() -> None
 
 
 def test_t105_the_budget_of_aliases_counts_text_and_nodes() -> None:
-    repeats = nodes.MAX_WEIGHT // 10_000
+    repeats = composing.MAX_WEIGHT // 10_000
     text = f"a: &a '{'x' * 10_000}'\nb: [{','.join(['*a'] * repeats)}]"
     assert "Aliases (`*name`) make the file too large" in only(text)
 

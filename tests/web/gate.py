@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import DummyCookieJar
 from aiohttp.test_utils import TestClient, TestServer
-from pydantic import SecretStr
 
 from bot import identity, policy, telemetry
 from bot.choices import Access
 from bot.entrance import Entrance
+from bot.environment import Secret
 from bot.model import person
 from bot.people import proof
 from bot.proxies import Network
@@ -134,10 +134,10 @@ async def gate(folder: Path, *, trusted: Sequence[Network] = ()) -> AsyncIterato
             data_dir=folder / "data",
             github_api_url=github.api_url,
             app_id=github.app_id,
-            private_key=SecretStr(github.private_key),
-            webhook_secret=SecretStr(github.webhook_secret or ""),
+            private_key=Secret(github.private_key),
+            webhook_secret=Secret(github.webhook_secret or ""),
             client_id=github.client_id,
-            client_secret=SecretStr(github.client_secret),
+            client_secret=Secret(github.client_secret),
             public_url=URL,
         )
         metrics = telemetry.Metrics()

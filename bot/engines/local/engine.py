@@ -168,7 +168,13 @@ class Local:
         self._begin(self._files.run(self._disk.empty))
         await self._files.run(lambda: self._held.sweep(lambda job_id: self._disk.job(job_id).exists()))
         self._begin(self._workers.run(lambda: self._podman.sweep(lambda job_id: self._disk.job(job_id).exists())))
-        for found in {Network.NONE, self._reach} if self._is_sandboxed else ():
+        if self._is_sandboxed:
+            # Beside all else: the first job waits for its answer, and a service is ready to take jobs without it.
+            self._begin(self._look())
+
+    async def _look(self) -> None:
+        """Look whether sandboxes can be made, and tell the operator where not."""
+        for found in {Network.NONE, self._reach}:
             if problem := (await self._preparer.look(found)).problem:
                 _log.warning(problem, action="sandbox_missing", network=found.value)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.engines.local import git, memory, trouble
-from bot.engines.local.supervisor import main
+from bot.engines.local.supervisor import cage
 
 _LOOK_SECONDS = 60.0
 _CHECK_SECONDS = 600.0
@@ -63,7 +63,7 @@ class Mirror:
             return None
         packs = memory.packs(self.folder)
         # What a machine that lost its power leaves behind: git sees it only where it happens to look.
-        is_suspect = (self.folder / main.SUSPECT).exists() or any(
+        is_suspect = (self.folder / cage.SUSPECT).exists() or any(
             size == 0 and name.endswith((".pack", ".idx")) for name, size, _, _ in packs
         )
         if is_suspect and not self._is_sound():
@@ -142,7 +142,7 @@ class Mirror:
 
     def doubt(self) -> None:
         """Something in it could not be read: look at all of it before the next job."""
-        (self.folder / main.SUSPECT).touch()
+        (self.folder / cage.SUSPECT).touch()
 
     def discard(self) -> None:
         """Put the mirror away, so that the next fetch makes it anew."""
@@ -190,7 +190,7 @@ class Mirror:
             f"--git-dir={self.folder}", "fsck", "--no-dangling", "--no-progress", timeout_seconds=_CHECK_SECONDS
         )
         if answer.code == 0:
-            (self.folder / main.SUSPECT).unlink(missing_ok=True)
+            (self.folder / cage.SUSPECT).unlink(missing_ok=True)
             return True
         self.discard()
         return False

@@ -15,7 +15,6 @@ from bot.engines.local import (
     boxes,
     containers,
     disk,
-    escapes,
     extras,
     folder,
     git,
@@ -61,9 +60,15 @@ class Preparer:
         self._boxer = boxer
         self._supervisors = supervisors
         self._findings: dict[Network, probe.Finding] = {}
+        # So that a job that comes while it is found out waits for that.
+        self._looking = asyncio.Lock()
 
     async def look(self, found: Network) -> probe.Finding:
         """Whether a sandbox can be made: asked once, and again after it was not so or seemed not so."""
+        async with self._looking:
+            return await self._look(found)
+
+    async def _look(self, found: Network) -> probe.Finding:
         if found not in self._findings:
             manner = replace(self._manner, reach=found)
             if manner.is_in_containers:
@@ -100,6 +105,9 @@ class Preparer:
                 inside = await self._boxer.ours()
             except trouble.Ended as error:
                 raise errors.EngineError(f"{error.reason}\n{error.log}".strip()) from None
+        # With the first `buildhook engines test`.
+        from bot.engines.local import escapes
+
         return await self._workers.run(
             lambda: escapes.run(place.probes, manner, data_dir=place.data_dir, boxes=inside, by=self._supervisors)
         )

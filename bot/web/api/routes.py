@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -26,10 +27,14 @@ _METHODS = {"GET": web.get, "POST": web.post}
 
 def routes(sources: Sources, actions: Actions) -> list[web.RouteDef]:
     """All of them, and that of their description."""
-    described = msgspec.json.encode(describing.document(OPERATIONS, takes_tokens=sources.people is not None))
+
+    # Made when it is first asked for: it takes as long as some hundred answers, and few ask.
+    @functools.cache
+    def described() -> bytes:
+        return msgspec.json.encode(describing.document(OPERATIONS, takes_tokens=sources.people is not None))
 
     async def describe(request: web.Request) -> web.Response:
-        return answering.send_bytes(request, described)
+        return answering.send_bytes(request, described())
 
     return [
         web.get(f"{rules.API}/openapi.json", describe),

@@ -7,6 +7,8 @@ import resource
 
 from . import spaces
 
+#: Name of the file that says that a mirror may be damaged, see `touch`.
+SUSPECT = "suspect"
 _STOP = 19
 
 

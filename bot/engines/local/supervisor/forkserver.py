@@ -30,7 +30,11 @@ def run() -> None:
                 os.close(fd)
                 os.waitpid(children.pop(fd), 0)
                 continue
-            job, given, _, _ = socket.recv_fds(asking, _MAX_PATH_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+            try:
+                job, given, _, _ = socket.recv_fds(asking, _MAX_PATH_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+            except ConnectionResetError:
+                # Whoever asked was killed before it had our answer.
+                os._exit(0)
             if not job:
                 os._exit(0)
             try:
@@ -41,7 +45,11 @@ def run() -> None:
             child = os.pidfd_open(pid)
             children[child] = pid
             waiting.register(child, select.POLLIN)
-            socket.send_fds(asking, [b"%d" % pid], [child])
+            try:
+                socket.send_fds(asking, [b"%d" % pid], [child])
+            except OSError:
+                # Whoever asked is gone; without its word the supervisor does nothing.
+                os._exit(0)
 
 
 def _fork(job: bytes, hearing: int, stream: int) -> int:

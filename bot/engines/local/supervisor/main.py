@@ -27,8 +27,6 @@ BESIDE_SECONDS = 600.0
 MAX_VALUE_BYTES = 100 * 1024
 #: The job so far, in the words of expressions.
 _STATUS = {"passed": "success", "failed": "failure", "cancelled": "cancelled", "timed_out": "cancelled"}
-#: Name of the file that says that a mirror may be damaged.
-SUSPECT = "suspect"
 
 
 def run(job: bytes) -> None:
@@ -386,7 +384,7 @@ class Supervisor:
         if not running.has_begun:
             if not self._has_code:
                 for mirror in self._mirrors:
-                    cage.touch(SUSPECT, folder=mirror)
+                    cage.touch(cage.SUSPECT, folder=mirror)
                 return End("errored", "The commit could not be checked out; the log says why.", code)
             return End("failed", "The step could not begin; the log says why.", code)
         if code == 0:
