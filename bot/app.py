@@ -70,11 +70,7 @@ class Service:
             now=self._replica.now,
         )
         self._measuring = measuring.Measuring(
-            self._store,
-            metrics=self._metrics,
-            taking=self._inbox,
-            data_dir=settings.data_dir,
-            now=self._replica.now,
+            self._store, metrics=self._metrics, taking=self._inbox, data_dir=settings.data_dir, now=self._replica.now
         )
         self._watchdog = measuring.Watchdog(self._metrics)
         self._visitors = visitors.Visitors(lambda: self._settings.trusted_networks)
@@ -221,10 +217,9 @@ class Service:
             _log.warning(f"{names}: this takes effect at the next start.", action="reload_settings")
         rules, handlers = load_policy(settings), loading.load(settings.handler_names)
         taken = msgspec.structs.replace(settings, **{name: getattr(self._settings, name) for name in kept})
-        made = self._make_work(taken, rules, handlers)
+        work = self._make_work(taken, rules, handlers)
         self._entrance.take(taken)
-        self._next_work = made
-        self._settings, self._policy, self._handlers = taken, rules, handlers
+        self._next_work, self._settings, self._policy, self._handlers = work, taken, rules, handlers
         self._settings_changed.set()
 
     async def _take_up(self) -> int | None:
@@ -297,9 +292,8 @@ class Service:
 
     def _make_work(self, settings: Settings, rules: policy.Policy, handlers: loading.Handlers) -> Work | None:
         if not settings.has_credentials:
-            _log.warning(
-                "The App's credentials are not set: deliveries are answered 503 until they are.", action="set_up_mode"
-            )
+            text = "The App's credentials are not set: deliveries are answered 503 until they are."
+            _log.warning(text, action="set_up_mode")
             return None
         return Work(
             settings,

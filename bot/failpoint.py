@@ -13,8 +13,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 #: Longer than anybody waits for an answer, shorter than every lease.
 DELAY_SECONDS = 20.0
@@ -71,8 +72,7 @@ class Fired(Exception):
     """A failpoint was told to fail here: an error that nobody can expect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failpoint:
+class Failpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What is to happen where, and when."""
 
     name: str

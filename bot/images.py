@@ -6,8 +6,9 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-ma
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+import msgspec
 
 #: Where images come from whose names say nothing of it, as with Docker.
 HUB = "docker.io"
@@ -21,8 +22,7 @@ _REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 _MOST = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """An image as somebody names it, with nothing left to guess."""
 
     #: Registry and path, e.g. `docker.io/library/python`.
@@ -46,8 +46,7 @@ class Reference:
         return self.registry == HERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Which images jobs may have, as the operator says."""
 
     #: Whether a name has to say a digest, so that the same name is the same image for ever.

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors, telemetry
 from bot.model import budget
@@ -24,16 +26,14 @@ _INSTALLATION = re.compile(r"installation ([0-9]{1,18})")
 _log = telemetry.log("ledger")
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """A wait, and when GitHub asked for it."""
 
     wait: budget.Wait
     at: datetime
 
 
-@dataclass(slots=True)
-class _Spent:
+class _Spent(msgspec.Struct):
     """What calls did that is not written yet."""
 
     points: int = 0
@@ -49,11 +49,10 @@ class _Spent:
         )
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """What is not written yet of one installation."""
 
-    spent: _Spent = field(default_factory=_Spent)
+    spent: _Spent = msgspec.field(default_factory=_Spent)
     asked: _Asked | None = None
 
 

@@ -7,13 +7,17 @@ https://toml.io/en/v1.0.0
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import images, policy_network, setting_values, signing, trust
 from bot.model import storage
@@ -44,8 +48,7 @@ class Where(enum.StrEnum):
     ENVIRONMENT = "secret_env"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretFrom:
+class SecretFrom(msgspec.Struct, frozen=True, kw_only=True):
     """Where one secret is to be read; the file never holds a secret itself."""
 
     where: Where
@@ -90,8 +93,7 @@ class Subscriber:
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """`[engines.NAME]`: an engine that jobs can come to besides the one of the settings, or more about that one."""
 
     name: str
@@ -99,8 +101,7 @@ class Engine:
     labels: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quotas:
+class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     """`[quotas]`: how much of the machines each repository may take, None for all that there is; and of the disk."""
 
     #: Jobs at once, over all replicas.
@@ -111,34 +112,32 @@ class Quotas:
     storage_bytes: int = storage.USUAL_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, kw_only=True):
     """`[access]`: who runs the service, with `ACCESS=github`."""
 
     #: GitHub's numbers of people: they see everything, and do everything that pages offer.
     operators: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """All that the file says, one field for each section. Without a file nobody may do anything."""
 
     #: Whose pull requests run, and what counts as consent.
-    trust: trust.Policy = field(default_factory=trust.Policy)
+    trust: trust.Policy = msgspec.field(default_factory=trust.Policy)
     #: By name.
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, Source] = msgspec.field(default_factory=dict)
     #: By name.
-    subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
+    subscribers: Mapping[str, Subscriber] = msgspec.field(default_factory=dict)
     #: By name, in the order of the file.
-    engines: Mapping[str, Engine] = field(default_factory=dict)
+    engines: Mapping[str, Engine] = msgspec.field(default_factory=dict)
     #: Of each repository.
-    quotas: Quotas = field(default_factory=Quotas)
+    quotas: Quotas = msgspec.field(default_factory=Quotas)
     #: What builds may connect to.
-    network: policy_network.Network = field(default_factory=policy_network.Network)
+    network: policy_network.Network = msgspec.field(default_factory=policy_network.Network)
     #: Which images jobs may have.
-    images: images.Rules = field(default_factory=images.Rules)
+    images: images.Rules = msgspec.field(default_factory=images.Rules)
     #: Who runs the service.
-    access: Access = field(default_factory=Access)
+    access: Access = msgspec.field(default_factory=Access)
 
 
 def parse(text: str) -> Policy | tuple[Problem, ...]:
@@ -180,7 +179,7 @@ def with_keys(policy: Policy, read: Callable[[SecretFrom], str]) -> Policy | tup
             except ValueError as error:
                 told = f"`{section}.{one.name}.{secret.where}`: {shown(secret.name)}: {error}."
                 problems.append(Problem(line=None, text=told))
-        return replace(one, keys=tuple(keys))
+        return dataclasses.replace(one, keys=tuple(keys))
 
     made = replace(
         policy,
@@ -356,7 +355,7 @@ _SECTIONS: Mapping[str, Callable[[Mapping[str, Any], Problems], Any]] = {
     "images": _images,
     "access": _access,
 }
-assert set(_SECTIONS) == {one.name for one in fields(Policy)}
+assert set(_SECTIONS) == set(Policy.__struct_fields__)
 
 
 def _why_no_url(url: str, *, allow_http: bool) -> str | None:

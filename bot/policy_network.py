@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import idna
+import msgspec
 
 from bot import egress
 from bot.policy_table import Problems, Table, shown
@@ -15,8 +15,7 @@ from bot.policy_table import Problems, Table, shown
 MAX_HOSTS = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(msgspec.Struct, frozen=True, kw_only=True):
     """What the section says; without one nothing is listed."""
 
     #: Hosts, as `egress.entry` reads them.

@@ -12,7 +12,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -26,8 +27,7 @@ _NODE = re.compile(r"\[(?P<six>[0-9A-Fa-f:.]+)\](?::\S+)?|(?P<four>[0-9.]+)(?::[
 _PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"([A-Za-z0-9._:\[\]-]*)"|([A-Za-z0-9._-]+))\s*', re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headers:
+class Headers(msgspec.Struct, frozen=True, kw_only=True):
     """What a request says of its way: the values of these headers, each line one, in order."""
 
     forwarded: Sequence[str] = ()
@@ -41,8 +41,7 @@ class Headers:
         return bool(self.forwarded or self.x_for or self.x_proto or self.x_host)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request came from, as far as anybody is believed."""
 
     #: The client's address; empty where the connection has none.

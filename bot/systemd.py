@@ -10,7 +10,8 @@ import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 #: How long a manager that is busy may keep us waiting for one message; then it goes without.
 SEND_SECONDS = 1.0
@@ -20,8 +21,7 @@ _SIGNS = 2
 _LONGEST_STATUS = 400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manager:
+class Manager(msgspec.Struct, frozen=True, kw_only=True):
     """Whoever started the service and wants to hear of it; all is well without one."""
 
     #: Where it listens: a path, or `@name` for an abstract socket. None where nobody does.

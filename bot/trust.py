@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bot.model import build
 
@@ -52,19 +53,17 @@ class Approval(enum.StrEnum):
     EVERYONE = "everyone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator decides; without a policy file it is this."""
 
     approval: Approval = Approval.OUTSIDERS
     #: Ids of bots whose own pull requests run, from a branch of the repository and with commits of theirs alone.
-    bots: Collection[int] = field(default_factory=frozenset)
+    bots: Collection[int] = msgspec.field(default_factory=frozenset)
     #: A label that approves, where somebody who may push sets it; None: none does.
     label: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
+class Author(msgspec.Struct, frozen=True, kw_only=True):
     """Who opened a pull request."""
 
     id: int
@@ -73,8 +72,7 @@ class Author:
     permission: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What trust depends on, each fact from GitHub's API or a signed payload. Commits' authors are no facts."""
 
     #: `push`, `pull_request`, `merge_group`, `hook`, `schedule` or `workflow_dispatch`.
@@ -94,8 +92,7 @@ class Facts:
     is_only_authors: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What an event may cause."""
 
     action: Action

@@ -9,6 +9,7 @@ the same for the same input.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -16,11 +17,11 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import graphql
 from graphql.execution.values import get_variable_values
+from msgspec.structs import replace
 
 from bot.github import graphql as ours
 from bot.model import check
@@ -84,7 +85,7 @@ def definition(one: graphql.GraphQLNamedType) -> graphql.Node:
         fields = tuple(field for field in node.fields or () if field.name.value in FIELDS[one.name])
         if missing := set(FIELDS[one.name]) - {field.name.value for field in fields}:
             raise KeyError(f"{one.name} has no {', '.join(sorted(missing))} any more")
-        node = replace(node, interfaces=(), fields=fields)
+        node = dataclasses.replace(node, interfaces=(), fields=fields)
     return bare(node)
 
 
@@ -94,7 +95,7 @@ def bare(node: graphql.Node) -> graphql.Node:
     class Strip(graphql.Visitor):
         def leave(self, inner: graphql.Node, *_: object) -> graphql.Node:
             known = {name: empty for name, empty in (("description", None), ("directives", ())) if hasattr(inner, name)}
-            return replace(inner, **known)  # type: ignore[arg-type]
+            return dataclasses.replace(inner, **known)  # type: ignore[arg-type]
 
     stripped: graphql.Node = graphql.visit(node, Strip())
     return stripped

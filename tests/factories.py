@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bot.model import (
     answer,
@@ -359,7 +360,7 @@ def make_account(**changes: Any) -> person.Account:
         refresh_token=b"sealed too",
         refresh_expires_at=NOW + timedelta(days=180),
     )
-    return replace(made, **changes)
+    return dataclasses.replace(made, **changes)
 
 
 def make_sign_in(**changes: Any) -> person.SignIn:
@@ -397,4 +398,4 @@ def make_login(**changes: Any) -> person.Login:
         next="/builds/1",
         expires_at=NOW + person.LOGIN,
     )
-    return replace(made, **changes)
+    return dataclasses.replace(made, **changes)

@@ -6,10 +6,10 @@ Each is written into the audit by the transaction that does it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors
@@ -155,8 +155,7 @@ def start(
     return guid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody had before their eyes who lets a build run: that runs, and nothing else."""
 
     head_sha: str

@@ -8,8 +8,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.model import audit, budget, build, delivery, job
 from bot.store.about import Load, Queue
@@ -68,8 +70,7 @@ class Cause(enum.StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody asks for."""
 
     kind: Kind
@@ -80,8 +81,7 @@ class Question:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the database knows of what was asked for."""
 
     now: datetime
@@ -117,8 +117,7 @@ class Facts:
     inactive: tuple[build.Installation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, and what it rests on."""
 
     question: Question
@@ -130,8 +129,7 @@ class Explanation:
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(msgspec.Struct, frozen=True):
     cause: Cause
     answer: str
     advice: tuple[str, ...] = ()

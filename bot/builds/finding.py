@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot.builds import explaining
@@ -172,8 +173,7 @@ def _builds(connection: Connection, ids: Sequence[str]) -> tuple[build.Build, ..
     return tuple(one for of in newest if (one := builds.find(connection, of)) is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Around:
+class _Around(msgspec.Struct, frozen=True, kw_only=True):
     """What every answer may need, whatever it is about."""
 
     budgets: Mapping[int, budget.Budget]

@@ -6,9 +6,11 @@ that cannot be seen is its operator's to bear; one that can never makes a check 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bot import errors
 from bot.engines import contract
@@ -86,7 +88,7 @@ def _file(event: contract.ResultFile, files: int) -> contract.ResultFile:
     _expect(_is_like(event.kind, _KIND), "a result file of no kind")
     _expect(_is_like(event.path, _PATH), "a result file with no possible path")
     if event.problem is not None:
-        return replace(event, problem=_text(event.problem), read=None, copy=None)
+        return dataclasses.replace(event, problem=_text(event.problem), read=None, copy=None)
     _expect(_is_number(event.size_bytes), "a result file of no size")
     _expect(_is_like(event.sha256, _HASH), "a result file without its hash")
     return event

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors, failpoint, telemetry
 from bot.engines import contract
@@ -19,8 +21,7 @@ _log = telemetry.log("builds")
 _INLINE_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What of a job's files is kept here."""
 
     results: report.Results

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.model import build, job
 from bot.pipelines import conditions, contexts
@@ -76,8 +78,7 @@ def end(state: job.State, *, is_cancel_wanted: bool) -> job.State:
     return _S.CANCELLED if state == _S.ERRORED and is_cancel_wanted else state
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """What became of a job that waited for others."""
 
     state: job.State

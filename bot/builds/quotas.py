@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from bot import policy
@@ -18,8 +18,7 @@ WINDOW = timedelta(hours=24)
 LOOK = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     """What was found out about a repository of which a job waits."""
 
     at: datetime

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.builds import lifecycle
 from bot.model import approval, build, job, outcome
@@ -12,8 +14,7 @@ from bot.model import approval, build, job, outcome
 _NAMES_SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Which:
+class Which(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs are wanted again; what is given adds up, and nothing means all."""
 
     only_failed: bool = False
@@ -29,8 +30,7 @@ class Which:
 ALL = Which()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants a build again, and which part of it."""
 
     now: datetime

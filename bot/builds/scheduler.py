@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, telemetry
@@ -30,8 +32,7 @@ _STORE_PAUSE_SECONDS = 1.0
 _log = telemetry.log("builds")
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
+class _Started(msgspec.Struct, frozen=True):
     job: job.Job
     of_build: build.Build
     #: The context of what it needs, by id.
@@ -199,7 +200,7 @@ class Scheduler:
             if current.state == job.State.STARTING:
                 await failpoint.pause("engine.before_submit")
                 request = self._request(current, one.of_build, one.needs)
-                await self._engine.start(replace(request, log_bytes=one.log_bytes))
+                await self._engine.start(dataclasses.replace(request, log_bytes=one.log_bytes))
                 self._metrics.engine_up.labels(current.engine).set(1)
                 await failpoint.pause("engine.after_submit_before_record")
             return await self._follower.follow(current)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from bot.model import job
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """One job on the line of time, in seconds since the build was made."""
 
     job: job.Job
@@ -32,8 +32,7 @@ class Bar:
         return self.ended_seconds - self.started_seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """The bars of all jobs that began, in the order of the build."""
 
     bars: tuple[Bar, ...] = ()

@@ -6,9 +6,10 @@ truth are marked stale: the reporter finds them there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
@@ -19,8 +20,7 @@ from bot.store import answers, builds, checks, groups, jobs, kept, locks, notifi
 _RED = frozenset({job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """A job and its build as they stand behind a move."""
 
     job: job.Job

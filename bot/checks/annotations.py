@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.checks import cleaning
 from bot.model import check
@@ -38,8 +39,7 @@ _FRAME = re.compile(r'  File "(?P<path>[^"]{1,255})", line (?P<line>\d{1,7})(?:,
 _LEVELS = {"warning": check.Level.WARNING, "note": check.Level.NOTICE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Annotations within GitHub's limits."""
 
     annotations: tuple[check.Annotation, ...]

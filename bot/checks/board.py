@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bot.checks import cleaning, markdown, remarks, summary, titles
 from bot.model import build, job
@@ -20,14 +21,13 @@ _MAX_TABLE_BYTES = 20_000
 _RED = (job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class Board(msgspec.Struct, frozen=True, kw_only=True):
     """What is shown."""
 
     made: build.Build
     jobs: Sequence[job.Job]
     #: The end of the output of `failures`, by the id of each, where there is one.
-    tails: Mapping[str, str] = field(default_factory=dict)
+    tails: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def failures(jobs: Sequence[job.Job]) -> list[job.Job]:

@@ -6,8 +6,9 @@ GitHub makes another comment at each create, so one that may be there is looked 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from bot import errors
 from bot.checks import comment, sending
@@ -18,8 +19,7 @@ from bot.model import answer
 _SKEW = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One claimed answer on its way."""
 
     claimed: answer.Answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -28,8 +27,7 @@ class Action(enum.StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the comparison says of one check."""
 
     check: check.Check
@@ -131,8 +129,7 @@ class _Payload(msgspec.Struct, frozen=True):
     check_suite: _Suite | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a delivery tells."""
 
     #: The commit that it may have built.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.checks import annotations as marks
 from bot.model import check, report
@@ -16,8 +17,7 @@ _MAX_LOG_LINES = 2_000
 _MAX_LOG_FINDINGS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Remark:
+class _Remark(msgspec.Struct, frozen=True, kw_only=True):
     """An annotation whose texts are not cleaned yet, which takes time and is done for those that are shown."""
 
     path: str

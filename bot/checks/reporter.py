@@ -11,9 +11,9 @@ import asyncio
 import collections
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry
@@ -31,8 +31,7 @@ LEASE = timedelta(minutes=5)
 _log = telemetry.log("checks")
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
+class _Subject(msgspec.Struct, frozen=True):
     """What a check tells about."""
 
     #: The version of the check that this is.
@@ -312,8 +311,7 @@ def _cause(subject: _Subject | None) -> dict[str, str]:
     return {} if of is None else {"delivery_id": of}
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True):
     """A check that GitHub acknowledged."""
 
     claimed: check.Check

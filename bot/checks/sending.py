@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+import msgspec
 
 from bot import errors, ramp
 
@@ -48,8 +49,7 @@ class CommentGone(errors.BuildhookError):
     """GitHub has the comment no more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What to do with what could not be sent."""
 
     text: str

@@ -6,7 +6,8 @@ Each section has a size of its own, so that the whole is within GitHub's limit w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.checks import cleaning, markdown, remarks, titles
 from bot.model import approval, build, job
@@ -25,8 +26,7 @@ _MAX_JOBS_BYTES = 6_000
 _MAX_CHANGES_BYTES = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What a check tells about."""
 
     made: build.Build

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors
 from bot.checks import sending, writing
@@ -23,16 +25,14 @@ from bot.model import check
 _SIDE_BY_SIDE = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """A check to write."""
 
     attempt: writing.Attempt
     wanted: check.CheckRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Open:
+class _Open(msgspec.Struct, frozen=True, kw_only=True):
     """What has to be sent of an item."""
 
     #: Its place among the items.

@@ -7,8 +7,10 @@ may be there is looked for by our external id, and what reads do not show yet is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors
 from bot.checks import sending
@@ -21,8 +23,7 @@ MAX_ANNOTATIONS = 50
 VISIBLE_AFTER = timedelta(seconds=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One claimed check on its way."""
 
     claimed: check.Check

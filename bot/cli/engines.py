@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import platform
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from bot import clock, conformance, engines, errors, setup, telemetry
@@ -177,7 +177,7 @@ async def _test(engine: contract.Engine) -> Sequence[contract.Probed]:
 
 def _load(settings: Settings, name: str, data_dir: Path) -> contract.Engine:
     found = setup.of(settings, load_policy(settings))
-    return engines.load(name, data_dir=data_dir, setup=dataclasses.replace(found, images_dir=settings.data_dir))
+    return engines.load(name, data_dir=data_dir, setup=msgspec.structs.replace(found, images_dir=settings.data_dir))
 
 
 def _problem(settings: Settings, name: str) -> str | None:

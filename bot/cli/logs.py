@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
 
+import msgspec
 import typer
 
 from bot import errors, telemetry
@@ -64,8 +64,7 @@ def logs(
     opening.with_server(server, ask, otherwise=work)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Log:
+class _Log(msgspec.Struct, frozen=True, kw_only=True):
     """A job's log, wherever it lies."""
 
     job_id: str

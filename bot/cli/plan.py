@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec.structs import replace
 
 from bot.cli import lint, options, output
 from bot.events import imagining, planning

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from bot import errors
@@ -30,8 +30,7 @@ def root() -> None:
     """What the service says of a pull request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
+class _Source(msgspec.Struct, frozen=True, kw_only=True):
     """The builds, wherever they are known."""
 
     #: Gives those of a repository, the newest first: of a pull request, or of those from a branch.
@@ -102,8 +101,7 @@ def checks(
         watching.expect(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What the command was told."""
 
     number: int | None

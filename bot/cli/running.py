@@ -7,8 +7,10 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import clock, errors, telemetry
 from bot.builds import lifecycle, request
@@ -31,8 +33,7 @@ class PipelineInvalid(errors.BuildhookError):
     """The pipeline file has mistakes, or makes no jobs of the event; the text says which."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants run."""
 
     event: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from sqlalchemy.engine import Connection
 
@@ -28,8 +28,7 @@ Environment = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """A repository: its id decides, its name is a label."""
 
     repository_id: int

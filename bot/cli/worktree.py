@@ -7,8 +7,9 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bot import errors
 
@@ -24,8 +25,7 @@ _IDENTITY = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A commit made of the working tree."""
 
     #: Top of the working tree.
@@ -39,8 +39,7 @@ class Snapshot:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """Where the branch that is checked out goes."""
 
     #: The branch's name there.

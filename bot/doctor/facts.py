@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
+
+import msgspec
 
 from bot import errors
 from bot.engines.local.checkup import Checkup
@@ -31,8 +32,7 @@ class Unasked(Exception):
     """It need not, or cannot, be asked here; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact(Generic[T]):
+class Fact(msgspec.Struct, Generic[T], frozen=True):
     """A value, or why there is none."""
 
     value: T | None = None
@@ -52,8 +52,7 @@ class Fact(Generic[T]):
         return self.value  # type: ignore[return-value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretFile:
+class SecretFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file with a secret in it."""
 
     #: The setting that names it, or what it is.
@@ -63,8 +62,7 @@ class SecretFile:
     mode: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What the settings say, as far as checks judge it; no secret is in it."""
 
     has_credentials: bool
@@ -79,8 +77,7 @@ class Given:
     key_problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """This machine, as seen by this process."""
 
     python: tuple[int, int]
@@ -88,8 +85,7 @@ class Machine:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the data lies."""
 
     path: str
@@ -103,8 +99,7 @@ class Place:
     free_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What an address answered."""
 
     url: str
@@ -116,8 +111,7 @@ class Reply:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
+class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     """A repository, and what its default branch asks for."""
 
     full_name: str
@@ -125,8 +119,7 @@ class Guarded:
     required: tuple[Required, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnGitHub:
+class OnGitHub(msgspec.Struct, frozen=True, kw_only=True):
     """What GitHub says of the App."""
 
     #: Why it did not say who we are.
@@ -139,13 +132,12 @@ class OnGitHub:
     deliveries: Fact[tuple[Attempt, ...]]
     guarded: Fact[tuple[Guarded, ...]]
     #: Repositories, or accounts, of which GitHub did not say what they ask for, each with the reason.
-    unasked: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Whether there are more than are asked.
     is_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was asked."""
 
     now: datetime

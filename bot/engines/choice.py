@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+
+import msgspec
 
 from bot import errors
 from bot.model import job
@@ -11,8 +12,7 @@ from bot.model import job
 _SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's engines."""
 
     #: The engine of the jobs that ask for none.

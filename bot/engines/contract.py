@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import msgspec
+
 from bot import images
 from bot.choices import Submodules
 from bot.model import build, job
@@ -64,8 +66,7 @@ class Secrets(Mapping[str, str]):
         return f"Secrets({', '.join(sorted(self._values))})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheScopes:
+class CacheScopes(msgspec.Struct, frozen=True, kw_only=True):
     """Whose caches a job may read, and whose it may write: to an engine nothing but names."""
 
     write: str
@@ -73,8 +74,7 @@ class CacheScopes:
     read: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobLimits:
+class JobLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of its machine a job may use; None for as much as there is."""
 
     #: Of memory, with no swap beside it.
@@ -89,8 +89,7 @@ class JobLimits:
     disk_files: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
+class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     """What is checked out of a repository besides the files of the commit that is tested."""
 
     submodules: Submodules = Submodules.NONE
@@ -100,8 +99,7 @@ class Checkout:
     lfs_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Egress:
+class Egress(msgspec.Struct, frozen=True, kw_only=True):
     """Which hosts jobs may connect to where the network is `list`, as `bot.egress` reads them."""
 
     allow: tuple[str, ...] = ()
@@ -111,8 +109,7 @@ class Egress:
     strangers: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """How the operator wants jobs to run; an engine heeds what means something to it."""
 
     #: `auto`, `bubblewrap`, `podman` or `none`.
@@ -123,9 +120,9 @@ class Setup:
     images_dir: Path | None = None
     #: What trusted code reaches: `none`, `list` or `full`.
     network: str = "none"
-    egress: Egress = field(default_factory=Egress)
-    job_limits: JobLimits = field(default_factory=JobLimits)
-    checkout: Checkout = field(default_factory=Checkout)
+    egress: Egress = msgspec.field(default_factory=Egress)
+    job_limits: JobLimits = msgspec.field(default_factory=JobLimits)
+    checkout: Checkout = msgspec.field(default_factory=Checkout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +166,7 @@ class Result(enum.StrEnum):
     TIMED_OUT = "timed_out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """The code is checked out. Comes once, before the first step."""
 
     #: Where the next event begins: give it to `events` to go on behind this one.
@@ -180,11 +176,10 @@ class Prepared:
     tested_sha: str
     tested_tree: str
     #: The images that the job runs in and beside: `container` or the service's name, and the image with its digest.
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the job's log, in order, without gap."""
 
     offset: int
@@ -193,8 +188,7 @@ class Output:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepChanged:
+class StepChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A step began or ended; its log bytes up to `log_end_bytes` came before."""
 
     offset: int
@@ -231,8 +225,7 @@ class ResultFile:
     copy: Callable[[Path], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The job ended. Comes once, last."""
 
     offset: int
@@ -243,14 +236,13 @@ class Finished:
     #: Exit status of the step that decided, where one did.
     exit_code: int | None
     #: The job's outputs by name: text that the job wrote.
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 Event = Prepared | Output | StepChanged | ResultFile | Finished
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
+class Probed(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one attempt to get out of an engine's sandbox."""
 
     #: What it tried to reach.

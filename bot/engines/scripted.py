@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors
 from bot.engines import contract
 from bot.model import job
 
 
-@dataclass(slots=True, eq=False)
-class _Told:
+class _Told(msgspec.Struct, eq=False):
     """What happened to one job so far."""
 
-    events: list[contract.Event] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    events: list[contract.Event] = msgspec.field(default_factory=list)
+    changed: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     log_size_bytes: int = 0
 
     @property
@@ -66,7 +69,8 @@ class Scripted:
         for event in events:
             if told.is_over:
                 raise errors.Conflict(f"The job {job_id} has ended: nothing can happen to it.")
-            placed = replace(event, offset=len(told.events) + 1)
+            change: Any = dataclasses.replace if isinstance(event, contract.ResultFile) else replace
+            placed = change(event, offset=len(told.events) + 1)
             if isinstance(placed, contract.Output):
                 placed = replace(placed, log_offset_bytes=told.log_size_bytes)
                 told.log_size_bytes += len(placed.data)

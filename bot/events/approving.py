@@ -6,7 +6,8 @@ proposed. Who gave it is asked about anew, now and whenever the consent is used 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors, trust
 from bot.builds import commands
@@ -20,8 +21,7 @@ from bot.store import builds
 _VIAS = {"button": audit.Via.BUTTON, "comment": audit.Via.COMMENT, "page": audit.Via.PAGE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody wants a build to run that waits."""
 
     build: build.Build

@@ -5,8 +5,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#check_run
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from gidgethub import sansio
 from sqlalchemy.engine import Connection
 
@@ -20,8 +19,7 @@ from bot.store import builds, checks, jobs
 router = Router()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     run: check.Check
     of_build: build.Build
     jobs: tuple[job.Job, ...]

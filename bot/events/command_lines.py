@@ -12,7 +12,8 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 #: So many of one comment are taken.
 MOST_COMMANDS = 5
@@ -33,8 +34,7 @@ class Verb(enum.StrEnum):
     HELP = "help"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One command as it was written."""
 
     verb: Verb
@@ -45,8 +45,7 @@ class Command:
         return f"/{self.verb} {self.argument}".rstrip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a comment asks for."""
 
     #: In the order written, none twice.
@@ -108,8 +107,7 @@ _QUOTING_TAG = re.compile(
 _GOES_ON = frozenset("`<[\\$")
 
 
-@dataclass(frozen=True, slots=True)
-class _Fence:
+class _Fence(msgspec.Struct, frozen=True):
     letter: str
     length: int
     indent: int

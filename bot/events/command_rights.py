@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from bot import trust
 from bot.events.command_lines import Verb
@@ -22,8 +23,7 @@ class Who(enum.Enum):
     WRITERS = "whoever may push"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a right depends on, asked from GitHub now."""
 
     #: GitHub's word for what the sender may do in the repository.

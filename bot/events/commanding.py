@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.builds import commands, rerun
 from bot.events import command_lines, command_rights
@@ -14,8 +16,7 @@ from bot.model import build, job, outcome
 _AGAIN = frozenset({Verb.TEST, Verb.RETEST})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What commands on a pull request are about, as it stands now."""
 
     number: int
@@ -30,8 +31,7 @@ class Known:
     running: tuple[build.Build, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """Who gives the commands."""
 
     #: A label.
@@ -41,8 +41,7 @@ class Sender:
     is_author: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one command."""
 
     command: Command
@@ -58,8 +57,7 @@ class Reply:
         return self.reaction is comments.Reaction.EYES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """What all commands of a comment come to."""
 
     #: One for each, in order.

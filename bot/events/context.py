@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 from gidgethub import sansio
 
 from bot import policy
@@ -16,8 +16,7 @@ from bot.model import delivery, outcome
 from bot.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery's surroundings. A handler only reads; what it wants written it returns."""
 
     delivery: delivery.Delivery
@@ -27,9 +26,9 @@ class Context:
     #: Gives ULIDs that sort in the order they were made.
     new_id: Callable[[], str]
     #: What the operator lets others do.
-    policy: policy.Policy = field(default_factory=policy.Policy)
+    policy: policy.Policy = msgspec.field(default_factory=policy.Policy)
     #: The steps of this run of this handler.
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = msgspec.field(default_factory=Trail)
 
     def note(self, text: str) -> None:
         """Add a step to the decision's trail: a sentence for people, with the facts that it went by."""

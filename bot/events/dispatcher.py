@@ -9,11 +9,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
 from gidgethub import sansio
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, hint, ramp, telemetry
@@ -289,8 +289,7 @@ class Dispatcher:
         return str(state)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     """What there is to do."""
 
     claimed: list[delivery.Delivery]

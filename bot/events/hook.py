@@ -5,9 +5,9 @@ Nothing of its body says what is built: repository and ref stand in the policy f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+import msgspec
 from gidgethub import sansio
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, policy, trust
@@ -24,8 +24,7 @@ router = Router()
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of the webhook and of the commit."""
 
     #: The build that this webhook made already.

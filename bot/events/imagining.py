@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bot import errors
 from bot.events import excerpt, payloads
@@ -20,8 +20,7 @@ _NOBODY = payloads.Account(id=1, login="you", type="User")
 _ZEROS = "0" * 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imagined:
+class Imagined(msgspec.Struct, frozen=True, kw_only=True):
     """What of an event decides what runs."""
 
     #: With all that expressions may name.
@@ -29,8 +28,7 @@ class Imagined:
     facts: plan.Facts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says of an event."""
 
     event: str

@@ -6,9 +6,9 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#issue_comment
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from gidgethub import sansio
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -32,8 +31,7 @@ _OURS = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 _GHOST = {"id": 10137, "login": "ghost"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a repository from one look to the next."""
 
     visited_at: datetime
@@ -42,11 +40,10 @@ class Visit:
     #: The tags that were there; None before the first look, which builds none of them.
     tags: tuple[str, ...] | None = None
     #: What lacked a build, by guid, and since when: the event may be on its way.
-    waiting: Mapping[str, datetime] = field(default_factory=dict)
+    waiting: Mapping[str, datetime] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What GitHub shows of a repository."""
 
     repository_id: int
@@ -56,8 +53,7 @@ class Shown:
     tags: tuple[refs.Tag, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What we were told of it."""
 
     #: Pull requests by number.
@@ -68,8 +64,7 @@ class Told:
     pushes: Collection[tuple[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lacking:
+class Lacking(msgspec.Struct, frozen=True, kw_only=True):
     """A head that we were not told of."""
 
     #: Derived from what it is about, so that it is never made twice.
@@ -200,8 +195,7 @@ class _Owned(msgspec.Struct):
     owner: _Owner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Where GitHub shows other check runs than it should."""
 
     #: They were acknowledged as completed, and are not.

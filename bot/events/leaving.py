@@ -7,7 +7,7 @@ another event decides, and where nobody decided it waits for a person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bot.events import planning
 from bot.model import approval, build, outcome
@@ -15,8 +15,7 @@ from bot.pipelines import plan, skipping
 from bot.pipelines.document import Pipeline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
     """What of a push decides what is shown where nothing runs."""
 
     #: Name of the branch, None for a tag.

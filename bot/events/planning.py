@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.builds import lifecycle, rerun
 from bot.events import proposing
@@ -16,8 +18,7 @@ from bot.pipelines.document import Pipeline
 PIPELINE_PATH = parse.PATH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Maker:
+class Maker(msgspec.Struct, frozen=True, kw_only=True):
     """Makes builds that differ only in what the pipeline file says: `template` holds all that the event says."""
 
     template: build.Build

@@ -5,9 +5,9 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#pull_request
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+import msgspec
 from gidgethub import sansio
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
@@ -25,8 +25,7 @@ from bot.store import builds, jobs, pulls
 router = Router()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of a pull request."""
 
     pull: build.Pull | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bot import trust
 from bot.events import payloads
@@ -11,8 +11,7 @@ from bot.github import Repository
 from bot.model import build
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """What a pull request's head may cause."""
 
     verdict: trust.Verdict

@@ -5,10 +5,11 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import msgspec
 from gidgethub import sansio
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import failpoint, trust
@@ -30,8 +31,7 @@ LATE_AFTER = timedelta(hours=1)
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """A branch or tag that stands at a commit now, whichever event told it."""
 
     ref: str
@@ -63,8 +63,7 @@ class Moved:
         return f"push:{self.head_sha}:{self.ref}"[:512]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of the commit and its branch."""
 
     #: A build that makes another one needless.

@@ -11,10 +11,10 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
@@ -50,22 +50,20 @@ _log = telemetry.log("events")
 Take = Callable[[Mapping[str, str], bytes], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """A repository through an installation."""
 
     installation_id: int
     ref: repositories.RepositoryRef
 
 
-@dataclass(slots=True)
-class _Pass:
+class _Pass(msgspec.Struct):
     """What one pass did, by the labels of the metric, and what calls it has left."""
 
     calls_left: int
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
     #: Installations that cannot be asked in this pass.
-    shut: set[int] = field(default_factory=set)
+    shut: set[int] = msgspec.field(default_factory=set)
 
 
 class Reconciler:

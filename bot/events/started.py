@@ -6,11 +6,11 @@ Both are deliveries of our own making: what GitHub sends under these names is no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from gidgethub import sansio
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, trust
@@ -49,8 +49,7 @@ class _Dispatch(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
+class _Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What both come down to."""
 
     event: str

@@ -5,9 +5,8 @@ https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cachetools
+import msgspec
 
 from bot.github import classify
 
@@ -18,8 +17,7 @@ _MOVES_KEPT = 1024
 _MOVE_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """Answers are shared only by calls with the same rights: `scope` names installation, repository and purpose."""
 
     scope: str
@@ -27,8 +25,7 @@ class Key:
     accept: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """An answer and the tag that proves it fresh."""
 
     etag: str

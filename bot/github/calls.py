@@ -6,8 +6,10 @@ A token that ended early is renewed once on the way.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors
 from bot.github import classify, client, nodes, pages, tokens, urls
@@ -15,8 +17,7 @@ from bot.github import classify, client, nodes, pages, tokens, urls
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a repository."""
 
     method: str = "GET"

@@ -7,7 +7,6 @@ https://docs.github.com/en/rest/checks/runs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -25,8 +24,7 @@ MAX_FOUND = 1000
 _log = telemetry.log("github")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A check run as GitHub has it."""
 
     #: GitHub's.

@@ -43,8 +43,7 @@ _PERMANENT = frozenset({301, 308})
 _log = telemetry.log("github")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long GitHub is waited for."""
 
     connect_seconds: float = 5.0
@@ -100,8 +99,7 @@ class Call:
         return f"{self.method} {shown}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Nothing:
+class _Nothing(msgspec.Struct, frozen=True):
     """No whole answer came."""
 
     reason: str

@@ -36,8 +36,7 @@ MENDING: Mapping[int, str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to deliver one event."""
 
     id: int
@@ -60,8 +59,7 @@ class Attempt:
         return 200 <= self.status_code < 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryPage:
+class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of attempts, newest first."""
 
     attempts: tuple[Attempt, ...]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -39,8 +38,7 @@ _RESULT = """{
 _RUN_PATH = re.compile(r"/runs/([0-9]{1,18})\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, kw_only=True):
     """One check run to make or to change."""
 
     wanted: check.CheckRun
@@ -48,8 +46,7 @@ class Write:
     node_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, kw_only=True):
     """A check run as GitHub has it now."""
 
     #: REST's.

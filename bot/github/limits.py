@@ -5,11 +5,11 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import cachetools
+import msgspec
 
 from bot import errors
 from bot.github import classify
@@ -20,8 +20,7 @@ _ACCOUNTS_KEPT = 10_000
 _LONGEST_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wait:
+class _Wait(msgspec.Struct, frozen=True, kw_only=True):
     #: By the monotonic clock: a jump of the wall clock neither ends nor lengthens a wait.
     until_seconds: float
     #: How many secondary limits came in a row.

@@ -7,15 +7,15 @@ https://docs.github.com/en/apps/creating-github-apps/registering-a-github-app/ch
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 #: What the App is called where nobody says otherwise.
 NAME = "buildhook"
 DESCRIPTION = "Builds on your own machines, shown as checks."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class Need(msgspec.Struct, frozen=True, kw_only=True):
     """A permission or an event."""
 
     name: str

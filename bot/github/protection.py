@@ -6,8 +6,6 @@ https://docs.github.com/en/rest/repos/rules#get-rules-for-a-branch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from bot import errors
@@ -20,8 +18,7 @@ _RULE = "required_status_checks"
 _ANY = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Required:
+class Required(msgspec.Struct, frozen=True, kw_only=True):
     """A check that is asked for."""
 
     name: str

@@ -20,8 +20,7 @@ _PAGES = 10
 _PAGES_OF_FILES = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
+class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """A pull request, as far as builds depend on it."""
 
     number: int

@@ -7,8 +7,6 @@ https://docs.github.com/en/rest/commits/commits#get-a-commit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from bot import errors
@@ -22,8 +20,7 @@ _SHA_BYTES = 1024
 _NO_BRANCH = "branch not found"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
+class Tag(msgspec.Struct, frozen=True, kw_only=True):
     """A tag."""
 
     #: Without `refs/tags/`.
@@ -32,8 +29,7 @@ class Tag:
     sha: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """A branch as it stands now."""
 
     sha: str

@@ -23,14 +23,13 @@ from bot.github.app_auth import AppCalls
 _CODE = re.compile(r"[A-Za-z0-9_.~-]{1,256}\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class App:
+class App(msgspec.Struct, frozen=True, kw_only=True):
     """The App."""
 
     id: int
     slug: str
     #: Name of a permission to `read`, `write` or `admin`.
-    permissions: Mapping[str, str] = field(default_factory=dict)
+    permissions: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Those that it subscribed to.
     events: frozenset[str] = frozenset()
     #: Its page on GitHub; empty where GitHub does not say.
@@ -49,8 +48,7 @@ class Registered:
     client_secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """The App's webhook."""
 
     #: None where there is none.

@@ -6,8 +6,6 @@ https://docs.github.com/en/rest/repos/repos#get-a-repository
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from bot import errors
@@ -19,8 +17,7 @@ _PAGES = 100
 MOST = _PAGES * pages.PER_PAGE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryRef:
+class RepositoryRef(msgspec.Struct, frozen=True, kw_only=True):
     """A repository of an installation."""
 
     id: int

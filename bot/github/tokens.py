@@ -63,8 +63,7 @@ PERMISSIONS: Mapping[Purpose, Mapping[str, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """Which token."""
 
     installation_id: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+import msgspec
 
 from bot import errors
 
@@ -15,8 +16,7 @@ _SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _ENTERPRISE_API = "/api/v3"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Urls:
+class Urls(msgspec.Struct, frozen=True, kw_only=True):
     """GitHub's addresses, without a slash at the end. No other address ever gets a credential of ours."""
 
     #: REST: paths begin below it, e.g. `https://api.github.com` or `https://ghe.example/api/v3`.

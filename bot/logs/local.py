@@ -14,10 +14,11 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
+
+import msgspec
 
 from bot import errors
 from bot.logs import files, lines, reading
@@ -36,8 +37,7 @@ _INDEXES = 512
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """An opened log, and how to work with it off the loop."""
 
     log: reading.Log

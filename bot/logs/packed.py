@@ -15,8 +15,9 @@ import binascii
 import bisect
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+import msgspec
 
 from bot import errors, telemetry
 from bot.logs import lines
@@ -56,8 +57,7 @@ class Source(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(msgspec.Struct, frozen=True):
     start: int
     #: Where its head is.
     at: int

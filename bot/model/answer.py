@@ -5,15 +5,15 @@ It tells of commands, and where the base branch wants that, of the newest build.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 #: How many commands an answer tells of, the newest.
 KEPT_ENTRIES = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One command, and what followed from it."""
 
     #: GitHub's id of the comment that it stood in.
@@ -34,8 +34,7 @@ class Entry:
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer on one pull request as stored: keyed by (repository id, number)."""
 
     repository_id: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 
 class Consent(enum.StrEnum):
@@ -19,8 +20,7 @@ class Consent(enum.StrEnum):
     RUN_ANYWAY = "run-anyway"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """What would run once somebody consents."""
 
     consent: Consent
@@ -36,8 +36,7 @@ class Proposal:
     remark: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody's consent. It holds for one head on one base, and for no other plan."""
 
     #: ULID.

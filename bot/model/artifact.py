@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """An artifact as stored; its bytes lie with the logs of its job, on the machine that ran it."""
 
     #: ULID.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 
 class Action(enum.StrEnum):
@@ -49,8 +50,7 @@ class Via(enum.StrEnum):
     EVENT = "event"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Who, and by which way."""
 
     via: Via
@@ -60,8 +60,7 @@ class Actor:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry, before it is written or as it was written."""
 
     action: Action
@@ -82,8 +81,7 @@ class Entry:
     delivery_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored(Entry):
+class Stored(Entry, frozen=True, kw_only=True):
     """An entry as stored."""
 
     #: Order of writing in this database, from 1.

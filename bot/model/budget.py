@@ -5,8 +5,9 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 #: What GitHub lets an account spend in a minute; beyond that it may answer with a secondary limit.
 POINTS_A_MINUTE = 900
@@ -14,8 +15,7 @@ READ_POINTS = 1
 WRITE_POINTS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """GitHub asked an account to wait."""
 
     #: From now on; seconds, because clocks differ.
@@ -27,8 +27,7 @@ class Wait:
     streak: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What the headers of an answer tell of the primary limit."""
 
     limit: int
@@ -37,8 +36,7 @@ class Told:
     reset_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one installation."""
 
     installation_id: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from bot.model.approval import Consent, Proposal
 
@@ -36,8 +37,7 @@ class Trust(enum.StrEnum):
     UNTRUSTED = "untrusted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One mistake in a pipeline file, placed for an annotation. Lines and columns count from 1."""
 
     path: str
@@ -47,8 +47,7 @@ class Problem:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class Build(msgspec.Struct, frozen=True, kw_only=True):
     """A build as stored. Keyed by (repository id, head SHA, generation); `base_sha` is None for a push."""
 
     #: ULID.
@@ -94,7 +93,7 @@ class Build:
     #: What would run, of a build that waits for somebody's consent.
     proposal: Proposal | None = None
     #: What expressions may name as `github.event`: bounded, and hostile text.
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = msgspec.field(default_factory=dict)
     #: The delivery that caused it.
     delivery_id: str | None = None
     #: The build whose result or plan it took over.
@@ -111,8 +110,7 @@ class Build:
         return self.proposal.consent if self.state == State.WAITING and self.proposal is not None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
+class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """What we last knew of a pull request, so that an older event cannot overwrite a newer one."""
 
     repository_id: int
@@ -136,8 +134,7 @@ class Pull:
     shows_builds: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """An installation of the App, as its events and our tokens told."""
 
     id: int
@@ -145,4 +142,4 @@ class Installation:
     #: `active`, `suspended` or `deleted`.
     state: str
     updated_at: datetime
-    permissions: Mapping[str, Any] = field(default_factory=dict)
+    permissions: Mapping[str, Any] = msgspec.field(default_factory=dict)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedFiles:
+class ChangedFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files that differ between two commits, as GitHub told them."""
 
     #: Paths from the root of the repository; of a file that was renamed both names.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 
 class Level(enum.StrEnum):
@@ -15,8 +16,7 @@ class Level(enum.StrEnum):
     FAILURE = "failure"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation:
+class Annotation(msgspec.Struct, frozen=True, kw_only=True):
     """One remark on a line of a file. Lines count from 1."""
 
     path: str
@@ -28,8 +28,7 @@ class Annotation:
     raw_details: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(msgspec.Struct, frozen=True, kw_only=True):
     """A button beside a check run. GitHub takes 20, 40 and 20 characters.
 
     https://docs.github.com/en/rest/checks/runs: `actions`
@@ -40,8 +39,7 @@ class Action:
     identifier: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRun:
+class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
     """A check run as GitHub takes it: the rendered form, already within GitHub's limits.
 
     https://docs.github.com/en/rest/checks/runs
@@ -66,8 +64,7 @@ class CheckRun:
     actions: tuple[Action, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A check as stored: one slot (repository id, head SHA, name) and generation."""
 
     #: Our number, also the order of work.

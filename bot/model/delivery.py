@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qs
 
@@ -79,8 +78,7 @@ class VerifiedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A stored delivery."""
 
     #: Order of arrival in this database, from 1.
@@ -111,7 +109,7 @@ class Delivery:
     size_bytes: int = 0
     #: The sentences of the decision, in order.
     trail: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Empty where a list was asked for.
     body: bytes = b""
     #: The commit that it is about; None where a list was asked for, and of what versions before 0004 stored.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from bot.model import delivery
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerRun:
+class HandlerRun(msgspec.Struct, frozen=True, kw_only=True):
     """One handler's turn with one delivery; it is there from when our own handlers are done with that."""
 
     #: Order in this database, from 1.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 
 class State(enum.StrEnum):
@@ -38,14 +39,13 @@ UNWELL = frozenset({State.FAILED, State.ERRORED, State.CANCELLED, State.TIMED_OU
 ON_ENGINE = frozenset({State.STARTING, State.RUNNING})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One command of a job, as planned."""
 
     name: str
     #: May hold expressions, as `env`.
     run: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Relative to the workspace, normalised, never outside of it.
     working_directory: str = "."
     #: How other steps speak of it, or None.
@@ -62,8 +62,7 @@ class Step:
     line: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one step, as the engine told."""
 
     #: Position in the job's steps, from 0.
@@ -80,8 +79,7 @@ class StepResult:
     log_end_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reports:
+class Reports(msgspec.Struct, frozen=True, kw_only=True):
     """Which files of the workspace tell what became of a job: globs, relative to its root."""
 
     junit: tuple[str, ...] = ()
@@ -92,8 +90,7 @@ class Reports:
     matchers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """Files of the workspace that are kept when the job has ended."""
 
     name: str
@@ -103,8 +100,7 @@ class Artifact:
     retention_days: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cache:
+class Cache(msgspec.Struct, frozen=True, kw_only=True):
     """Folders that are brought back before the first step, and kept after the last one of a job that passed."""
 
     #: May hold expressions.
@@ -115,19 +111,17 @@ class Cache:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
+class Container(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a job, or a service beside it, runs in."""
 
     image: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     options: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the pipeline planned it: what runs, without any state."""
 
     #: Tells the jobs of a build apart: the id under `jobs:`, and of a matrix the combination behind it.
@@ -135,7 +129,7 @@ class Plan:
     name: str
     steps: tuple[Step, ...]
     needs: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     timeout_minutes: float = 360.0
     #: The pipeline's `runs-on`, its labels with commas between them, or None.
     runs_on: str | None = None
@@ -144,7 +138,7 @@ class Plan:
     #: `if`: an expression without `${{ }}`, decided when its needs have ended; None where they have to pass.
     condition: str | None = None
     #: The values of this job's combination of the matrix, by name.
-    matrix: Mapping[str, Any] = field(default_factory=dict)
+    matrix: Mapping[str, Any] = msgspec.field(default_factory=dict)
     #: Its place in the matrix, from 0, and how many jobs that has.
     job_index: int = 0
     job_total: int = 1
@@ -155,9 +149,9 @@ class Plan:
     #: Whether the build goes on as if it had passed.
     continue_on_error: bool = False
     #: What jobs that need it can read: templates by name.
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Names of the secrets that it asks for, by the variable of every step that gets them.
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Names of all secrets that it may see: those above, and those that its expressions name.
     secret_names: tuple[str, ...] = ()
     #: Whose secrets come before the repository's, or None.
@@ -165,7 +159,7 @@ class Plan:
     #: The engine that the file asks for, or None for the operator's choice.
     engine: str | None = None
     container: Container | None = None
-    services: Mapping[str, Container] = field(default_factory=dict)
+    services: Mapping[str, Container] = msgspec.field(default_factory=dict)
     reports: Reports = Reports()
     artifacts: tuple[Artifact, ...] = ()
     caches: tuple[Cache, ...] = ()
@@ -183,8 +177,7 @@ class Plan:
         return tuple(label for part in (self.runs_on or "").split(",") if (label := part.strip()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as stored."""
 
     #: ULID; also the engine's id of the job, so that starting it is idempotent.
@@ -216,9 +209,9 @@ class Job:
     #: Why it is being cancelled, a sentence for people.
     cancel_reason: str | None = None
     #: What jobs that need it can read, by name: text that the job wrote.
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: The images that it ran in and beside: `container`, or the name of a service, and the image with its digest.
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: The job whose result it took over.
     origin_id: str | None = None
     epoch: int = 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from bot.model import build
 
@@ -36,8 +37,7 @@ class State(enum.StrEnum):
     GIVEN_UP = "given_up"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """One to be sent, or sent."""
 
     #: Order in this database, from 1.
@@ -71,8 +71,7 @@ class SubscriberState(enum.StrEnum):
     DISABLED = "disabled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A subscriber as the policy has it."""
 
     name: str
@@ -83,14 +82,13 @@ class Wanted:
     events: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscriber:
+class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
     """A subscriber, and how it is going."""
 
     name: str
     origin: str
     url_digest: str
-    events: tuple[str, ...] = field(default=())
+    events: tuple[str, ...] = msgspec.field(default=())
     state: SubscriberState = SubscriberState.ACTIVE
     #: Why it is disabled.
     reason: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from bot.model import answer, approval, audit, build, job
 
@@ -12,8 +13,7 @@ from bot.model import answer, approval, audit, build, job
 Entry = audit.Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewBuild:
+class NewBuild(msgspec.Struct, frozen=True, kw_only=True):
     """A build to create with its jobs. The store gives it the next generation of its head SHA.
 
     Without jobs the build itself carries the state: waiting for approval, a broken pipeline file, a result taken over.
@@ -29,8 +29,7 @@ class NewBuild:
     approval: approval.Approval | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancellation:
+class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
     """Builds to cancel: those that match every given field and are not finished."""
 
     reason: str
@@ -48,8 +47,7 @@ class Cancellation:
     heeds_conditions: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A repository has another name or another installation: what there is of it goes on under these."""
 
     repository_id: int
@@ -57,32 +55,28 @@ class Move:
     installation_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Farewell:
+class Farewell(msgspec.Struct, frozen=True, kw_only=True):
     """Checks of a repository that is gone: they are given up, with this reason."""
 
     reason: str
     repository_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revival:
+class Revival(msgspec.Struct, frozen=True, kw_only=True):
     """Checks that were given up and can be shown again, of a whole installation or one repository in it."""
 
     installation_id: int
     repository_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
     """A word to whoever tried to consent to a build that waits: it is shown in the build's check."""
 
     build_id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visibility:
+class Visibility(msgspec.Struct, frozen=True, kw_only=True):
     """Whether everybody may see a repository."""
 
     repository_id: int
@@ -92,8 +86,7 @@ class Visibility:
     is_asked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedules:
+class Schedules(msgspec.Struct, frozen=True, kw_only=True):
     """The times at which a repository wants to be built, in place of those that were known."""
 
     repository_id: int
@@ -105,8 +98,7 @@ class Schedules:
     crons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What our comment on a pull request tells besides what it told before."""
 
     repository_id: int
@@ -117,8 +109,7 @@ class Answer:
     entries: tuple[answer.Entry, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a handler decided. `trail` is never empty: "nothing to do" is an answer with a reason."""
 
     #: Sentences for people; the last one is the delivery's reason.

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
+
 #: A sign-in ends so long after it was last used, and so long after it was made.
 IDLE = timedelta(days=1)
 LONGEST = timedelta(days=7)
@@ -26,8 +28,7 @@ class Permission(enum.IntEnum):
     ADMIN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody whom GitHub vouched for."""
 
     #: The same for ever, whatever becomes of the login.
@@ -36,8 +37,7 @@ class Person:
     login: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Right:
+class Right(msgspec.Struct, frozen=True, kw_only=True):
     """What a person may do in one repository, as GitHub said a moment ago."""
 
     repository_id: int
@@ -89,8 +89,7 @@ class Account:
     refresh_expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignIn:
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """A browser that somebody signed in with."""
 
     id: str
@@ -102,8 +101,7 @@ class SignIn:
     browser: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiToken:
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token that a program shows in the place of a person."""
 
     id: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bot.model import check
 
@@ -23,8 +24,7 @@ class State(enum.StrEnum):
 UNWELL = frozenset({State.FAILED, State.ERRORED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One test case."""
 
     name: str
@@ -47,8 +47,7 @@ class Case:
         return f"{self.classname}::{self.name}" if self.classname else self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """How many test cases ended in which way, those included that are not kept one by one."""
 
     passed: int = 0
@@ -78,8 +77,7 @@ class Totals:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a tool has to say of a place in the code."""
 
     #: The tool, or the matcher that found it in the log; may be empty.
@@ -99,8 +97,7 @@ class Finding:
     details: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the code the tests went through."""
 
     lines_covered: int
@@ -117,8 +114,7 @@ class Coverage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class Results(msgspec.Struct, frozen=True, kw_only=True):
     """All that the result files of one job say."""
 
     totals: Totals = Totals()
@@ -139,8 +135,7 @@ class Results:
         return self == Results()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A test that did not pass, with what earlier runs say of it."""
 
     case: Case
@@ -156,11 +151,10 @@ class Failure:
         return self.on_base not in UNWELL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The results of one job as they are shown: with their history."""
 
-    results: Results = field(default_factory=Results)
+    results: Results = msgspec.field(default_factory=Results)
     #: New ones first.
     failures: tuple[Failure, ...] = ()
     #: Coverage of the same job in the newest build of the base branch that has it.

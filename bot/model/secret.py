@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 #: https://docs.github.com/en/actions/reference/limits#existing-system-limits
 MAX_BYTES = 48 * 1024
@@ -19,8 +20,7 @@ _RESERVED = ("GITHUB_", "BUILDHOOK_")
 _FEW_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """A secret as lists show it: without its value."""
 
     repository_id: int
@@ -35,8 +35,7 @@ class Listed:
     updated_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret(Listed):
+class Secret(Listed, frozen=True, kw_only=True):
     """A secret as stored."""
 
     #: Only its key opens it, see `bot.sealing`.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelfTest:
+
+class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
     """The last run of `buildhook engines test NAME` on one machine."""
 
     engine: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.model import artifact, report
 
@@ -16,8 +18,7 @@ LEAN_ROWS = 100
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What the jobs of a repository keep that have ended. A log counts as it was written, before it is packed."""
 
     log_bytes: int = 0
@@ -30,8 +31,7 @@ class Kept:
         return self.log_bytes + self.report_bytes + self.artifact_bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Room(msgspec.Struct, frozen=True, kw_only=True):
     """How much a repository may keep, and keeps."""
 
     kept: Kept

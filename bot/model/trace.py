@@ -11,8 +11,9 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 #: Crockford's digits, which ULIDs are written with: https://github.com/ulid/spec#encoding
 _DIGITS = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
@@ -29,16 +30,14 @@ class Kind(enum.StrEnum):
     INTERNAL = "INTERNAL"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """Another span that has to do with one."""
 
     trace_id: int
     span_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """One stretch of time in a trace."""
 
     trace_id: int
@@ -49,7 +48,7 @@ class Span:
     kind: Kind = Kind.INTERNAL
     started_at: datetime
     finished_at: datetime
-    attributes: Mapping[str, str | int] = field(default_factory=dict)
+    attributes: Mapping[str, str | int] = msgspec.field(default_factory=dict)
     #: What went wrong, a bounded word; None where nothing did.
     error_type: str | None = None
     links: tuple[Link, ...] = ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot import errors
 from bot.github import GitHub
@@ -17,8 +18,7 @@ LOOK_SECONDS = 1.0
 _PING = "ping"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the self-test says."""
 
     #: Whether a delivery of GitHub's came in and was proved with the webhook's secret.

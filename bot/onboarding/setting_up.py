@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from bot import errors, telemetry
 from bot.github import GitHub, client, needs, registration, urls
 from bot.onboarding import env_file, manifest, proving
@@ -17,8 +19,7 @@ _PREFIX = "BUILDHOOK_"
 _log = telemetry.log("onboarding")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """What the browser sends to GitHub."""
 
     #: Where to.
@@ -27,8 +28,7 @@ class Sent:
     wish: Wish
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What was set up."""
 
     app: registration.App

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import msgspec
+
 #: GitHub's limit for the name of an App.
 LONGEST_NAME = 34
 _LONGEST = 2000
@@ -25,8 +27,7 @@ class Wrong(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """An App to be registered."""
 
     #: The organisation that will own it; None for the person's own account.

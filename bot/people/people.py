@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
@@ -20,8 +21,7 @@ from bot.store import Store, people
 _log = telemetry.log("people")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """Who shows a proof."""
 
     user_id: int

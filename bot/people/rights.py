@@ -9,8 +9,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from bot.github.users import Users
 from bot.model.person import Permission
@@ -23,8 +24,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept(Generic[V]):
+class _Kept(msgspec.Struct, Generic[V], frozen=True):
     asked_at: float
     value: V
 

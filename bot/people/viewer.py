@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bot.model.person import Permission
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Viewer:
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
     """A person, or a program in their place."""
 
     #: GitHub's number; None for whoever sits at this machine, where nobody signs in.
@@ -19,7 +19,7 @@ class Viewer:
     #: Whether the policy names them as one who runs the service.
     is_operator: bool = False
     #: What GitHub lets them do, by repository; None for everything.
-    rights: Mapping[int, Permission] | None = field(default_factory=dict)
+    rights: Mapping[int, Permission] | None = msgspec.field(default_factory=dict)
     #: Whether they may change anything at all: an API token may be for reading only.
     can_write: bool = True
     #: Of a browser, None for a program.

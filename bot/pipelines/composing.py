@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+import msgspec
 from ruamel.yaml import events
 
 from bot.pipelines import nodes, scan
@@ -18,20 +18,18 @@ _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _ONE_DOCUMENT = "The file holds more than one YAML document: keep one, without `---` in between."
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A list or mapping that has begun."""
 
     place: Place
     is_mapping: bool
     anchor: str | None
-    children: list[nodes.Node] = field(default_factory=list)
+    children: list[nodes.Node] = msgspec.field(default_factory=list)
     weight: int = _WEIGHT_OF_A_NODE
     depth: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchored:
+class _Anchored(msgspec.Struct, frozen=True):
     node: nodes.Node
     weight: int
     depth: int

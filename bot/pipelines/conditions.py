@@ -6,16 +6,16 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from bot.expressions import evaluate, names, syntax, values
 
 _MAX_SHOWN = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """How what came before a job ended."""
 
     #: Whether all that it needs passed, and all that these need.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.pipelines.problems import quoted
 
@@ -25,8 +27,7 @@ class WordProblem(Exception):
     """Something that cannot be asked for; the text says what to write instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How one finds out that a service is ready."""
 
     #: A command for its shell; None where the image says one, or nobody does.
@@ -38,8 +39,7 @@ class Health:
     start_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
     """A folder of the job's own, which its containers share where it has a name."""
 
     target: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
@@ -23,8 +23,7 @@ _ARTIFACT_KEYS = {"name": "name", "path": "path", "retention-days": "retention-d
 _ACTION = "actions cannot run here: write its commands in `run`"
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(msgspec.Struct, frozen=True):
     """What came of a workflow."""
 
     #: The pipeline file, or None where the workflow cannot be read.

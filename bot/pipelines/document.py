@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from bot.model import build, job
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody who starts a build may give.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#onworkflow_dispatchinputs
@@ -62,8 +63,7 @@ class Filter:
         return self.paths is not None or self.paths_ignore is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concurrency:
+class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     """Builds of one group run one after the other.
 
     https://docs.github.com/en/actions/how-tos/write-workflows/choose-when-workflows-run/control-workflow-concurrency
@@ -94,17 +94,16 @@ class Matrix:
     column: int = field(default=1, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the file says it, for all combinations of its matrix."""
 
     #: What is known already.
     plan: job.Plan
     matrix: Matrix | None = None
     #: What an expression gives when a build is planned, by the key: `name`, `timeout-minutes`, `max-parallel`, ...
-    late: Mapping[str, str] = field(default_factory=dict)
+    late: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: The same of its steps, by their position.
-    late_of_steps: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    late_of_steps: Mapping[int, Mapping[str, str]] = msgspec.field(default_factory=dict)
     #: Whether the file names it.
     has_name: bool = False
 
@@ -125,8 +124,7 @@ class Pipeline:
     on_line: int = field(default=1, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """What came of reading a file: the pipeline, or else at least one problem."""
 
     pipeline: Pipeline | None

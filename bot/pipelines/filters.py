@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.model import change
 from bot.pipelines import globs, vocabulary
@@ -27,8 +28,7 @@ class Verdict(enum.StrEnum):
     NOT_NAMED = "not_named"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What of an event decides which jobs run."""
 
     #: `push`, `pull_request` or `merge_group`.
@@ -48,8 +48,7 @@ class Facts:
             raise ValueError("a pull request or merge group has a base")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict; only one that runs has no reason."""
 
     verdict: Verdict

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from bot.expressions import names, origins, syntax, templates
 from bot.pipelines import templates as reading
 from bot.pipelines.document import Matrix
 
 
-@dataclass(frozen=True, slots=True)
-class Scopes:
+class Scopes(msgspec.Struct, frozen=True):
     """What `env` and `matrix` are made of around a script."""
 
     #: From the pipeline to the step.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.expressions import names, templates
 from bot.model import job
@@ -34,8 +36,7 @@ _LATE = ("name", "runs-on", "timeout-minutes", "continue-on-error", "environment
 _NAMED_BY = {"runs-on": "labels", "environment": "name"}
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(msgspec.Struct, frozen=True):
     """What the pipeline says for all its jobs."""
 
     env: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -23,8 +23,7 @@ __all__ = ["CHECK_NAME", "Facts", "LeftOut", "Plan", "Verdict", "check_names", "
 CHECK_NAME = "buildhook"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     """A job that the file names and that does not run."""
 
     plan: job.Plan
@@ -152,9 +151,14 @@ _OLD_OF_A_STEP = frozenset({"name", "run", "env", "working_directory", "line"})
 _OLD_OF_A_JOB = frozenset({"key", "name", "steps", "needs", "env", "timeout_minutes", "runs_on", "line"})
 
 
+@functools.cache
+def _defaults(kind: type[job.Plan | job.Step]) -> Mapping[str, Any]:
+    return {known.name: known.default for known in msgspec.structs.fields(kind)}
+
+
 def _rest(one: job.Plan | job.Step, old: frozenset[str]) -> list[Any]:
     """What newer versions know of it, where it is used: a plan that says nothing of it keeps its digest."""
-    defaults = {known.name: known.default for known in dataclasses.fields(one)}
+    defaults = _defaults(type(one))
     used = {
         name: msgspec.to_builtins(value, order="sorted")
         for name in sorted(defaults.keys() - old)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.model import build
 
@@ -20,8 +21,7 @@ _MAX_CANDIDATES = 8
 _MAX_LISTED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A position in the file; both count from 1."""
 
     line: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.expressions import names, templates
 from bot.model import job
@@ -19,8 +20,7 @@ _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _CHECKOUT = "actions/checkout"
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(msgspec.Struct, frozen=True):
     """What a step has where it does not say otherwise: that of the pipeline, then that of the job.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#defaultsrun
@@ -32,8 +32,7 @@ class Defaults:
     late_folder: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """A step, and what of it an expression gives when a build is planned."""
 
     step: job.Step

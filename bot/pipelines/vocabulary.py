@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bot.pipelines import words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping of the file, by its keys."""
 
     #: With its article, for sentences.
@@ -17,7 +17,7 @@ class Kind:
     #: Those that mean something here.
     keys: Mapping[str, words.Key]
     #: Keys that users of GitHub Actions know, each with what to write instead.
-    unsupported: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def known(self) -> tuple[str, ...]:

@@ -9,14 +9,14 @@ https://json-schema.org/draft-07/json-schema-validation
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 Shape = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A key of a mapping."""
 
     #: What it means, a sentence for people.

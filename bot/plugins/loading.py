@@ -11,11 +11,11 @@ import inspect
 import itertools
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 from gidgethub import abc, routing, sansio
 
 from bot import errors, telemetry
@@ -30,8 +30,7 @@ _ROUTER = "`router = gidgethub.routing.Router()`, and `@router.register(...)` ov
 Function = Callable[[sansio.Event, abc.GitHubAPI], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handler:
+class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """One of the users' own handlers."""
 
     #: `handlers:greet` for `greet` in `handlers.py`: the database knows it by this name.
@@ -41,12 +40,11 @@ class Handler:
     file: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handlers:
+class Handlers(msgspec.Struct, frozen=True, kw_only=True):
     """All handlers that the settings name."""
 
-    by_name: Mapping[str, Handler] = field(default_factory=dict)
-    router: routing.Router = field(default_factory=routing.Router)
+    by_name: Mapping[str, Handler] = msgspec.field(default_factory=dict)
+    router: routing.Router = msgspec.field(default_factory=routing.Router)
 
     def candidates(self, event: str, action: str | None) -> tuple[str, ...]:
         """The names of those that may take an event with this action, without looking into it."""

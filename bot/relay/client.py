@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 import bot
@@ -23,8 +23,7 @@ _UNAVAILABLE = 503
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long things are waited for."""
 
     connect_seconds: float = 10.0
@@ -38,8 +37,7 @@ class Patience:
     retry_seconds: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a webhook at our door."""
 
     event: str

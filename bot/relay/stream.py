@@ -6,7 +6,8 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 #: GitHub sends up to 25 MiB, and a relay adds the headers and perhaps a third for its own writing.
 MAX_EVENT_BYTES = 40 * 1024 * 1024
@@ -18,8 +19,7 @@ class TooLarge(Exception):
     """An event has more bytes than any of GitHub's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One event."""
 
     #: `message` where the stream names none.

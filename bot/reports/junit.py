@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.model import report
 from bot.reports import limits, paths, xml
@@ -19,8 +20,7 @@ _FILE_ATTRIBUTES = ("file", "filepath", "filename")
 _STATES = {"failure": report.State.FAILED, "error": report.State.ERRORED, "skipped": report.State.SKIPPED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
+class Suite(msgspec.Struct, frozen=True, kw_only=True):
     """What one file says."""
 
     totals: report.Totals

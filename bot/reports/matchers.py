@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bot.model import check, report
 from bot.reports import limits, paths
@@ -71,8 +71,7 @@ class _File(msgspec.Struct, rename="camel", frozen=True):
 _DECODER = msgspec.json.Decoder(_File)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     """One line of what a matcher expects; the numbers are those of groups in its expression."""
 
     expression: Any
@@ -87,8 +86,7 @@ class Pattern:
     loops: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matcher:
+class Matcher(msgspec.Struct, frozen=True, kw_only=True):
     """Lines that come one after the other, and make one finding."""
 
     owner: str
@@ -200,8 +198,7 @@ def _options(*, memory_bytes: int) -> Any:
     return options
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What matchers found in a log."""
 
     #: Each place and text once, in the order of the log.
@@ -275,8 +272,7 @@ def lines(log: str, *, most: int = MAX_LINES) -> Iterable[str]:
         yield plain.encode("utf-8", "replace").decode() if len(plain) <= MAX_LINE_CHARACTERS else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Values:
+class _Values(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
     line: str = ""
     end_line: str = ""
@@ -379,4 +375,4 @@ def in_two(
 
 
 def _of_groups(owner: str, expression: str, groups: Mapping[str, int]) -> Pattern:
-    return replace(Pattern(expression=compiled(expression, owner=owner)), **groups)  # type: ignore[arg-type]
+    return replace(Pattern(expression=compiled(expression, owner=owner)), **groups)

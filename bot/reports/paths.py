@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.reports import limits
 
@@ -14,8 +15,7 @@ MAX_PATH_BYTES = 255
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """Where the paths of a log lie."""
 
     #: Absolute folder in which the repository is laid out.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bot.model import report
 from bot.reports import coverage, junit, limits, matchers, own, paths, sarif

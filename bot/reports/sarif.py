@@ -6,7 +6,6 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/sarif-v2.1.0-os.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -108,8 +107,7 @@ class _Log(msgspec.Struct, rename="camel", frozen=True):
 _DECODER = msgspec.json.Decoder(_Log)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What one file says."""
 
     findings: tuple[report.Finding, ...]

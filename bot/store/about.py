@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -30,8 +30,7 @@ def _is_among(table: sa.Table, among: Collection[int] | None) -> sa.ColumnElemen
     return sa.true() if among is None else table.c.repository_id.in_(sorted(among))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a delivery that still has to be handled."""
 
     #: Deliveries that came before it and are not handled yet; of those that whoever asks may hear of.
@@ -40,8 +39,7 @@ class Queue:
     held_by: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before the jobs of a build."""
 
     #: Jobs that are on an engine.

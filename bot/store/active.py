@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -21,8 +21,7 @@ _IS_ACTIVE = sa.text("jobs.state IN ('waiting', 'queued', 'starting', 'running')
 _WAITING = (job.State.WAITING, job.State.QUEUED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Active:
+class Active(msgspec.Struct, frozen=True, kw_only=True):
     """A job that has not ended."""
 
     #: All jobs of its build, in order.
@@ -33,8 +32,7 @@ class Active:
     replica: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How jobs ended lately on one engine."""
 
     engine: str

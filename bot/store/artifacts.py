@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
+from msgspec.structs import asdict
 from sqlalchemy.engine import Connection
 
 from bot import errors
@@ -37,8 +38,7 @@ def list_of_jobs(connection: Connection, job_ids: Sequence[str]) -> list[artifac
     return [artifact.Artifact(**row._mapping) for row in connection.execute(query)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """An artifact with what it is of."""
 
     artifact: artifact.Artifact

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -17,8 +17,7 @@ from bot.store.schema import builds, pulls
 WINDOW = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brief:
+class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """What lists tell of a build."""
 
     id: str
@@ -43,7 +42,7 @@ class Brief:
 
 
 #: What a brief is made of.
-COLUMNS = [builds.c[name] for name in Brief.__slots__]
+COLUMNS = [builds.c[name] for name in Brief.__struct_fields__]
 
 
 # Made once: making it takes longer than running it.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot.model import build
@@ -17,8 +17,7 @@ _IS_PEER = sa.text("peer.concurrency_group IS NOT NULL AND peer.state IN ('waiti
 _peer = table.alias("peer")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The place of a new build in its group."""
 
     #: With its turn, and where it waits with the reason.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import lz4.frame
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection, Row
 
 from bot import errors
@@ -362,7 +362,7 @@ def _fence(one: job.Job) -> dict[str, Any]:
 
 
 def _to_row(one: job.Job) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__slots__}
+    return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
 def _from_row(row: Row[Any]) -> job.Job:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 import lz4.frame
@@ -21,8 +20,7 @@ _MOST_PUSHES = 200
 _UNFINISHED = sa.text("deliveries.state IN ('received', 'handling', 'retrying')")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What was built of a commit."""
 
     event: str

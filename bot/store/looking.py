@@ -6,9 +6,9 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -20,8 +20,7 @@ from bot.store.secrets_table import secrets
 _SERVER = ("fsync", "synchronous_commit", "full_page_writes", "default_transaction_read_only")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What was found."""
 
     #: The migration that it stands at; None where it has no tables yet.
@@ -31,7 +30,7 @@ class Looked:
     #: The ids of the keys that sealed the secrets in it.
     key_ids: frozenset[str] = frozenset()
     #: What the database itself says of how it writes.
-    writes: Mapping[str, str] = field(default_factory=dict)
+    writes: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def look_file(path: Path) -> Looked:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -14,8 +13,7 @@ from bot.store import bookmarks
 NAME, END_NAME = "paused", "resumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
     """Why the work stands still."""
 
     #: A sentence for people.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import dataclasses
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import asdict
 from sqlalchemy.engine import Connection, Row
 
 from bot import errors
@@ -26,7 +27,7 @@ def begin_login(connection: Connection, new: person.Login, *, most: int) -> None
 
     :param most: so many may be under way; beyond it the oldest are forgotten, so that strangers cannot fill the disk.
     """
-    connection.execute(sa.insert(logins).values(asdict(new)))
+    connection.execute(sa.insert(logins).values(dataclasses.asdict(new)))
     count = connection.execute(sa.select(sa.func.count()).select_from(logins)).scalar_one()
     if count > most:
         oldest = sa.select(logins.c.state_digest).order_by(logins.c.expires_at).limit(count - most)
@@ -42,7 +43,7 @@ def take_login(connection: Connection, state_digest: bytes, *, now: datetime) ->
 
 def save_account(connection: Connection, seen: person.Account) -> None:
     """Write who somebody is and what GitHub gave them, in the place of what was known."""
-    values = {**asdict(seen), "refreshing_until": None}
+    values = {**dataclasses.asdict(seen), "refreshing_until": None}
     if not connection.execute(sa.update(accounts).where(accounts.c.user_id == seen.user_id).values(values)).rowcount:
         connection.execute(sa.insert(accounts).values(values))
 

@@ -6,9 +6,9 @@ it come back, the epoch of each row keeps it from writing what another one took 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -25,8 +25,7 @@ from bot.store.schema import replicas as table
 LEASE = timedelta(seconds=15)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replica:
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
     """One service on this database."""
 
     id: str

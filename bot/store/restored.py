@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -20,8 +20,7 @@ _OPEN_CHECK = sa.or_(
 _UNFINISHED_DELIVERY = sa.text("deliveries.state IN ('received', 'handling', 'retrying')")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A commit of which something has to be compared with GitHub."""
 
     repository_id: int

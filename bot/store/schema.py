@@ -157,13 +157,7 @@ builds = Table(
     Index("ix_builds_head_sha", "head_sha", "id"),
     Index("ix_builds_repository", "repository", "id"),
     Index("ix_builds_state", "state", "id"),
-    Index(
-        "ix_builds_concurrency",
-        "repository_id",
-        "concurrency_group",
-        "concurrency_turn",
-        sqlite_where=_GROUPED,
-    ),
+    Index("ix_builds_concurrency", "repository_id", "concurrency_group", "concurrency_turn", sqlite_where=_GROUPED),
 )
 
 jobs = Table(

@@ -6,8 +6,9 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from bot import ramp
 from bot.model import notification
@@ -38,8 +39,7 @@ class Action(enum.StrEnum):
     DISABLE = "disable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What follows, and why."""
 
     action: Action

@@ -7,8 +7,9 @@ https://opentelemetry.io/docs/specs/semconv/cicd/cicd-spans/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from bot import telemetry
 from bot.model import build, check, delivery, job, trace
@@ -31,8 +32,7 @@ _MAX_TEXT = 200
 _PROVIDER = "github"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """All that is stored about one build that has ended."""
 
     of_build: build.Build
@@ -41,7 +41,7 @@ class Told:
     #: The delivery that caused it, while it is kept.
     delivery: delivery.Delivery | None
     #: Of jobs whose result was taken over: the build in which they ran, by the id of the job that ran.
-    ran_in: Mapping[str, str] = field(default_factory=dict)
+    ran_in: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def make(told: Told, *, web_url: str, details_url: Callable[[str, str], str]) -> list[trace.Span]:

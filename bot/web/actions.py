@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from bot import errors
@@ -14,8 +14,7 @@ from bot.store import requests
 from bot.web import viewing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actions:
+class Actions(msgspec.Struct, frozen=True, kw_only=True):
     """What pages can cause. Each raises `errors.NotFound` or `errors.Conflict`, whose text is shown."""
 
     #: Queues a delivery again, by its id.

@@ -14,9 +14,10 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
+import msgspec
 from markupsafe import Markup, escape
+from msgspec.structs import replace
 
 _TOKEN = re.compile(
     r"""
@@ -50,8 +51,7 @@ _OFF = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+class Style(msgspec.Struct, frozen=True, kw_only=True):
     """How the text that follows looks."""
 
     is_bold: bool = False

@@ -6,7 +6,6 @@ https://shields.io/badges/endpoint-badge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -17,8 +16,7 @@ LABEL = "build"
 _CHARACTER, _PADDING, _HEIGHT = 6.6, 10, 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What a badge says."""
 
     message: str

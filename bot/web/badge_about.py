@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from bot.builds import lifecycle
@@ -27,8 +27,7 @@ _WITH_JOBS = 10
 _LONGEST = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What an address asks for."""
 
     #: None for the default branch.

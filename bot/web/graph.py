@@ -6,7 +6,8 @@ The jobs of a matrix share a box. Sizes are in the drawing's own units; the page
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.model import job
 
@@ -18,8 +19,7 @@ MOST_BOXES, MOST_JOBS = 60, 12
 _SHOWN_CHARACTERS = 22
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One job in its box."""
 
     job: job.Job
@@ -28,8 +28,7 @@ class Line:
     y: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class Box(msgspec.Struct, frozen=True, kw_only=True):
     """The jobs of one id under `jobs:`."""
 
     key: str
@@ -44,8 +43,7 @@ class Box:
     height: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """A line from a box to one that needs it, as the path of an SVG."""
 
     source: str
@@ -53,8 +51,7 @@ class Edge:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """The whole drawing."""
 
     boxes: tuple[Box, ...]

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.logs import LogStore
 from bot.web import scanning
@@ -37,8 +38,7 @@ _MAX_BEFORE_BYTES = 64
 _NONE_BEHIND = (b"FAIL:", b"PASS:", b"SKIP:", b"BENCH:", b"a/", b"b/", b"/dev/null")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A line that begins or ends a group."""
 
     line: int
@@ -46,8 +46,7 @@ class Mark:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """Some lines that fold."""
 
     #: The line that stays.

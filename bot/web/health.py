@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
+import msgspec
 import prometheus_client
 from aiohttp import web
 from sqlalchemy.engine import Connection
@@ -27,8 +27,7 @@ Check = Callable[[], Awaitable[str | None]]
 _log = telemetry.log("web")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one check found."""
 
     name: str

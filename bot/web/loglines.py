@@ -6,8 +6,8 @@ A progress bar that returns to the line's start shows its last state, as on a te
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
+import msgspec
 from markupsafe import Markup
 
 from bot.web import ansi, terminal
@@ -18,8 +18,7 @@ MAX_LINE_BYTES = 16 * 1024
 MAX_RETURNS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a log, as a page shows it."""
 
     #: From 1.
@@ -28,8 +27,7 @@ class Line:
     html: Markup
 
 
-@dataclass(slots=True)
-class _Segment:
+class _Segment(msgspec.Struct):
     """What stands between two returns to the line's start, as far as it is shown."""
 
     kept: bytearray

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.logs import LogStore
 from bot.web import loglines
@@ -18,8 +19,7 @@ WIDE_LINE_BYTES = 2 * 1024
 _READ_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """What one page shows of a log."""
 
     lines: tuple[loglines.Line, ...]

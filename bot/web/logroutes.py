@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 
+import msgspec
 from aiohttp import web
 
 from bot.model import job
@@ -20,8 +20,7 @@ from bot.web.templating import Templates
 _REMEMBERED = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartContext:
+class PartContext(msgspec.Struct, frozen=True, kw_only=True):
     """Lines on their own, as the page has them."""
 
     log: logparts.Part
@@ -56,7 +55,7 @@ def routes(sources: Sources, *, templates: Templates) -> list[web.RouteDef]:
         _, log_id, _ = await find(request)
         async with sources.scans.place():
             found = await logsearch.search(sources.logs, log_id, wanted, after=after, is_asked=_is_asked(request))
-        return web.json_response(asdict(found))
+        return web.json_response(msgspec.to_builtins(found))
 
     async def send_groups(request: web.Request) -> web.Response:
         one, log_id, size_bytes = await find(request)

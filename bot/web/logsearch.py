@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import AnyStr
+
+import msgspec
 
 from bot.logs import LogStore
 from bot.web import loglines, scanning
@@ -24,8 +25,7 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;]*[mK]")
 _RETURN = re.compile(rb"\r(?!\n)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is searched."""
 
     text: str
@@ -38,8 +38,7 @@ class Wanted:
         return len(self.text.encode()) + 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The lines that have it."""
 
     #: In order.

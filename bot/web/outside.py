@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import ETag, web
 from sqlalchemy.engine import Connection
 
@@ -39,8 +39,7 @@ _NO_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _PATH = "{owner:[A-Za-z0-9._-]{1,100}}/{repo:[A-Za-z0-9._-]{1,100}}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """What a feed is made of."""
 
     repository: str
@@ -50,8 +49,7 @@ class Feed:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(msgspec.Struct, frozen=True, kw_only=True):
     """One repository, as CCTray knows them."""
 
     name: str
@@ -62,8 +60,7 @@ class Project:
     last: branches.Brief | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Projects:
+class Projects(msgspec.Struct, frozen=True, kw_only=True):
     """What `/cc.xml` is made of."""
 
     #: As of a feed.
@@ -122,8 +119,7 @@ def _name(request: web.Request) -> str:
     return f"{request.match_info['owner']}/{request.match_info['repo']}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
+class _Shown(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes | None
     is_everything: bool
 

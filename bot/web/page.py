@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -18,8 +18,7 @@ from bot.web import scanning, viewing
 from bot.web.templating import Templates
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """Where pages take what they show from."""
 
     store: Store
@@ -34,11 +33,10 @@ class Sources:
     #: How much each repository may keep.
     most_bytes: Callable[[], int] = lambda: storage.USUAL_BYTES
     #: Logs that are being looked through.
-    scans: scanning.Scans = field(default_factory=scanning.Scans)
+    scans: scanning.Scans = msgspec.field(default_factory=scanning.Scans)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page: the `PAGE` of each module in `bot.web.pages.PAGES`."""
 
     #: As aiohttp's router takes it.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from bot.model.person import Permission
 
@@ -29,8 +30,7 @@ class About(enum.StrEnum):
     DELIVERY = "delivery"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody needs for a route."""
 
     about: About

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from bot.logs import LogStore
@@ -18,8 +18,7 @@ MAX_WAITING = 16
 STEP_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """Some lines of a log; a very long line is in several pieces."""
 
     data: bytes

@@ -6,9 +6,9 @@ Whoever sends its form first is the one who sets the service up; for all others,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
 from bot import errors, telemetry
@@ -29,8 +29,7 @@ _MOST = 2000
 _log = telemetry.log("web")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """What the page with the two forms shows."""
 
     #: For the forms, where this browser has not claimed anything yet.
@@ -43,15 +42,14 @@ class Asking:
     #: What was typed, by the names of the fields.
     typed: Mapping[str, str]
     #: What is wrong with it, by the names of the fields of one of the forms.
-    problems: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Whether it is the form of an App that is there already.
     is_existing: bool = False
     #: What went wrong as a whole.
     trouble: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows whose form goes to GitHub."""
 
     sent: setting_up.Sent
@@ -59,8 +57,7 @@ class Sending:
     asked: tuple[manifest.Need, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows once it is done."""
 
     done: setting_up.Done

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from markupsafe import Markup
 
 from bot.model import report
@@ -65,8 +65,8 @@ class Templates:
         :param shell: what stands around it.
         :raises jinja2.UndefinedError: if the template uses what the context does not give.
         """
-        assert is_dataclass(context)
-        values = {field.name: getattr(context, field.name) for field in fields(context)}
+        assert isinstance(context, msgspec.Struct)
+        values = msgspec.structs.asdict(context)
         return self.environment.get_template(name).render(values, shell=shell)
 
 

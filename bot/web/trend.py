@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.model import build
 from bot.store.branches import Brief
@@ -16,8 +17,7 @@ _GAP = 2
 _LEAST = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """One build."""
 
     x: float
@@ -32,8 +32,7 @@ class Bar:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trend:
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
     """The drawing, and what it says."""
 
     bars: tuple[Bar, ...]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from aiohttp import web
 from markupsafe import Markup
 
@@ -20,8 +19,7 @@ _VIEWER: web.RequestKey[Viewer] = web.RequestKey("viewer", Viewer)
 _REPOSITORY: web.RequestKey[int] = web.RequestKey("repository", int)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shell:
+class Shell(msgspec.Struct, frozen=True, kw_only=True):
     """What stands around a page's own content."""
 
     #: Whether it is known who looks; a stranger is led nowhere but in.

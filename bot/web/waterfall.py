@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bot.builds import timing
 from bot.model import job
@@ -12,8 +12,7 @@ from bot.web import phrases
 _LEAST_PERCENT = 0.4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One job."""
 
     job: job.Job
@@ -27,8 +26,7 @@ class Row:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waterfall:
+class Waterfall(msgspec.Struct, frozen=True, kw_only=True):
     """All jobs that began."""
 
     rows: tuple[Row, ...]

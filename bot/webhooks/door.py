@@ -9,9 +9,9 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from aiohttp import web
 
 from bot import errors, failpoint, telemetry
@@ -21,8 +21,7 @@ from bot.webhooks import doorway, parse
 from bot.webhooks.inbox import LARGE_BODY_BYTES, Inbox
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """What a delivery is proved with."""
 
     app_id: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot import errors, failpoint, telemetry
 from bot.model import delivery
@@ -26,8 +27,7 @@ _MANY = 4
 _log = telemetry.log("webhooks")
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct):
     packed: deliveries.Packed
     answer: asyncio.Future[deliveries.Put]
     #: By the event loop's time.

@@ -7,8 +7,10 @@ https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliv
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.github import deliveries
 
@@ -31,8 +33,7 @@ _REFUSALS = frozenset({400, 403, 413, 415})
 _UNSIGNED = 401
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery that should be in the inbox and is not."""
 
     guid: str
@@ -55,8 +56,7 @@ class Missed:
     is_too_old: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far GitHub's list was read. What was delivered until then is in the inbox, or stands here."""
 
     #: By GitHub's clock.
@@ -64,7 +64,7 @@ class Progress:
     #: In the order of their first attempts.
     missed: tuple[Missed, ...] = ()
     #: What is settled without being in the inbox, with the time of its newest attempt: it is not asked for again.
-    closed: Mapping[str, datetime] = field(default_factory=dict)
+    closed: Mapping[str, datetime] = msgspec.field(default_factory=dict)
 
     @property
     def since(self) -> datetime:
@@ -72,8 +72,7 @@ class Progress:
         return self.read_until - OVERLAP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done now."""
 
     redeliver: tuple[Missed, ...] = ()

@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -47,8 +46,7 @@ SOURCE = "api"
 _log = telemetry.log("webhooks")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What was done about one delivery."""
 
     guid: str
@@ -64,14 +62,13 @@ def arrived(one: missed.Missed | Done) -> Done:
     return Done(guid=one.guid, event=one.event, outcome="arrived", text="It is in the inbox.")
 
 
-@dataclass(slots=True, kw_only=True)
-class _Pass:
+class _Pass(msgspec.Struct, kw_only=True):
     """What one pass knows."""
 
     progress: missed.Progress
     #: As it is stored.
     stored: missed.Progress | None
-    done: list[Done] = field(default_factory=list)
+    done: list[Done] = msgspec.field(default_factory=list)
 
     def note(self, one: missed.Missed, outcome: str, text: str) -> None:
         self.done.append(Done(guid=one.guid, event=one.event, outcome=outcome, text=text))

@@ -6,12 +6,12 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#s
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot.builds import lifecycle, rerun
 from bot.model import build, job

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot import errors
 from bot.builds import hearing
@@ -27,7 +28,9 @@ def known(**changes: Any) -> job.Job:
 
 def told(event: contract.Event, **changes: Any) -> contract.Event:
     """The event as the engine tells it next, with what it should not say."""
-    return replace(event, offset=8, **changes)
+    change: Any = dataclasses.replace if isinstance(event, contract.ResultFile) else replace
+    made: contract.Event = change(event, offset=8, **changes)
+    return made
 
 
 def output(data: bytes = b"x", *, at: object = 100) -> contract.Event:

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from bot import clock, errors, telemetry

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bot.checks import writing
 from bot.model import build, job

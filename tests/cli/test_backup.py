@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -16,13 +17,14 @@ import sys
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection, make_url
 
 from bot import clock, errors
@@ -347,7 +349,7 @@ async def test_a_restore_refuses_to_work_beside_a_service(file: Path, tmp_path: 
         environment = target.environment
         async with process.serving(environment, log=tmp_path / "service.log"):
             # From here, and from another machine.
-            for place in (target, replace(target, data_dir=tmp_path / "elsewhere")):
+            for place in (target, dataclasses.replace(target, data_dir=tmp_path / "elsewhere")):
                 status, said = await place.run("restore", str(file))
                 assert (status, "stop it first" in said) == (1, True)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bot import conformance, engines, errors
@@ -210,9 +210,9 @@ class Lying(scripted.Scripted):
     def _bent(self, event: contract.Event) -> contract.Event:
         match event:
             case contract.Output() if self._lie == "decodes":
-                return dataclasses.replace(event, data=event.data.decode("utf-8", "replace").encode())
+                return msgspec.structs.replace(event, data=event.data.decode("utf-8", "replace").encode())
             case contract.Finished() if self._lie == "knows no loss" and event.result == contract.Result.ERRORED:
-                return dataclasses.replace(event, result=contract.Result.FAILED)
+                return msgspec.structs.replace(event, result=contract.Result.FAILED)
             case _:
                 return event
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bot.logs import packed
 from bot.model import answer, build, delivery, job
@@ -35,7 +37,7 @@ class World:
     def change(self, **changes: Any) -> None:
         """Put other values into the only build, job, check or delivery, by its noun."""
         for noun, changed in changes.items():
-            self.state = replace(self.state, **{noun: changed})
+            self.state = dataclasses.replace(self.state, **{noun: changed})
 
     def verdict(self) -> list[str]:
         """The violations."""

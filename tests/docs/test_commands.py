@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import getpass
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ async def test_every_example_of_the_help_can_be_typed_as_it_stands(tmp_path: Pat
         (tmp_path / "work/key.pem").write_text(there.github.private_key)
         (tmp_path / "work/secret").write_text("a-secret-of-the-tests\n")
         reader = reader_beside(there, tmp_path)
-        reader = replace(reader, real={**of_build, **reader.real})
+        reader = dataclasses.replace(reader, real={**of_build, **reader.real})
         await asyncio.to_thread(reader.follow, page(EXAMPLES))
 
 

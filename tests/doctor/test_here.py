@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -227,17 +227,17 @@ async def found() -> facts.Facts:
         (
             "disk-space",
             "only 1.0 GB left",
-            lambda one: {"place": facts.Fact(dataclasses.replace(one.place.known, free_bytes=10**9))},
+            lambda one: {"place": facts.Fact(msgspec.structs.replace(one.place.known, free_bytes=10**9))},
         ),
         (
             "python-version",
             "Python 3.10",
-            lambda one: {"machine": facts.Fact(dataclasses.replace(one.machine.known, python=(3, 10)))},
+            lambda one: {"machine": facts.Fact(msgspec.structs.replace(one.machine.known, python=(3, 10)))},
         ),
         (
             "durability",
             "on a network (nfs4)",
-            lambda one: {"database_place": facts.Fact(dataclasses.replace(one.place.known, filesystem="nfs4"))},
+            lambda one: {"database_place": facts.Fact(msgspec.structs.replace(one.place.known, filesystem="nfs4"))},
         ),
         (
             "durability",
@@ -264,7 +264,7 @@ async def test_what_cannot_be_planted_here_is_judged_all_the_same(
     known = await found()
     of = [one for one in (*judge_machine.CHECKS, *judge_database.CHECKS) if one.name == check]
     assert [one.state for one in checks.judge(known, of)] == [State.FINE]
-    (line,) = checks.judge(dataclasses.replace(known, **change(known)), of)  # type: ignore[arg-type]
+    (line,) = checks.judge(msgspec.structs.replace(known, **change(known)), of)
     assert line.state is State.WRONG
     assert words in line.what
     assert line.mend
@@ -281,7 +281,9 @@ async def test_what_the_door_answers_itself_is_the_right_path(
     of = [one for one in judge_webhook.CHECKS if one.name == "webhook-address"]
     for is_ours, state in ((False, State.WRONG), (True, State.FINE)):
         door = facts.Fact(facts.Reply(url=url, status=401, is_ours=is_ours))
-        asked = dataclasses.replace(known, door=door, github=dataclasses.replace(known.github, hook=facts.Fact(hook)))
+        asked = msgspec.structs.replace(
+            known, door=door, github=msgspec.structs.replace(known.github, hook=facts.Fact(hook))
+        )
         assert [one.state for one in checks.judge(asked, of)] == [state]
 
 

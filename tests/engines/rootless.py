@@ -7,12 +7,14 @@ that user ids of its own, becomes it, runs jobs, and prints what became of them 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bot.engines import contract
 from bot.engines.local import engine as local
@@ -73,14 +75,14 @@ async def _main(folder: Path) -> dict[str, object]:
                 "web": job.Container(image=stores.SERVER, options="--health-cmd 'nc -z 127.0.0.1 8000 || true'")
             }
             plan = replace(request.plan, container=job.Container(image=stores.SMALL), services=services)
-            told = await jobs.run(engine, replace(request, plan=plan))
+            told = await jobs.run(engine, dataclasses.replace(request, plan=plan))
             found |= {"result": told.result, "reason": told.reason, "log": told.log}
             tried = await engine.test()
             found["open"] = {one.name: one.said for one in tried if one.is_held is not True}
             full = local.Local(data_dir, sandbox="podman", image=stores.TOOLS, network="full")
             await engine.close()
             await full.open()
-            told = await jobs.run(full, replace(request, plan=plan, job_id=jobs.new_id()))
+            told = await jobs.run(full, dataclasses.replace(request, plan=plan, job_id=jobs.new_id()))
             found["full"] = told.reason
             await full.close()
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import os
 import re
@@ -10,7 +11,6 @@ import secrets
 import struct
 import sys
 import termios
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,7 +108,7 @@ async def test_t54_what_a_step_holds_is_exactly_this(open_engine: Open, code: jo
     os.environ.update(given)
     try:
         asked = jobs.make(code.source(trust=jobs.TRUSTED), HELD)
-        told = await jobs.run(engine, replace(asked, trace_parents=(TRACE_PARENT,)))
+        told = await jobs.run(engine, dataclasses.replace(asked, trace_parents=(TRACE_PARENT,)))
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

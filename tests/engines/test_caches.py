@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot.builds import caching as scopes
 from bot.engines import contract
@@ -36,7 +38,7 @@ def request(
 ) -> contract.JobRequest:
     made = jobs.make(code.source(trust=trust), *runs, env={"TEXT": text})
     kept = (cache,) if isinstance(cache, job.Cache) else tuple(cache)
-    return replace(made, plan=replace(made.plan, caches=kept), cache_scopes=scope)
+    return dataclasses.replace(made, plan=msgspec.structs.replace(made.plan, caches=kept), cache_scopes=scope)
 
 
 async def test_what_one_job_keeps_the_next_one_has(engine: local.Local, code: jobs.Code) -> None:
@@ -71,7 +73,7 @@ async def test_a_key_may_depend_on_the_code(engine: local.Local, code: jobs.Code
     again = await jobs.run(engine, request(code, LOOK, cache=cache))
     assert again.result == "passed", again.log
     other = request(code, "test ! -e deps", cache=cache)
-    other = replace(other, source=code.source(changed, trust=build.Trust.TRUSTED))
+    other = dataclasses.replace(other, source=code.source(changed, trust=build.Trust.TRUSTED))
     told = await jobs.run(engine, other)
     assert told.result == "passed", told.log
 
@@ -94,7 +96,7 @@ async def test_t78_a_strangers_build_writes_where_nobody_else_reads(engine: loca
     told = await jobs.run(engine, request(code, "test ! -e deps", FILL, text="good", scope=main))
     assert told.result == "passed", told.log
     # Its own comes first, then what the base left.
-    again = await jobs.run(engine, replace(poison, job_id=jobs.new_id()))
+    again = await jobs.run(engine, dataclasses.replace(poison, job_id=jobs.new_id()))
     assert "Cache: `deps-1`, " in again.log
     other = scopes.scopes(replace(of_fork, pull_number=8, ref="refs/pull/8/merge"))
     told = await jobs.run(engine, request(code, LOOK, scope=other, trust=build.Trust.UNTRUSTED))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -107,7 +107,7 @@ class _Broken(scripted.Scripted):
 async def test_a_job_starts_on_its_own_engine_and_is_found_there() -> None:
     one, two = scripted.Scripted(), scripted.Scripted()
     both = fleet.Fleet({"one": one, "two": two})
-    request = replace(jobs.make(SOURCE, "true"), engine="two")
+    request = dataclasses.replace(jobs.make(SOURCE, "true"), engine="two")
     await both.start(request)
     assert (one.started, two.started) == ([], [request])
     assert await both.find(request.job_id)
@@ -121,7 +121,7 @@ async def test_what_only_one_engine_cannot_do_the_others_do() -> None:
         await both.sweep(keep=[7], before=datetime.now(UTC))
     assert (one.kept, two.kept) == ([frozenset({7})], [frozenset({7})])
     with pytest.raises(errors.EngineError, match="There is no engine `four` here"):
-        await both.start(replace(jobs.make(SOURCE, "true"), engine="four"))
+        await both.start(dataclasses.replace(jobs.make(SOURCE, "true"), engine="four"))
 
 
 async def test_where_one_engine_cannot_be_opened_the_others_are_let_go_of() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from bot import errors
 from bot.engines import contract
@@ -52,7 +53,7 @@ def boxed(
 ) -> contract.JobRequest:
     """The request, in a container and with services."""
     container = None if image is None else job.Container(image=image, **more)  # type: ignore[arg-type]
-    return replace(request, plan=replace(request.plan, container=container, services=services or {}))
+    return dataclasses.replace(request, plan=replace(request.plan, container=container, services=services or {}))
 
 
 async def left(store: podman.Podman, data_dir: Path) -> list[str]:
@@ -68,7 +69,7 @@ async def test_f8_a_job_whose_time_is_over_while_its_code_is_checked_out_has_ove
     await asyncio.to_thread(images.put, store.command, store.env, stuck, "localhost/stuck:1")
     engine = await open_engine(sandbox="podman", image="localhost/stuck:1")
     made = boxed(jobs.make(code.source(trust=jobs.TRUSTED), "true"))
-    told = await jobs.run(engine, replace(made, timeout_seconds=2))
+    told = await jobs.run(engine, dataclasses.replace(made, timeout_seconds=2))
     # On a busy machine the containers are not there by then, which is told in the same words.
     assert (told.result, told.reason) == ("timed_out", "It ran longer than 2 seconds, its time limit.")
     assert told.steps == []
@@ -83,7 +84,7 @@ async def test_a_job_runs_in_one_container_from_its_first_step_to_its_last(
         "ls /opt; cat ~/w; ps; echo err >&2; cat /etc/hosts; ls -A /sys; exit 3",
     )
     parents = tuple(f"00-{'ab' * 16}-{number:016x}-01" for number in (1, 2))
-    asked = replace(jobs.make(code.source(trust=jobs.TRUSTED), *steps), trace_parents=parents)
+    asked = dataclasses.replace(jobs.make(code.source(trust=jobs.TRUSTED), *steps), trace_parents=parents)
     told = await jobs.run(engine, boxed(asked, env={"FROM_JOB": "it's\nme"}))
     assert (told.result, told.reason) == ("failed", "exit status 3")
     assert told.prepared.images["container"].startswith("localhost/small@sha256:")
@@ -131,8 +132,8 @@ async def test_services_are_reached_by_their_names_once_they_are_healthy(
         else "exec 3<> /dev/tcp/web/8000; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
     )
     request = jobs.make(code.source(trust=jobs.TRUSTED), f"{get} | od -c | head -30; cat /proc/net/dev")
-    request = boxed(replace(request, secrets=secrets), image=image, services={"web": service})
-    request = replace(request, plan=replace(request.plan, secret_names=("WORD",)))
+    request = boxed(dataclasses.replace(request, secrets=secrets), image=image, services={"web": service})
+    request = dataclasses.replace(request, plan=replace(request.plan, secret_names=("WORD",)))
     told = await jobs.run(engine, request)
     assert told.result == "passed", told.log
     assert "Waiting for the service web to become healthy." in told.log

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
 import re
 import stat
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bot.engines import contract
 from bot.engines.local import caches
@@ -51,7 +52,7 @@ async def test_t48_a_hostile_cache_is_unpacked_where_it_harms_nobody(
     made = jobs.make(code.source(trust=jobs.TRUSTED), script)
     wanted = tuple(job.Cache(key=f"key-{number}", restore_keys=(), paths=paths) for number in range(len(archives)))
     plan = replace(made.plan, caches=wanted)
-    request = replace(made, plan=plan, cache_scopes=SCOPES, timeout_seconds=300.0)
+    request = dataclasses.replace(made, plan=plan, cache_scopes=SCOPES, timeout_seconds=300.0)
     before = _all_of(outside, folder, data_dir / "engine/mirrors")
     told = await jobs.run(engine, request)
     # Each was tried, none ended the job, and nothing changed but in the job's own folder.
@@ -83,7 +84,7 @@ async def test_t48_an_artifact_has_nothing_but_files_below_its_top(engine: local
     """
     made = jobs.make(code.source(trust=jobs.TRUSTED), script)
     plan = replace(made.plan, artifacts=(job.Artifact(name="all", paths=("out/**",)),))
-    told = await jobs.run(engine, replace(made, plan=plan))
+    told = await jobs.run(engine, dataclasses.replace(made, plan=plan))
     assert told.result == "passed", told.log
     (file,) = [event for event in told.events if isinstance(event, contract.ResultFile)]
     assert file.read is not None, file.problem

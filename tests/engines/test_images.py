@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bot import images as rules
 from bot.engines import contract
@@ -45,7 +46,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def named(code: jobs.Code, image: str, *runs: str, **more: object) -> contract.JobRequest:
     """A trusted job in a container of this image."""
     request = jobs.make(code.source(trust=jobs.TRUSTED), *(runs or ("echo ran",)))
-    return replace(request, plan=replace(request.plan, container=job.Container(image=image)), **more)  # type: ignore[arg-type]
+    plan = replace(request.plan, container=job.Container(image=image))
+    return dataclasses.replace(request, plan=plan, **more)  # type: ignore[arg-type]
 
 
 async def test_t114_a_tag_that_moves_changes_nothing_for_a_job_and_the_next_one_has_the_new_image(
@@ -147,11 +149,11 @@ async def test_t114_the_operator_can_want_digests_and_name_the_images(
     told = await jobs.run(engine, named(code, pinned, images=others))
     assert (told.result, "none of those that the operator's policy allows" in told.reason) == ("errored", True)
     # A stranger has none that the operator did not name.
-    source = replace(code.source(), trust=jobs.UNTRUSTED)
-    told = await jobs.run(engine, replace(named(code, pinned), source=source))
+    source = dataclasses.replace(code.source(), trust=jobs.UNTRUSTED)
+    told = await jobs.run(engine, dataclasses.replace(named(code, pinned), source=source))
     assert (told.result, "code that is not trusted" in told.reason) == ("errored", True)
     allowed = rules.Rules(allow=("127.0.0.1:*/own/tool", f"127.0.0.1:{registry.port}/own/*"))
-    told = await jobs.run(engine, replace(named(code, pinned, images=allowed), source=source))
+    told = await jobs.run(engine, dataclasses.replace(named(code, pinned, images=allowed), source=source))
     assert told.result == "passed", told.reason
 
 

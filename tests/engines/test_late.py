@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import bot
@@ -31,7 +32,7 @@ def step(run: str, **more: Any) -> job.Step:
 
 def request(code: jobs.Code, *steps: job.Step, **more: Any) -> contract.JobRequest:
     made = jobs.make(code.source(), *steps)
-    return replace(made, plan=replace(made.plan, **more), contexts=CONTEXTS)
+    return dataclasses.replace(made, plan=msgspec.structs.replace(made.plan, **more), contexts=CONTEXTS)
 
 
 def states(told: jobs.Told) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -290,7 +291,7 @@ def test_f4_a_request_is_kept_whole_for_a_service_that_comes_back(tmp_path: Path
         base_sha="b" * 40,
         trust=jobs.TRUSTED,
     )
-    asked = replace(
+    asked = dataclasses.replace(
         jobs.make(source, "echo ok", env={"CI": "true"}, timeout_seconds=7.0),
         trace_parents=(f"00-{'ab' * 16}-{'cd' * 8}-01",),
         contexts={"github": {"ref": "refs/heads/main"}},

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gidgethub import sansio
 from msgspec import structs
+from msgspec.structs import replace
 
 from bot import clock, errors, events, telemetry
 from bot.events import context, dispatcher, payloads, retrying

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import pytest
@@ -86,7 +86,7 @@ async def test_a_tag_is_built_at_its_commit(policy_of: House) -> None:
     repository = await house.simulator.create_repository("octo/hello", files=PIPELINE)
     head = repository.heads["main"]
     await house.simulator.push_tags(repository, ["v1"], message="Release it")
-    source = replace(SHOP, ref="refs/tags/v1")
+    source = dataclasses.replace(SHOP, ref="refs/tags/v1")
     house.policy = policy.Policy(sources={"shop": source})
     await deliver(house)
     assert [(one.ref, one.head_sha) for one in await house.builds()] == [("refs/tags/v1", head)]
@@ -135,7 +135,7 @@ async def test_t14_what_the_policy_names_and_is_not_there_is_ignored_with_its_re
 ) -> None:
     house = policy_of
     await house.simulator.create_repository("octo/hello", files=PIPELINE)
-    house.policy = policy.Policy(sources={"shop": replace(SHOP, **changes)})
+    house.policy = policy.Policy(sources={"shop": dataclasses.replace(SHOP, **changes)})
     found = await deliver(house)
     assert (found.state, found.reason) == (delivery.State.IGNORED, why)
     assert await house.builds() == []
@@ -178,7 +178,7 @@ async def test_t12_an_event_of_githubs_that_is_called_hook_has_nothing_built(pol
     await house.simulator.push(repository, "main", {"a.txt": "a"})
     sent = house.sent("push")
     headers = {**sent.headers, "X-GitHub-Event": "hook", "X-GitHub-Delivery": "forged", delivery.SOURCE: "hook/shop"}
-    found = await house.deliver(replace(sent, headers=headers))
+    found = await house.deliver(dataclasses.replace(sent, headers=headers))
     assert (found.state, found.reason) == (
         delivery.State.IGNORED,
         "It did not come to `/hooks/`, so it is no source's webhook.",

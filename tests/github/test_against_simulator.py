@@ -58,8 +58,8 @@ async def test_a_push_is_read_and_reported_in_three_calls_and_a_token(simulator:
     sha = _head(simulator)
     simulator.requests.clear()
     assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
-    github_id = await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
-    assert await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha), github_id=github_id) == github_id
+    github_id = await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
+    assert await hello.put_check_run(msgspec.structs.replace(RUN, head_sha=sha), github_id=github_id) == github_id
     (shown,) = simulator.check_runs("octo/hello", sha)
     assert (shown.name, shown.conclusion, shown.external_id) == (RUN.name, "failure", "01J0")
     assert len(shown.annotations) == 2
@@ -72,7 +72,7 @@ async def test_a_push_is_read_and_reported_in_three_calls_and_a_token(simulator:
 
 
 async def test_f6_a_run_whose_answer_was_lost_is_found_again(simulator: Simulator, hello: Repository) -> None:
-    wanted = dataclasses.replace(QUEUED, head_sha=_head(simulator))
+    wanted = msgspec.structs.replace(QUEUED, head_sha=_head(simulator))
     assert await hello.find_check_run(external_id="01J0", name=wanted.name, head_sha=wanted.head_sha) is None
     simulator.faults.add(method="POST", path="/check-runs$", drop_response_after_applying=True)
     with pytest.raises(errors.AnswerLost):
@@ -87,7 +87,7 @@ async def test_f40_a_renamed_repository_is_served_under_its_old_name(simulator: 
     await hello.get_permission("mona", user_id=simulator.user("mona").id)
     simulator.rename("octo/hello", "renamed")
     assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
-    assert await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
     assert len(simulator.check_runs("octo/renamed", sha)) == 1
 
 
@@ -99,13 +99,13 @@ async def test_f40_a_transferred_repository_is_served_to_its_new_installation(
     assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
     simulator.transfer("octo/hello", "cats")
     with pytest.raises(errors.NotReachable):
-        await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+        await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
     installation = simulator.installation_of("cats")
     assert installation is not None
     # By the name that an older delivery had.
     moved = github.repository(installation_id=installation.id, repository_id=hello.id, full_name="octo/hello")
     assert await moved.get_file(".buildhook.yml", ref=sha) == PIPELINE
-    assert await moved.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert await moved.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
     assert [run.name for run in simulator.check_runs("cats/hello", sha)] == [RUN.name]
 
 
@@ -116,7 +116,7 @@ async def test_f40_another_repository_under_the_old_name_gets_nothing_of_ours(
     simulator.rename("octo/hello", "renamed")
     await simulator.create_repository("octo/hello", {".buildhook.yml": "on: pull_request\n"})
     assert await hello.get_file(".buildhook.yml", ref=sha) == PIPELINE
-    assert await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    assert await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
     assert simulator.check_runs("octo/hello") == []
     assert len(simulator.check_runs("octo/renamed", sha)) == 1
 
@@ -176,13 +176,13 @@ async def test_f98_a_run_of_another_app_stays_as_it_is(simulator: Simulator, hel
     sha = _head(simulator)
     foreign = await simulator.create_foreign_check_run("octo/hello", sha, name=RUN.name)
     with pytest.raises(errors.ForeignCheckRun):
-        await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha), github_id=foreign.id)
+        await hello.put_check_run(msgspec.structs.replace(RUN, head_sha=sha), github_id=foreign.id)
     assert await hello.find_check_run(external_id="01J0", name=RUN.name, head_sha=sha) is None
 
 
 async def test_f41_what_github_refuses_is_told_in_its_words(simulator: Simulator, hello: Repository) -> None:
     with pytest.raises(errors.Invalid, match="422"):
-        await hello.put_check_run(dataclasses.replace(QUEUED, head_sha="1" * 40))
+        await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha="1" * 40))
 
 
 async def test_f38_a_missing_permission_is_named(simulator: Simulator, github: GitHub, hello: Repository) -> None:
@@ -208,7 +208,7 @@ async def test_f54_a_page_for_people_is_no_answer(simulator: Simulator, hello: R
         await hello.get_file("other", ref=sha)
     assert not isinstance(read.value, errors.AnswerLost)
     with pytest.raises(errors.GitHubUnavailable, match="HTML page") as written:
-        await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+        await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
     # Below 500 and not a success: it was not done.
     assert isinstance(written.value, errors.AnswerLost) == (status in {200, 502})
 
@@ -221,11 +221,11 @@ async def test_f35_no_call_comes_inside_the_wait_of_a_secondary_limit(
     await hello.get_file(".buildhook.yml", ref=sha)
     simulator.waits.grace_seconds = 0.0
     simulator.rates.secondary = limits.Secondary(writes=1, status=status)
-    await hello.put_check_run(dataclasses.replace(QUEUED, head_sha=sha))
+    await hello.put_check_run(msgspec.structs.replace(QUEUED, head_sha=sha))
     simulator.requests.clear()
     for _ in range(5):
         with pytest.raises(errors.RateLimited) as caught:
-            await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha), github_id=1)
+            await hello.put_check_run(msgspec.structs.replace(RUN, head_sha=sha), github_id=1)
         assert caught.value.is_secondary
     assert [one.status for one in simulator.requests] == [status]
     assert simulator.calls_inside_waits == []
@@ -364,7 +364,7 @@ async def test_our_check_runs_of_a_commit_are_read(simulator: Simulator, hello: 
     sha = _head(simulator)
     foreign = await simulator.create_foreign_check_run("octo/hello", sha, name=RUN.name)
     ids = [
-        await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha, name=f"buildhook / {number}"))
+        await hello.put_check_run(msgspec.structs.replace(RUN, head_sha=sha, name=f"buildhook / {number}"))
         for number in range(101)
     ]
     listed = await hello.list_check_runs(head_sha=sha)
@@ -373,9 +373,9 @@ async def test_our_check_runs_of_a_commit_are_read(simulator: Simulator, hello: 
     assert (told.name, told.external_id, told.annotations_count) == ("buildhook / 100", "01J0", 2)
     assert (told.status, told.conclusion) == ("completed", "failure")
     assert await hello.get_check_run(told.id) == told
-    await hello.put_check_run(dataclasses.replace(RUN, head_sha=sha, name=told.name), github_id=told.id)
+    await hello.put_check_run(msgspec.structs.replace(RUN, head_sha=sha, name=told.name), github_id=told.id)
     again = await hello.find_check_run(external_id="01J0", name=told.name, head_sha=sha)
-    assert again == dataclasses.replace(told, annotations_count=4)
+    assert again == msgspec.structs.replace(told, annotations_count=4)
     assert (await hello.get_check_run(foreign.id)) is not None
     assert await hello.get_check_run(1) is None
     with pytest.raises(errors.GitHubError):
@@ -396,7 +396,7 @@ async def test_the_app_tells_what_it_is_and_where_its_webhook_leads(simulator: S
     assert await github.get_hook() == hook
     simulator.webhook_url, simulator.webhook_secret = None, None
     simulator.hooks.is_insecure = True
-    assert await github.get_hook() == dataclasses.replace(hook, url=None, is_insecure=True, has_secret=False)
+    assert await github.get_hook() == msgspec.structs.replace(hook, url=None, is_insecure=True, has_secret=False)
     assert abs(github.ahead_seconds) < 30
 
 

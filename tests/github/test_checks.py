@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 
 from bot import errors
@@ -42,7 +42,7 @@ RUN = check.CheckRun(
     ),
     actions=(check.Action(label="Run anyway", description="Builds this commit.", identifier="run-anyway"),),
 )
-QUEUED = dataclasses.replace(
+QUEUED = msgspec.structs.replace(
     RUN,
     status="queued",
     conclusion=None,
@@ -79,7 +79,7 @@ def found(github_id: int = 4, **changes: object) -> Found:
         conclusion=None,
         annotations_count=0,
     )
-    return dataclasses.replace(told, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(told, **changes)
 
 
 async def test_a_check_run_is_made_with_all_that_it_has(repository: Repository, server: Server) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import graphql as core
+import msgspec
 import pytest
 
 from bot import errors
@@ -17,7 +17,7 @@ from tests.github.conftest import INSTALLATION_ID, NAME, REPOSITORY_ID, TOKEN, R
 from tests.github.test_checks import QUEUED, RUN
 
 PATH = "/graphql"
-TWO = (Write(wanted=QUEUED), Write(wanted=dataclasses.replace(RUN, external_id="01J1"), node_id="CR_2"))
+TWO = (Write(wanted=QUEUED), Write(wanted=msgspec.structs.replace(RUN, external_id="01J1"), node_id="CR_2"))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_excerpt_has_all_that_the_queries_need_and_a_wrong_query_is_found(mo
 
 @pytest.mark.parametrize("count", [1, 2, graphql.MAX_RUNS])
 def test_no_text_of_anybody_gets_into_a_query(count: int) -> None:
-    hostile = dataclasses.replace(RUN, name='"}) { evil', external_id="x\n}", summary="$input0", title="`${}`")
+    hostile = msgspec.structs.replace(RUN, name='"}) { evil', external_id="x\n}", summary="$input0", title="`${}`")
     writes = [Write(wanted=hostile)] * count
     assert graphql.document((True,) * count) == graphql.document(tuple(one.node_id is None for one in writes))
     assert "evil" not in graphql.document((True,) * count)

@@ -8,6 +8,7 @@ import io
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -237,7 +238,7 @@ async def test_rights_are_those_of_github_at_each_moment(simulator: Simulator, u
         )
         assert await users.rights(token, user_id=user_id) == {private.id: expected}
         alone = await users.right(token, private.id, user_id=user_id)
-        assert alone == dataclasses.replace(expected, installation_id=None)
+        assert alone == msgspec.structs.replace(expected, installation_id=None)
         assert await users.right(token, hidden.id, user_id=user_id) is None
     simulator.set_permission(private, "hubot", "none")
     assert await users.rights(token, user_id=user_id) == {}

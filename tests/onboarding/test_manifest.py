@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
 from ruamel.yaml import YAML
 
 from bot.github import needs
@@ -36,7 +36,7 @@ def test_t125_the_manifest_asks_for_what_app_yml_says_and_no_more() -> None:
 
 
 def test_behind_a_relay_nobody_signs_in() -> None:
-    relayed = dataclasses.replace(WISH, public_url=None, webhook_url="https://smee.example/abc")
+    relayed = msgspec.structs.replace(WISH, public_url=None, webhook_url="https://smee.example/abc")
     made = json.loads(manifest.text(relayed, back=BACK))
     assert made["callback_urls"] == []
     assert made["hook_attributes"]["url"] == "https://smee.example/abc"
@@ -46,7 +46,7 @@ def test_it_is_sent_to_whom_the_app_shall_belong() -> None:
     assert (
         manifest.target("https://github.com", WISH, state="a&b") == "https://github.com/settings/apps/new?state=a%26b"
     )
-    of_octo = dataclasses.replace(WISH, organization="octo")
+    of_octo = msgspec.structs.replace(WISH, organization="octo")
     assert manifest.target("https://ghe.example", of_octo, state="s") == (
         "https://ghe.example/organizations/octo/settings/apps/new?state=s"
     )

@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib.resources
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import msgspec
 import pytest
+from msgspec.structs import replace
 from ruamel.yaml import YAML
 
 from bot.builds import lifecycle

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot.model import job
 from bot.pipelines import plan
@@ -127,7 +128,7 @@ def _without_lines(made: plan.Plan) -> plan.Plan:
         replace(one, line=1, needs=tuple(sorted(one.needs)), steps=tuple(replace(step, line=1) for step in one.steps))
         for one in made.jobs
     ]
-    return replace(made, jobs=tuple(jobs))
+    return dataclasses.replace(made, jobs=tuple(jobs))
 
 
 @given(_plans, _plans)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import gidgethub
 import gidgethub.abc
 import pytest
 from gidgethub import routing, sansio
+from msgspec.structs import replace
 
 from bot import clock, errors, telemetry
 from bot.events import context, dispatcher, retrying

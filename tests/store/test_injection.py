@@ -6,13 +6,13 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from bot import errors
 from bot import store as store_room

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from bot.model import build, job, outcome
 from bot.store import active, artifacts, branches, counts, jobs, newest, outcomes, repositories, results, tests

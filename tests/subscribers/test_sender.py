@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from bot import policy, signing, telemetry
 from bot.builds import transitions
@@ -292,7 +294,7 @@ async def test_a_new_url_is_a_new_beginning_and_one_that_left_the_policy_is_forg
     await house.store.write(subscribers.disable, "chat", reason="It is gone.", now=house.now)
     await house.replica().keep()
     assert (await house.state()).state == notification.SubscriberState.DISABLED
-    house.to["chat"] = replace(house.to["chat"], url=house.to["chat"].url + "/new")
+    house.to["chat"] = dataclasses.replace(house.to["chat"], url=house.to["chat"].url + "/new")
     await house.replica().keep()
     assert (await house.state()).state == notification.SubscriberState.ACTIVE
     house.to.clear()
@@ -314,7 +316,7 @@ async def test_a_subscriber_that_is_forgotten_meanwhile_breaks_no_change_of_a_bu
 
 
 async def test_each_secret_signs_while_they_are_changed(house: House) -> None:
-    house.to["chat"] = replace(house.to["chat"], keys=(forgeries.KEY, forgeries.OTHER_KEY))
+    house.to["chat"] = dataclasses.replace(house.to["chat"], keys=(forgeries.KEY, forgeries.OTHER_KEY))
     await house.build()
     await house.send()
     (came,) = house.receiver.received

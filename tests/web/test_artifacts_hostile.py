@@ -6,11 +6,11 @@ import hashlib
 import io
 import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import Download, Page
 
 from bot.model import artifact, job

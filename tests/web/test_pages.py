@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import re
-from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jinja2.meta
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bot import web as dashboard
 from bot.model import approval, audit, budget, build, check, delivery, job, notification, outcome, report
@@ -696,12 +696,12 @@ def test_every_state_has_a_look_and_every_look_a_drawing() -> None:
 @pytest.mark.parametrize("module", [*PAGES, *SIGN_IN_PAGES], ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_page_has_a_frozen_context_and_its_template_uses_what_that_gives(module: ModuleType) -> None:
     page: Page = module.PAGE
-    assert "frozen=True" in inspect.getsource(page.context)
-    assert is_dataclass(page.context)
+    assert issubclass(page.context, msgspec.Struct)
+    assert page.context.__struct_config__.frozen
     assert callable(module.make_context)
     environment = Templates(Assets()).environment
     used = jinja2.meta.find_undeclared_variables(environment.parse((TEMPLATES / page.template).read_text()))
-    given = {field.name for field in fields(page.context)}
+    given = set(page.context.__struct_fields__)
     # These are imported, one of them by the layout, and the shell stands around every page.
     assert used - {"icons", "lists", "audit", "shell"} - set(environment.globals) <= given
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bot import images as rules
 from bot.choices import Network
@@ -92,8 +93,7 @@ class Boxer:
         return await self._images.provide(self._image, rules=rules.DEFAULT, trust=trust, is_ours=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator says of containers."""
 
     #: For what is not in an image of a job's own; may be empty.

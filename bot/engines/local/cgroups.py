@@ -7,9 +7,10 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from bot.engines import contract
 from bot.engines.local.supervisor import cage, groups
@@ -19,12 +20,11 @@ _WORDS = {groups.MEMORY: "memory", groups.PROCESSES: "processes", groups.CPUS: "
 _SERVICE = "buildhook-service"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cgroups:
+class Cgroups(msgspec.Struct, frozen=True, kw_only=True):
     """The control groups of one engine's jobs."""
 
     #: Kind -> folder in which each job's is made; kinds that cannot be had here are not in it.
-    folders: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: Which limits cannot be set here, why, and how to mend it.
     problem: str | None = None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import errors
 from bot.choices import Network
@@ -12,8 +14,7 @@ from bot.engines import contract
 from bot.engines.local import cgroups, disk, git, launch, limits, podman, probe, reach, sandbox, spawn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkup:
+class Checkup(msgspec.Struct, frozen=True, kw_only=True):
     """What was found; each is why it does not work and how to mend it, or None where it works."""
 
     git: str | None

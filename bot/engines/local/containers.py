@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from bot.choices import Network
 from bot.engines import contract
@@ -33,8 +35,7 @@ _ANY_SHELL = 'if command -v bash > /dev/null 2>&1; then exec bash -e "$0"; fi\ne
 _ANY_PYTHON = 'if command -v python > /dev/null 2>&1; then exec python "$0"; fi\nexec python3 "$0"'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Boxes:
+class Boxes(msgspec.Struct, frozen=True, kw_only=True):
     """The containers of one job, with the images that they are made of."""
 
     podman: podman.Podman

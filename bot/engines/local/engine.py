@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from bot import errors, telemetry
 from bot.choices import Network
@@ -48,11 +49,10 @@ _CLAIM_SECONDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _Read = Callable[[int], tuple[list[contract.Event], bool]]
 
 
-@dataclass(slots=True, eq=False)
-class _Preparation:
+class _Preparation(msgspec.Struct, eq=False):
     """A job between being taken over and its launch."""
 
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
 

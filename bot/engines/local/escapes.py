@@ -11,16 +11,16 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bot.engines.contract import Probed
 from bot.engines.local import containers, launch, probe, spawn
 from bot.engines.local.supervisor import egress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt."""
 
     name: str

@@ -7,8 +7,9 @@ inside the sandbox, by `sandbox.PRELUDE`, so a path of the repository's never re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bot.engines.local import git, submodules
 
@@ -18,8 +19,7 @@ LIST = "checkout"
 OBJECTS, LARGE = "objects", "lfs"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Large:
+class Large(msgspec.Struct, frozen=True, kw_only=True):
     """A file that LFS keeps, to be put in place."""
 
     #: From the top of the workspace.
@@ -29,8 +29,7 @@ class Large:
     part: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extras:
+class Extras(msgspec.Struct, frozen=True, kw_only=True):
     """Everything of one checkout; empty for most."""
 
     parts: tuple[submodules.Part, ...] = ()

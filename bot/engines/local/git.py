@@ -10,10 +10,11 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
+
+import msgspec
 
 from bot import errors, telemetry
 
@@ -73,8 +74,7 @@ class TookTooLong(Failed):
     """Git was stopped at its time limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What git said."""
 
     code: int

@@ -9,8 +9,9 @@ import subprocess
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from bot import images
 from bot.engines.local import podman, threads, trouble
@@ -27,8 +28,7 @@ _FULL = re.compile(r"no space left|disk quota", re.IGNORECASE)
 _LOOPBACK = re.compile(r"(?:127\.\d+\.\d+\.\d+|localhost)(?::\d+)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image that is here, and will be the same whatever its tag means by then."""
 
     #: `registry/path@sha256:...`; of an image that was made here the id stands for the digest.

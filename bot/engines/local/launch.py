@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import marshal
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 import bot
 from bot.choices import Network
@@ -36,8 +39,7 @@ from bot.pipelines import globs
 _OWN = ("workspace", "home", "tmp")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """How a job is run."""
 
     tools: sandbox.Tools
@@ -60,8 +62,7 @@ class Manner:
     is_in_containers: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class Code(msgspec.Struct, frozen=True, kw_only=True):
     """The code of a job."""
 
     #: The mirror that it is in.
@@ -71,11 +72,10 @@ class Code:
     #: For a pull request: what the commit is to be merged into first.
     base: mirror.Commit | None = None
     #: What is checked out besides its own files.
-    more: extras.Extras = field(default_factory=extras.Extras)
+    more: extras.Extras = msgspec.field(default_factory=extras.Extras)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A step, ready to run."""
 
     script: str
@@ -85,7 +85,7 @@ class Step:
     timeout_seconds: float | None = None
     may_fail: bool = False
     #: Variable -> name of the secret that it holds; the values are not here.
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def steps(request: contract.JobRequest) -> list[Step]:
@@ -348,7 +348,7 @@ def _late(request: contract.JobRequest, code: Code | None, manner: Manner, path:
         github["sha"] = code.tested.sha
     if manner.is_sandboxed:
         github["workspace"] = sandbox.WORKSPACE
-    known = replace(request, contexts={**request.contexts, "github": github})
+    known = dataclasses.replace(request, contexts={**request.contexts, "github": github})
     return late.make(known, path=path, runner=runner)
 
 

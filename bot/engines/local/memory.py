@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 _MIRRORS, _COMMITS = 1000, 1000
 _Packs = frozenset[tuple[str, int, int, int]]
 
 
-@dataclass(slots=True)
-class _Seen(Generic[T]):
+class _Seen(msgspec.Struct, Generic[T]):
     packs: _Packs
-    commits: OrderedDict[str, T] = field(default_factory=OrderedDict)
+    commits: OrderedDict[str, T] = msgspec.field(default_factory=OrderedDict)
 
 
 class Memory(Generic[T]):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from bot.engines.local import git, memory, trouble
 from bot.engines.local.supervisor import cage
@@ -19,8 +20,7 @@ _CHECK_SECONDS = 600.0
 _CUT_OFF = "shallow roots are not allowed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """A commit that is here."""
 
     sha: str

@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from bot import errors, telemetry
 from bot.engines import contract
@@ -32,8 +34,7 @@ _Provided = tuple[mirror.Mirror, tuple[mirror.Commit, ...]]
 _Key = tuple[Path, str, str, str | None]
 
 
-@dataclass(slots=True, eq=False)
-class _Wanted:
+class _Wanted(msgspec.Struct, eq=False):
     source: contract.Source
     oids: tuple[str, ...]
     done: asyncio.Future[None]

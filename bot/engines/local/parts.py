@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from bot.choices import Submodules
 from bot.engines import contract
@@ -18,8 +19,7 @@ T = TypeVar("T")
 _AT_ONCE = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tree:
+class _Tree(msgspec.Struct, frozen=True, kw_only=True):
     """A tree of the checkout: that of the tested commit, or a submodule's."""
 
     #: Number and path of the submodule; 0 and nothing for the repository itself.

@@ -17,8 +17,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bot import images, telemetry
 from bot.engines.local import sandbox, seccomp
@@ -45,8 +46,7 @@ class PodmanError(Exception):
     """Podman did not do what it was told; the text is its own words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What was found out about Podman here."""
 
     #: Why no container can be made, and how to mend it; None where one can.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bot.engines import contract
 from bot.engines.local import git, mirror, trouble
@@ -27,8 +28,7 @@ _OID = re.compile(rb"oid sha256:([0-9a-f]{64})\Z")
 _SIZE = re.compile(rb"size (0|[1-9][0-9]{0,17})\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointer:
+class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """What a file's content is to be."""
 
     #: SHA-256 of the content.
@@ -36,8 +36,7 @@ class Pointer:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a tree that is kept by LFS."""
 
     path: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from bot import errors, telemetry
 from bot.choices import Network
@@ -142,7 +144,7 @@ class Preparer:
         self, place: folder.Folder, claim: folder.Claim, request: contract.JobRequest, cancelled: asyncio.Event
     ) -> None:
         manner = await self._decide(request.source)
-        request = replace(request, plan=containers.planned(request.plan))
+        request = dataclasses.replace(request, plan=containers.planned(request.plan))
         steps = launch.steps(request)
         code = await self._provide(request.source, cancelled)
         if self._parts.is_wanted:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from bot import telemetry
 from bot.engines import contract
@@ -16,8 +18,7 @@ from bot.model import build, job
 _SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What the probe found."""
 
     #: Why no sandbox can be made, and how to mend it; None where one can.
@@ -43,15 +44,14 @@ def probe(probes: Path, manner: launch.Manner, *, by: spawn.Supervisors) -> Find
     return Finding(problem=f"This machine does not let us make a sandbox ({words}). To mend it: {sandbox.advice()}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """What came of some steps."""
 
     #: Why they did not all come to a good end; empty where they did.
     problem: str
     #: By the number of the step: what it printed, and the state that it ended in.
-    said: Mapping[int, str] = field(default_factory=dict)
-    states: Mapping[int, str] = field(default_factory=dict)
+    said: Mapping[int, str] = msgspec.field(default_factory=dict)
+    states: Mapping[int, str] = msgspec.field(default_factory=dict)
 
 
 def _try(probes: Path, manner: launch.Manner, *, by: spawn.Supervisors) -> str:

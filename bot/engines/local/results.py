@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _MAX_SECONDS = 30.0
 
 def wanted(reports: job.Reports, artifacts: Sequence[job.Artifact] = ()) -> dict[str, object]:
     """What a supervisor is told: what to collect as what, and how much. Only what `marshal` knows is in it."""
-    named = [(field.name, getattr(reports, field.name)) for field in fields(reports)]
+    named = [(name, getattr(reports, name)) for name in reports.__struct_fields__]
     declared = [_selection(kind, collect.WORKSPACE, patterns) for kind, patterns in named if patterns]
     return {
         "selections": [
@@ -62,7 +62,7 @@ def automaton(pattern: str) -> dict[str, object]:
     :raises bot.pipelines.globs.PatternError: if it is none.
     """
     made = globs.compiled(pattern.removeprefix("!"))
-    return {"is_negative": pattern.startswith("!"), **{field.name: getattr(made, field.name) for field in fields(made)}}
+    return {"is_negative": pattern.startswith("!"), **asdict(made)}
 
 
 def event(values: dict[str, str], *, offset: int, kept: Path) -> contract.ResultFile:

@@ -6,8 +6,9 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bot.choices import Network
 
@@ -97,8 +98,7 @@ exec "$@" 3>&-
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """Programs of this machine, by their absolute path; None where there is none."""
 
     git: str | None

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from bot import telemetry
 from bot.engines import contract
@@ -31,8 +32,7 @@ _GITS_OWN = re.compile(r"(?:\.git|git~[0-9]+)(?:[ .:].*)?\Z", re.DOTALL)
 _GITLINK = "160000"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submodule:
+class Submodule(msgspec.Struct, frozen=True, kw_only=True):
     """A submodule of one commit."""
 
     #: As hostile as a branch's name, but for what `_checked_name` refuses.
@@ -45,8 +45,7 @@ class Submodule:
     sha: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A submodule that is here, to be checked out."""
 
     #: 1 and up, in the order in which they are checked out; `parent` is that of the one that names it, or 0.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -39,8 +38,7 @@ class WhichCases(Part, frozen=True, kw_only=True):
     state: Annotated[report.State, msgspec.Meta(description="Only those that ended so.")] | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bytes:
+class _Bytes(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a log."""
 
     start: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 
 from bot.model import audit
@@ -19,8 +19,7 @@ LIMIT = 50
 _ACTIONS = tuple(audit.Action)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries are shown."""
 
     action: audit.Action | None = None
@@ -32,8 +31,7 @@ class Filter:
     before_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -14,8 +14,7 @@ from bot.store import budgets, installations
 from bot.web.page import Page, Sources
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One installation."""
 
     installation_id: int
@@ -35,8 +34,7 @@ class Row:
     deliveries: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime
@@ -48,8 +46,7 @@ class Context:
     is_live: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored."""
 
     known: Sequence[budget.Budget]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -16,8 +16,7 @@ from bot.web import graph, states, waterfall
 from bot.web.page import Page, Sources
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckLine:
+class CheckLine(msgspec.Struct, frozen=True, kw_only=True):
     """One check run, as GitHub shows it or not."""
 
     check: check.Check
@@ -27,8 +26,7 @@ class CheckLine:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 
 from bot.model import delivery
@@ -19,8 +19,7 @@ from bot.web.page import Page, Sources, choice, number
 LIMIT = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime

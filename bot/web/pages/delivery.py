@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, telemetry
@@ -39,8 +40,7 @@ _SOURCES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -22,8 +22,7 @@ MOST_JOBS = 200
 _BROKEN = job.State.ERRORED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """The last test of an engine's sandbox on one machine."""
 
     test: SelfTest
@@ -33,8 +32,7 @@ class Tried:
     kernel_now: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One engine."""
 
     name: str
@@ -52,8 +50,7 @@ class Row:
     is_tried_here: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One of the services on this database."""
 
     name: str
@@ -62,8 +59,7 @@ class Service:
     is_silent: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime
@@ -79,8 +75,7 @@ class Context:
     is_live: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored."""
 
     running: Sequence[active.Active] = ()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 
 from bot.builds import explaining, finding
@@ -15,8 +15,7 @@ from bot.web.page import Page, Sources
 _MAX_CHARACTERS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime

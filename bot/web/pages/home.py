@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -23,8 +23,7 @@ SHOWN = 5
 _BAD = (build.State.FAILED, build.State.ERRORED, build.State.TIMED_OUT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Now:
+class Now(msgspec.Struct, frozen=True, kw_only=True):
     """What goes on, of what may be shown."""
 
     running: tuple[build.Build, ...]
@@ -35,16 +34,14 @@ class Now:
     failed: tuple[build.Build, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context(builds.Listed):
+class Context(builds.Listed, frozen=True, kw_only=True):
     """What the page shows."""
 
     #: None where a part of the list was asked for: then nothing stands above it.
     going_on: Now | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored of what goes on."""
 
     running: Sequence[build.Build]

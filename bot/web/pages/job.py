@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -27,8 +27,7 @@ MAX_FAILURES = 100
 _BROKEN = frozenset({"failed", "timed_out", "errored"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepLine:
+class StepLine(msgspec.Struct, frozen=True, kw_only=True):
     """One step as planned, with what became of it."""
 
     name: str
@@ -42,8 +41,7 @@ class StepLine:
     line: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The first step that failed, and the end of its output."""
 
     #: From 1.
@@ -54,8 +52,7 @@ class Failure:
     lines: tuple[loglines.Line, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(msgspec.Struct, frozen=True, kw_only=True):
     """Where in its log a job's steps are."""
 
     #: How many lines the log has.
@@ -66,8 +63,7 @@ class Places:
     failures: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What was searched in the log, without any script."""
 
     text: str
@@ -78,8 +74,7 @@ class Search:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class Results(msgspec.Struct, frozen=True, kw_only=True):
     """What the job's report files say."""
 
     told: report.Told
@@ -91,8 +86,7 @@ class Results:
     base: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Everything but the log: what changes while the job runs."""
 
     now: datetime
@@ -112,15 +106,13 @@ class Head:
     failure_lines: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadContext:
+class HeadContext(msgspec.Struct, frozen=True, kw_only=True):
     """What stands above the log, on its own: sent again whenever it changes."""
 
     head: Head
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     head: Head

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -18,8 +18,7 @@ LIMIT = 200
 _STATES = tuple(report.State)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     job: job.Job
@@ -34,8 +33,7 @@ class Context:
     following: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored."""
 
     job: job.Job

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -23,8 +23,7 @@ LIMIT = 20
 MOST_JOBS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingJob:
+class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job that waits."""
 
     id: str
@@ -32,8 +31,7 @@ class WaitingJob:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A build that waits, or some jobs of one."""
 
     build: build.Build
@@ -43,8 +41,7 @@ class Waiting:
     jobs: tuple[WaitingJob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the page shows."""
 
     now: datetime
@@ -62,8 +59,7 @@ class Context:
     is_live: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored."""
 
     #: Of this page, and one more if there are older ones.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot.builds import caching
@@ -23,8 +24,7 @@ MOST = 12
 _HEADS = "refs/heads/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
+class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """A pull request with its newest build."""
 
     number: int
@@ -32,8 +32,7 @@ class Pull:
     is_closed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """A branch with its newest build."""
 
     name: str
@@ -41,8 +40,7 @@ class Branch:
     is_default: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context(builds.Listed):
+class Context(builds.Listed, frozen=True, kw_only=True):
     """What the page shows."""
 
     #: `owner/name`.
@@ -60,8 +58,7 @@ class Context(builds.Listed):
     room: storage.Room
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored."""
 
     #: Of this part of the list, and one more if there are older ones.
@@ -70,7 +67,7 @@ class Found:
     recent: Sequence[Brief] = ()
     closed: Collection[int] = ()
     default_branch: str | None = None
-    kept: storage.Kept = field(default_factory=storage.Kept)
+    kept: storage.Kept = msgspec.field(default_factory=storage.Kept)
 
 
 def make_context(
