@@ -242,7 +242,7 @@ def _queued(made: build.Build, facts: Facts) -> _Verdict:
     if (idle := _idle(facts, f"Build {made.id} is queued", Cause.QUEUED)) is not None:
         return idle
     waiting = [one for one in facts.jobs if one.build_id == made.id and one.state == job.State.QUEUED]
-    why = next((one.reason for one in waiting if one.reason), None)
+    why = made.reason or next((one.reason for one in waiting if one.reason), None)
     if why is not None:
         return _Verdict(Cause.QUEUED, f"Build {made.id} is queued. {why}")
     before = facts.load or Load(running=0, ahead=0)

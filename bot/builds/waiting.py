@@ -21,6 +21,8 @@ def why(one: job.Job, *, of: build.Build, of_build: Sequence[job.Job]) -> str | 
         return "It is being cancelled."
     if one.reason:
         return one.reason
+    if of.state == build.State.QUEUED and of.reason:
+        return of.reason
     if of.state == build.State.WAITING:
         return "Its build waits until somebody lets it run."
     open_needs = _open_needs(one, of_build)

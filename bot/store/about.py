@@ -19,11 +19,6 @@ _PREFIX = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 _BEHIND = "g"
 # Written out, not bound: only then does SQLite see that the partial index holds them.
 _ACTIVE_JOB = sa.text("jobs.state IN ('waiting', 'queued', 'starting', 'running')")
-#: GitHub's reports on our own check runs come by the dozen, and nothing follows from them.
-_IS_REPORT = sa.and_(
-    deliveries.c.event.in_(("check_run", "check_suite")),
-    sa.func.coalesce(deliveries.c.action, "").not_in(("rerequested", "requested_action")),
-)
 
 
 def _is_among(table: sa.Table, among: Collection[int] | None) -> sa.ColumnElement[bool]:
@@ -73,7 +68,9 @@ def list_of_head(
 
     :param among: only those of these repositories.
     """
-    query = _NEWEST.where(deliveries.c.head_sha == head_sha, ~_IS_REPORT, _is_among(deliveries, among)).limit(limit)
+    query = _NEWEST.where(deliveries.c.head_sha == head_sha, ~received.IS_REPORT, _is_among(deliveries, among)).limit(
+        limit
+    )
     return [received.from_row(row) for row in connection.execute(query)]
 
 

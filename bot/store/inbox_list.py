@@ -26,6 +26,8 @@ _SETTLED_STATES = sorted(set(delivery.State) - delivery.UNFINISHED)
 _OF_EACH = newest.OfEach(
     "SELECT seq FROM deliveries WHERE repository_id = each.value AND state = :state AND seq < :before"
     " AND event = coalesce(:event, event) AND repository = coalesce(:repository, repository)"
+    # As `received.IS_REPORT` has it.
+    " AND (:has_reports OR event NOT IN ('check_run', 'check_suite') OR action IN ('rerequested', 'requested_action'))"
     " AND state IN ('handled', 'ignored', 'parked') ORDER BY seq DESC LIMIT :most",
     keys=list[int],
 )
@@ -42,10 +44,13 @@ def list_newest(
     event: str | None = None,
     repository: str | None = None,
     among: Collection[int] | None = None,
+    has_reports: bool = True,
 ) -> list[delivery.Delivery]:
-    """The newest deliveries first (of these repositories), without headers and bodies."""
+    """The newest deliveries first (of these repositories; with GitHub's reports or without), no headers, no bodies."""
     before = _END if before_seq is None else before_seq
     seqs = sa.select(table.c.seq).where(table.c.seq < before).order_by(table.c.seq.desc()).limit(limit)
+    if not has_reports:
+        seqs = seqs.where(~received.IS_REPORT)
     if state is None and event is None and repository is None and among is None:
         return _rows(connection, connection.scalars(seqs), limit=limit)
     if event is not None:
@@ -65,6 +70,7 @@ def list_newest(
             found += connection.scalars(seqs.where(_SETTLED, table.c.state == settled))
         else:
             given = {"state": settled.value, "before": before, "event": event, "repository": repository}
+            given["has_reports"] = has_reports
             found += _OF_EACH.newest(connection, among, limit=limit, **given)
     return _rows(connection, found, limit=limit)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lz4.frame
+import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from bot.model import delivery
@@ -12,6 +13,12 @@ from bot.store.schema import deliveries as table
 
 #: What lists read: all but headers and bodies, and what is only looked for.
 LISTED = [column for column in table.c if column.name not in {"headers", "body", "body_sha256", "head_sha"}]
+
+#: GitHub's reports on our own check runs come by the dozen, and nothing follows from them.
+IS_REPORT = sa.and_(
+    table.c.event.in_(("check_run", "check_suite")),
+    sa.func.coalesce(table.c.action, "").not_in(("rerequested", "requested_action")),
+)
 
 
 def from_row(row: Row[Any]) -> delivery.Delivery:

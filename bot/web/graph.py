@@ -11,7 +11,7 @@ import msgspec
 
 from bot.model import job
 
-WIDTH, GAP_X, GAP_Y = 210, 56, 16
+WIDTH, GAP_X, GAP_Y = 210, 48, 16
 #: Of each job in its box, and around all of them.
 ROW, PADDING, HEADING = 26, 6, 22
 #: A drawing of more boxes, or a box of more jobs, says nothing: the list below says it.

@@ -85,10 +85,15 @@ def reference(made: build.Build) -> str:
     """What a build is for: `#7 feature → main`, `main`, `tag v1.0`."""
     if made.pull_number is not None:
         return f"#{made.pull_number} {made.head_ref or '?'} → {made.base_ref or '?'}"
+    return place(made.ref)
+
+
+def place(ref: str) -> str:
+    """A branch or tag as people call it: `main`, `tag v1.0`; any other ref as it is."""
     for prefix, label in (("refs/heads/", ""), ("refs/tags/", "tag ")):
-        if made.ref.startswith(prefix):
-            return label + made.ref.removeprefix(prefix)
-    return made.ref
+        if ref.startswith(prefix):
+            return label + ref.removeprefix(prefix)
+    return ref
 
 
 def event_name(one: delivery.Delivery) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from bot.model import report
 from bot.store import results
-from bot.web import ansi, loglines, phrases, states
+from bot.web import ansi, loglines, phrases, prose, states
 from bot.web.assets import Assets
 from bot.web.viewing import BARE, Shell
 
@@ -52,6 +52,8 @@ class Templates:
             duration=phrases.duration,
             event_name=phrases.event_name,
             instant=phrases.instant,
+            place=phrases.place,
+            prose=prose.html,
             reference=phrases.reference,
             short=phrases.short,
             size=phrases.size,

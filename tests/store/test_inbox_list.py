@@ -14,7 +14,7 @@ from bot.store.schema import deliveries as table
 from tests.factories import make_verified_delivery
 
 STATES = [None, *delivery.State]
-EVENTS = [None, "push", "ping", "release"]
+EVENTS = [None, "push", "check_run", "release"]
 REPOSITORIES = {1: "octo/a", 2: "octo/b", 3: "octo/a_", 4: "octo/none"}
 #: A repository keeps its number when its name changes, and its old deliveries their name.
 RENAMED = "octo/renamed"
@@ -30,6 +30,7 @@ def test_a_list_is_what_a_look_at_each_would_be(connection: sa.Connection, seed:
         state, event = draw.choice(STATES), draw.choice(EVENTS)
         repository = draw.choice([None, *REPOSITORIES.values(), RENAMED])
         among, before = draw.choice(AMONG), draw.choice([None, *(one.seq for one in every)])
+        has_reports = draw.random() < 0.5
         meant = [
             one.id
             for one in every
@@ -38,9 +39,17 @@ def test_a_list_is_what_a_look_at_each_would_be(connection: sa.Connection, seed:
             and (repository is None or one.repository == repository)
             and (among is None or one.repository_id in among)
             and (before is None or one.seq < before)
+            and (has_reports or one.event != "check_run" or one.action == "rerequested")
         ]
         found = inbox_list.list_newest(
-            connection, limit=limit, before_seq=before, state=state, event=event, repository=repository, among=among
+            connection,
+            limit=limit,
+            before_seq=before,
+            state=state,
+            event=event,
+            repository=repository,
+            among=among,
+            has_reports=has_reports,
         )
         assert [one.id for one in found] == meant[:limit]
 
@@ -53,6 +62,7 @@ def _fill(connection: sa.Connection, draw: random.Random) -> list[delivery.Deliv
         new = make_verified_delivery(
             guid=f"g{number}",
             event=draw.choice(EVENTS[1:3]),
+            action=draw.choice([None, "completed", "rerequested"]),
             repository_id=of,
             repository=name,
             ordering_key=f"{number}",

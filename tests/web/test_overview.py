@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -85,11 +86,42 @@ async def test_the_queue_says_of_every_build_and_every_job_why_it_waits(house: H
     await house.save_build(partly.id, state=build.State.RUNNING)
     html = await shown(client, "/queue")
     text = words(html)
-    assert f"Build {asked.id} waits for approval." in text
+    assert "It waits for approval." in text
     assert "test It waits for a free place on the engine local." in part(html, "partly")
     assert "package It waits until lint, test have ended." in part(html, "partly")
     assert "lint It" not in text
     assert "data-live" in html
+
+
+async def test_jobs_that_wait_for_the_same_are_told_of_together(house: House, client: Client) -> None:
+    await serve(house)
+    plans = [factories.make_plan(key="lint", name="Lint")]
+    plans += [
+        factories.make_plan(key=f"t{n}", name=f"Test {n}", needs=("lint",)) for n in range(queue_page.MOST_NAMES + 2)
+    ]
+    jobs = [factories.make_job(plan=one, check_name=one.key, state=State.WAITING) for one in plans]
+    jobs[0] = replace(jobs[0], state=State.QUEUED)
+    await house.add_build(factories.make_build(), *jobs)
+    text = words(await shown(client, "/queue"))
+    assert "Lint It waits for a free place on the engine local. Test 0 , Test 1 ," in text
+    assert "Test 11 and 2 more Each waits until Lint has ended." in text
+    assert text.count("until Lint has ended") == 1
+
+
+async def test_who_waits_for_a_turn_in_a_group_is_told_so_and_not_of_places(house: House, client: Client) -> None:
+    await serve(house)
+    first = factories.make_build(concurrency_group="deploy")
+    await house.add_build(first)
+    second = factories.make_build(concurrency_group="deploy", head_sha="c" * 40, title="The second")
+    plans = (factories.make_plan(key=name, name=name) for name in ("one", "two"))
+    await house.add_build(second, *(factories.make_job(plan=plan) for plan in plans))
+    reason = f"Waits for build {first.id} of the same concurrency group."
+    text = words(await shown(client, "/queue"))
+    assert text.count(f"Waits for build {first.id} of the same concurrency group.") == 1
+    assert f"It is queued. {reason.partition(first.id)[0]}" in text
+    text = words(await shown(client, f"/explain?q={'c' * 40}"))
+    assert f"Waits for build {first.id}" in text
+    assert f"Waits for build {first.id}" in part(await shown(client, f"/builds/{second.id}"), "remarks")
 
 
 async def test_a_long_queue_is_shown_in_parts(house: House, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

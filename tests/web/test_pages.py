@@ -238,7 +238,7 @@ async def test_only_a_page_that_can_change_looks_again(house: House, client: Cli
     await house.store.write(checks.acknowledge, claimed[0], version=1, github_id=9, status="completed", now=house.now)
     page = await shown(client, f"/builds/{new.build.id}")
     assert "data-live" not in page
-    assert "On GitHub: completed" in words(page)
+    assert "and GitHub shows it" in words(page)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,11 @@ async def test_only_a_page_that_can_change_looks_again(house: House, client: Cli
         ({"error": "GitHub did not answer."}, "waiting", "tried again"),
         ({"reported_version": 1, "error": "The App lacks checks: write."}, "errored", "Cannot be shown"),
         ({"reported_version": 1}, "skipped", "newer build"),
-        ({"reported_version": 1, "github_id": 5, "reported_status": "in_progress"}, "passed", "On GitHub: in_progress"),
+        (
+            {"reported_version": 1, "github_id": 5, "reported_status": "in_progress"},
+            "queued",
+            "Queued, and GitHub shows it",
+        ),
     ],
 )
 def test_a_check_says_whether_github_shows_it(changes: dict[str, Any], icon: str, says: str) -> None:
@@ -527,12 +531,26 @@ async def test_a_question_is_answered_with_steps_builds_and_who_did_what(house: 
     html = await shown(client, f"/explain?q={factories.HEAD_SHA[:7]}")
     text = words(html)
     assert "waits for approval. Somebody has to approve." in text
-    assert text.index("`mona` pushed.") < text.index("The file has 3 bytes.")
+    assert text.index("mona pushed.") < text.index("The file has 3 bytes.")
     assert "Cancelled by mona (id 5), with the button on GitHub" in text
     for target in (f"/deliveries/{one.guid}", f"/builds/{made.id}", f"/explain?q={factories.HEAD_SHA}"):
         assert f'href="{target}"' in html
     assert f'href="/explain?q={factories.HEAD_SHA}"' in await shown(client, f"/builds/{made.id}")
     assert f'href="/explain?q={one.guid}"' in await shown(client, f"/deliveries/{one.guid}")
+
+
+async def test_githubs_reports_on_our_own_checks_are_left_out_until_they_are_asked_for(
+    house: House, client: Client
+) -> None:
+    for event, action in (("push", None), ("check_run", "created"), ("check_suite", "completed")):
+        await house.add_delivery(event=event, action=action)
+    await house.add_delivery(event="check_run", action="rerequested")
+    found = {path: words(await shown(client, f"/deliveries{path}")) for path in ("", "?reports=1", "?state=received")}
+    for path, text in found.items():
+        assert ("check_run.created" in text, "check_suite.completed" in text) == (path != "", path != "")
+        assert "check_run.rerequested" in text
+        assert ("Show them too" in text) is (path == "")
+    assert (await client.get("/deliveries?reports=x")).status == 400
 
 
 async def test_a_question_that_is_none_says_what_can_be_asked_and_the_box_keeps_it(client: Client) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from sqlalchemy.engine import Connection
 
 from bot.builds import timing, waiting
+from bot.checks import titles
 from bot.model import artifact, build, check, job
 from bot.store import artifacts, builds, checks, jobs
 from bot.web import graph, states, waterfall
@@ -62,9 +63,10 @@ def make_context(
     :param kept: the artifacts of these jobs, or of those whose results they took over.
     """
     names = {one.origin_id or one.id: one.plan.name for one in of_build}
+    looks = {one.id: states.look(one.state) for one in of_build}
     is_live = states.is_live(made)
     in_stages = stages(of_build)
-    told = [(one, one.reason or waiting.why(one, of=made, of_build=of_build)) for one in of_build]
+    told = [(one, _remark(one, made, of_build=of_build)) for one in of_build]
     return Context(
         now=now,
         build=made,
@@ -72,13 +74,21 @@ def make_context(
         graph=graph.draw(in_stages),
         remarks=tuple((one, text) for one, text in told if text is not None),
         waterfall=waterfall.draw(timing.of(of_build, made_at=made.created_at, now=now)),
-        checks=tuple(_check_line(one) for one in reported),
+        checks=tuple(_check_line(one, looks.get(one.job_id or "", states.look(made.state))) for one in reported),
         artifacts=tuple((one, names.get(one.job_id, "")) for one in kept),
         can_cancel=is_live,
         can_retry=not is_live,
         can_retry_failed=not is_live and any(one.state in job.UNWELL for one in of_build),
         is_live=is_live or any(one.is_stale for one in reported),
     )
+
+
+def _remark(one: job.Job, made: build.Build, *, of_build: Sequence[job.Job]) -> str | None:
+    """Why a job stands where it stands, where it is not plain."""
+    step = titles.failed_step(one)
+    if one.reason and step is not None:
+        return f"In step `{step[0].name}`: {one.reason}"
+    return one.reason or waiting.why(one, of=made, of_build=of_build)
 
 
 def stages(of_build: Sequence[job.Job]) -> tuple[tuple[job.Job, ...], ...]:
@@ -106,13 +116,14 @@ def _depths(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return {key: order[depth] for key, depth in depths.items()}
 
 
-def _check_line(one: check.Check) -> CheckLine:
+def _check_line(one: check.Check, look: states.Look) -> CheckLine:
+    """:param look: that of what the check is of, which GitHub shows once nothing is left to be sent."""
     if not one.is_stale and one.error is not None:
         return CheckLine(check=one, icon="errored", text="Cannot be shown on GitHub")
     if not one.is_stale and one.github_id is None:
         return CheckLine(check=one, icon="skipped", text="Not sent: a newer build took its place")
     if not one.is_stale:
-        return CheckLine(check=one, icon="passed", text=f"On GitHub: {one.reported_status or 'up to date'}")
+        return CheckLine(check=one, icon=look.icon, text=f"{look.text}, and GitHub shows it")
     if one.error is not None:
         return CheckLine(check=one, icon="waiting", text="Sending failed; it is tried again")
     text = "Waits to be sent" if one.reported_version == 0 else "A change waits to be sent"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bot.builds import explaining, finding
 from bot.builds.waiting import why
-from bot.model import build
+from bot.model import build, job
 from bot.store import active
 from bot.web import viewing
 from bot.web.page import Page, Sources
@@ -23,11 +24,16 @@ LIMIT = 20
 MOST_JOBS = 100
 
 
-class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that waits."""
+#: So many jobs that wait for the same are named.
+MOST_NAMES = 12
 
-    id: str
-    name: str
+
+class Alike(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of one build that wait for the same."""
+
+    jobs: tuple[job.Job, ...]
+    #: How many more there are than are named.
+    more: int
     why: str
 
 
@@ -38,7 +44,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     #: One sentence, or two; empty where the build itself runs.
     answer: str = ""
     advice: tuple[str, ...] = ()
-    jobs: tuple[WaitingJob, ...] = ()
+    jobs: tuple[Alike, ...] = ()
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,23 +90,38 @@ def make_context(found: Found, *, before_id: str | None, now: datetime, limit: i
 def waiting(found: explaining.Explanation) -> Waiting:
     """A build that an explanation is about, with its jobs that wait."""
     made, its_jobs = found.facts.builds[0], found.facts.jobs
-    # Of a build with one job the answer says it already.
+    # Of a build with one job, and of jobs that wait as their build does, the answer says it already.
     told = [(one, why(one, of=made, of_build=its_jobs)) for one in its_jobs] if len(its_jobs) > 1 else []
     return Waiting(
         build=made,
-        answer=found.answer,
+        # The line above names it, by its title.
+        answer=re.sub(rf"^Build {made.id} ", "It ", found.answer),
         advice=found.advice,
-        jobs=tuple(WaitingJob(id=one.id, name=one.plan.name, why=text) for one, text in told if text is not None),
+        jobs=_alike((one, text) for one, text in told if text not in (None, made.reason)),
+    )
+
+
+def _alike(told: Iterable[tuple[job.Job, str]]) -> tuple[Alike, ...]:
+    """Jobs by what they wait for, in their order."""
+    by_why: dict[str, list[job.Job]] = {}
+    for one, text in told:
+        by_why.setdefault(text, []).append(one)
+    return tuple(
+        Alike(
+            jobs=tuple(jobs[:MOST_NAMES]),
+            more=max(0, len(jobs) - MOST_NAMES),
+            why=text if len(jobs) == 1 else re.sub("^It ", "Each ", text),
+        )
+        for text, jobs in by_why.items()
     )
 
 
 def _partly(found: Sequence[active.Active]) -> tuple[Waiting, ...]:
-    by_build: dict[str, tuple[build.Build, list[WaitingJob]]] = {}
+    by_build: dict[str, tuple[build.Build, list[tuple[job.Job, str]]]] = {}
     for one in found:
         _, jobs = by_build.setdefault(one.build.id, (one.build, []))
-        text = why(one.job, of=one.build, of_build=one.of_build)
-        jobs.append(WaitingJob(id=one.job.id, name=one.job.plan.name, why=text or ""))
-    return tuple(Waiting(build=made, jobs=tuple(jobs)) for made, jobs in by_build.values())
+        jobs.append((one.job, why(one.job, of=one.build, of_build=one.of_build) or ""))
+    return tuple(Waiting(build=made, jobs=_alike(jobs)) for made, jobs in by_build.values())
 
 
 def _find(connection: Connection, *, before_id: str | None, now: datetime, among: Collection[int] | None) -> Found:

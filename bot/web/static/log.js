@@ -292,6 +292,19 @@
     fill();
   }
 
+  // What a build prints to begin a group is a sign for us: the rest of the line is the group's name.
+  function hideSign(button) {
+    const walker = document.createTreeWalker(button.parentElement, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode() && !walker.currentNode.data);
+    const sign = /^(?:::group::|##\[group\]|(?:---|~~~|\+\+\+) )(?=.)/.exec(walker.currentNode?.data ?? "");
+    if (!sign || button.parentElement.querySelector(".sign")) return;
+    walker.currentNode.splitText(sign[0].length);
+    const span = document.createElement("span");
+    span.className = "sign";
+    walker.currentNode.replaceWith(span);
+    span.append(sign[0]);
+  }
+
   function paintGroup(row, one) {
     let button = row.querySelector(".fold");
     if (!one) {
@@ -303,6 +316,7 @@
       button.type = "button";
       button.className = "fold";
       row.lastElementChild.prepend(button);
+      hideSign(button);
     }
     button.setAttribute("aria-expanded", String(one.isOpen));
     button.setAttribute("aria-label", `Group of ${one.last - one.first} lines`);
