@@ -1,73 +1,76 @@
-"""Makes the pictures of the docs anew: a job's page, and the simulator's pages of pull requests. Needs Chromium."""
+"""Makes the pictures of the docs anew: every page of the dashboard, and the simulator's pages of pull requests.
+
+All that they show was really built, by a service that runs beside a simulator of GitHub. Needs Chromium; run it as
+`python -m scripts.make_screenshots`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.async_api import async_playwright
 
 from bot.cli import demo
 from bot.simulator import Simulator
-
-Shoot = Callable[..., Awaitable[None]]
-IMAGES = Path(__file__).parent.parent / "docs" / "images"
-#: Nothing of the browser's own calls out, and every run draws alike.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--force-color-profile=srgb",
-]
+from scripts import picture_stories
+from scripts.camera import ARGUMENTS, IMAGES, Camera
 
 
 async def main() -> None:
-    """Tell the stories, and take their pictures."""
+    """Tell the stories, take their pictures, and remove those that nobody takes any more."""
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("Chromium is missing: apt-get install chromium")
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        async with Simulator(folder=home / "github") as github, demo.service(github, home) as url:
-            github.webhook_url = f"{url}/webhook"
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-
-                async def shoot(name: str, page_url: str, *, is_whole: bool = True) -> None:
-                    page = await browser.new_page(viewport={"width": 1100, "height": 800}, device_scale_factor=1.5)
-                    await page.goto(page_url)
-                    await page.wait_for_load_state("load")
-                    if not is_whole:
-                        await page.set_viewport_size({"width": 1100, "height": 1500})
-                    await page.screenshot(path=IMAGES / f"{name}.png", full_page=is_whole)
-                    await page.close()
-                    print(f"docs/images/{name}.png is made")
-
-                await _red_check(github, shoot)
-                await _stranger(github, shoot)
-                await _results(github, shoot)
-                await browser.close()
+    if not await _has_emoji():
+        sys.exit("A font with emoji is missing, which GitHub's pages have: apt-get install fonts-noto-color-emoji")
+    async with contextlib.AsyncExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        playwright = await stack.enter_async_context(async_playwright())
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        stack.push_async_callback(browser.close)
+        camera = Camera(browser)
+        for tell in (picture_stories.set_up, picture_stories.tell, _pull_requests):
+            folder = home / tell.__name__
+            folder.mkdir()
+            camera.storage = None
+            await tell(camera, folder)
+    for path in IMAGES.glob("*.png"):
+        if path.stem not in camera.taken:
+            path.unlink()
+    size = sum(path.stat().st_size for path in IMAGES.glob("*.png"))
+    print(f"{len(camera.taken)} pictures, {size / 1e6:.1f} MB")
 
 
-async def _red_check(github: Simulator, shoot: Shoot) -> None:
+async def _has_emoji() -> bool:
+    asked = ("fc-list", ":charset=274c", "family")
+    process = await asyncio.create_subprocess_exec(*asked, stdout=asyncio.subprocess.PIPE)
+    return bool((await process.communicate())[0].strip())
+
+
+async def _pull_requests(camera: Camera, home: Path) -> None:
+    """What people see on GitHub, on the simulator's pages."""
+    async with Simulator(folder=home / "github") as github, demo.service(github, home) as url:
+        github.webhook_url = f"{url}/webhook"
+        await _red_check(camera, github)
+        await _stranger(camera, github)
+        await _results(camera, github)
+
+
+async def _red_check(camera: Camera, github: Simulator) -> None:
     repository = await github.create_repository("octo/hello", files=demo.MAIN)
     await github.commit(repository, "greet-the-world", demo.TOPIC, "Greet the world when nobody is named")
     pull = await github.open_pull_request(repository, "greet-the-world", author="mona")
-    run = await github.wait_for_check(repository, pull.head_sha, conclusion="failure")
-    await shoot("job", run.details_url)
-    await shoot("pull-request", f"{repository.html_url}/pull/{pull.number}")
+    await github.wait_for_check(repository, pull.head_sha, conclusion="failure")
+    await camera.shoot("pull-request", f"{repository.html_url}/pull/{pull.number}")
 
 
-async def _stranger(github: Simulator, shoot: Shoot) -> None:
+async def _stranger(camera: Camera, github: Simulator) -> None:
     """A stranger's pull request waits, is approved by the button, and a newer push drops the approval."""
     repository = await github.create_repository("octo/tools", files=demo.MAIN)
     fork = await github.fork(repository, "stranger")
@@ -77,16 +80,16 @@ async def _stranger(github: Simulator, shoot: Shoot) -> None:
     pull = await github.open_pull_request(repository, "better", from_fork=fork, author="stranger")
     page = f"{repository.html_url}/pull/{pull.number}"
     run = await github.wait_for_check(repository, pull.head_sha, conclusion="action_required")
-    await shoot("stranger-waits", page)
+    await camera.shoot("stranger-waits", page)
     github.press_action(run, "approve", sender="octo")
     await github.wait_for_check(repository, pull.head_sha, conclusion="success")
-    await shoot("stranger-approved", page)
+    await camera.shoot("stranger-approved", page)
     await github.push(fork, "better", {"README.md": "# Even better tools\n"}, author="stranger")
     await github.wait_for_check(repository, pull.head_sha, conclusion="action_required")
-    await shoot("stranger-pushed-again", page)
+    await camera.shoot("stranger-pushed-again", page)
 
 
-async def _results(github: Simulator, shoot: Shoot) -> None:
+async def _results(camera: Camera, github: Simulator) -> None:
     """A pull request that breaks 400 tests, and what its job leaves behind."""
     pipeline = """\
 name: hello
@@ -107,8 +110,8 @@ jobs:
     await github.commit(repository, "break", {**bad, "a.c": "int a = b;\n"}, "Break everything")
     pull = await github.open_pull_request(repository, "break", title="Break everything")
     run = await github.wait_for_check(repository, pull.head_sha, conclusion="failure")
-    await shoot("results-on-github", f"{repository.html_url}/runs/{run.id}", is_whole=False)
-    await shoot("results", run.details_url, is_whole=False)
+    await camera.shoot("results-on-github", f"{repository.html_url}/runs/{run.id}", most=1340)
+    await camera.shoot("results", run.details_url, most=900)
 
 
 def _junit(failed: Sequence[int]) -> str:

@@ -168,6 +168,13 @@ def _claim(is_true: bool, otherwise: str) -> None:
 @contextlib.asynccontextmanager
 async def service(github: Simulator, home: Path) -> AsyncIterator[str]:
     """`buildhook serve` as a process of its own, told everything by its environment; gives its address."""
+    async with serving(environment(github, home), home) as told:
+        yield told["url"]
+
+
+@contextlib.asynccontextmanager
+async def serving(variables: Mapping[str, str], home: Path) -> AsyncIterator[Mapping[str, str]]:
+    """`buildhook serve` with these variables; gives what it says when it is ready."""
     log = home / "service.log"
     with log.open("wb") as err:
         process = await asyncio.create_subprocess_exec(
@@ -176,7 +183,7 @@ async def service(github: Simulator, home: Path) -> AsyncIterator[str]:
             "bot",
             "serve",
             "--json",
-            env=_environment(github, home),
+            env=variables,
             cwd=home,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -188,7 +195,7 @@ async def service(github: Simulator, home: Path) -> AsyncIterator[str]:
             line = await process.stdout.readline()
         if not line:
             raise _Claim(f"The service did not start:\n{log.read_text(errors='replace')}")
-        yield json.loads(line)["url"]
+        yield json.loads(line)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -196,7 +203,8 @@ async def service(github: Simulator, home: Path) -> AsyncIterator[str]:
         await process.communicate()
 
 
-def _environment(github: Simulator, home: Path) -> Mapping[str, str]:
+def environment(github: Simulator, home: Path) -> dict[str, str]:
+    """All that a service of this simulator is told, with its data below `home`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BUILDHOOK_")}
     # The process may have been started from anywhere, e.g. by its path in a checkout.
     package = str(Path(__file__).parent.parent.parent)
