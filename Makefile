@@ -62,6 +62,7 @@ bench: install ## every benchmark, beside peers, into docs/benchmarks.md; some: 
 	$(BIN)/python benchmarks/run.py $(PART)
 
 screenshots: install-test ## make the pictures of the docs anew
+	@scripts/install_system.sh emoji
 	$(BIN)/python -m scripts.make_screenshots
 	$(BIN)/python -m scripts.draw_trace
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the named programs with Debian's package manager where that is possible; says loudly what to do where not.
+# Installs the named programs, and a font for `emoji`, with Debian's package manager where that is possible; says loudly what to do where not.
 set -euo pipefail
 
 declare -A package=(
@@ -14,11 +14,19 @@ declare -A package=(
   [busybox]=busybox-static
   [systemd-analyze]=systemd
   [haproxy]=haproxy
+  [emoji]=fonts-noto-color-emoji
 )
+is_there() {
+  if [ "$1" = emoji ]; then
+    command -v fc-list >/dev/null 2>&1 && [ -n "$(fc-list :charset=274c family)" ]
+  else
+    command -v "$1" >/dev/null 2>&1
+  fi
+}
 missing=()
 PATH="$PATH:/usr/sbin:/sbin"
 for program in "$@"; do
-  command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
+  is_there "$program" || missing+=("${package[$program]}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

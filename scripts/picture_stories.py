@@ -132,8 +132,8 @@ async def _ended(
 ) -> None:
     """The pages of what has ended."""
     build, job = red["buildhook"], red["buildhook / Test on 3.13"]
-    for name, page in (("build", build), ("job", job)):
-        await camera.shoot(name, page, most=1700, scale=1.5)
+    for name, page, most in (("build", build, 1000), ("job", job, 1700)):
+        await camera.shoot(name, page, most=most, scale=1.5)
         await camera.shoot(f"{name}-dark", page, scheme="dark", most=1000)
         await camera.shoot(f"{name}-phone", page, width=PHONE, most=1000)
     await camera.shoot("log-search", job, before=_search, most=900)
