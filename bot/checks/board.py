@@ -14,7 +14,7 @@ from bot.reports import paths
 SWITCHED_OFF = "The pipeline file does not ask for builds to be shown here any more: the checks show them."
 #: Of so many jobs that went wrong, the first, the lines are shown that say why.
 MOST_FAILURES = 3
-_LINES = 5
+_LINES = 10
 _LINE_BYTES = 500
 _TITLE_BYTES = 300
 _MAX_TABLE_BYTES = 20_000

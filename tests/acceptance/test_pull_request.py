@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
 from bot.simulator import Simulator
 from tests.acceptance.conftest import pipeline
-from tests.acceptance.process import Process
+from tests.acceptance.process import Process, serving
 from tests.acceptance.test_push import calls
 
 RED = {
@@ -177,3 +182,31 @@ async def test_a_command_in_a_comment_runs_what_failed_again_and_is_answered_in_
     # By the command line it means the same.
     again = await service.command("builds", "retry", newest["id"], "--failed")
     assert (again["generation"], again["origin_id"]) == (3, newest["id"])
+
+
+@pytest.mark.long
+async def test_builds_are_shown_in_one_comment_over_a_kill(
+    github: Simulator, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    file = "on: {pull_request: {comment: true}}\njobs:\n  test: {steps: [{run: python3 -m unittest}]}\n"
+    repository = await github.create_repository("octo/hello", files={".buildhook.yml": file})
+    files = {name: text for name, text in RED.items() if name != ".buildhook.yml"}
+    await github.commit(repository, branch="topic", files=files, message="Greet")
+
+    def ours() -> list[tuple[int, str]]:
+        return [(one.id, one.body) for one in github.comments_on(pull) if one.via_app is not None]
+
+    async with serving(environment, log=tmp_path / "service.log") as service:
+        github.webhook_url = service.webhook_url
+        pull = await github.open_pull_request(repository, head_branch="topic")
+        await github.wait_until(lambda: len(ours()) == 1 and "**❌ Failed:**" in ours()[0][1])
+        ((made, text),) = ours()
+        assert "AssertionError" in text
+        assert pull.head_sha in text
+        await service.kill()
+    async with serving(environment, log=tmp_path / "service.log") as service:
+        github.webhook_url = service.webhook_url
+        head = await github.push(repository, branch="topic", files=GREEN, message="Mend it")
+        await github.wait_until(lambda: "**✅ Passed:**" in ours()[0][1])
+        assert [one for one, _ in ours()] == [made]
+        assert head in ours()[0][1]

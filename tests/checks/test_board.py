@@ -55,9 +55,7 @@ def test_each_job_stands_with_its_page_and_what_went_wrong_with_the_lines_that_s
         "```text",
         "src/a.py:3:1: error: no such name",
         "more",
-        "noise",
-        "noise",
-        "noise",
+        *["noise"] * 8,
         "```",
     ]
 
