@@ -21,7 +21,7 @@ from bot import web as pages
 from bot.choices import Access
 from bot.events import retrying
 from bot.github import urls
-from bot.listener import Listener
+from bot.listener import Listener, raise_files
 from bot.logs import Storage
 from bot.model import build, delivery
 from bot.pipelines import parse
@@ -137,7 +137,8 @@ class Service:
             self._stack.push_async_callback(self._entrance.close)
             self._next_work = self._make_work(self._settings, self._policy, self._handlers)
             await self._open_or_wait()
-            self._listener = Listener(self._application(), host=self._settings.host, port=self._settings.port)
+            application, host, port = self._application(), self._settings.host, self._settings.port
+            self._listener = Listener(application, host=host, port=port, besides=lambda: len(self._streams))
             await self._listener.open()
             self._stack.push_async_callback(self._listener.close)
         except BaseException:
@@ -260,7 +261,7 @@ class Service:
             visitors=self._visitors,
         )
         application.add_routes([*front.routes(), *side.routes()])
-        pages.add_to(
+        self._streams = pages.add_to(
             application,
             store=self._store,
             logs=self._storage.logs,
@@ -281,6 +282,7 @@ class Service:
             setting_up=self.setting_up,
             retention=timedelta(days=self._settings.retention_days),
             visitors=self._visitors,
+            max_streams=pages.room(raise_files()),
             most_bytes=lambda: self._policy.quotas.storage_bytes,
         )
         return application

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +20,8 @@ HEADER_TIMEOUT_SECONDS = 5.0
 KEEPALIVE_SECONDS = 75.0
 #: Far more than GitHub and a proxy need, far fewer than the process may open.
 MAX_CONNECTIONS = 2_000
+#: For connections, live streams, the database, logs and jobs: as many open files as this process asks for.
+FILES = 16_384
 #: How long connections are still accepted when the service stops, while there is any to do: what stands in front learns
 #: meanwhile that this one is not ready any more.
 GRACE_SECONDS = 2.0
@@ -34,6 +37,16 @@ _BACKLOG = 1024
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def raise_files() -> int:
+    """Let this process open as many files as it may be allowed, up to what it needs; gives how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return FILES if soft == resource.RLIM_INFINITY else soft
+
+
 class Listener:
     """Serves one application on one address."""
 
@@ -44,9 +57,11 @@ class Listener:
         host: str,
         port: int,
         max_connections: int = MAX_CONNECTIONS,
+        besides: Callable[[], int] = int,
         header_timeout_seconds: float = HEADER_TIMEOUT_SECONDS,
     ) -> None:
         """:param port: 0 takes a free one.
+        :param besides: gives how many connections have a bound of their own, such as live streams.
 
         :raises errors.SettingsError: if aiohttp has no compiled parser: the one in Python took smuggled requests.
         """
@@ -55,6 +70,7 @@ class Listener:
         self._host = host
         self._port = port
         self._max_connections = max_connections
+        self._besides = besides
         self._header_timeout_seconds = header_timeout_seconds
         #: Connections that sent no request yet, and when they were made.
         self._silent: dict[Any, float] = {}
@@ -146,7 +162,7 @@ class Listener:
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        if len(server.connections) >= self._max_connections:
+        if len(server.connections) - self._besides() >= self._max_connections:
             return _Refusal()
         inner = server()
         loop = asyncio.get_running_loop()

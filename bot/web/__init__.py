@@ -5,7 +5,7 @@ from bot.web.entering import Entry, Way
 from bot.web.health import Readiness, store_check
 from bot.web.setup import link as setup_link
 from bot.web.site import CLIENT_MAX_SIZE_BYTES, add_to
-from bot.web.stream import Streams
+from bot.web.stream import Streams, room
 
 __all__ = [
     "CLIENT_MAX_SIZE_BYTES",
@@ -15,6 +15,7 @@ __all__ = [
     "Streams",
     "Way",
     "add_to",
+    "room",
     "setup_link",
     "store_check",
 ]

@@ -57,6 +57,14 @@ class Assembler:
         """Where the first line that is not whole begins: reading can go on there without a gap."""
         return self._line_start_bytes
 
+    def copy(self) -> Assembler:
+        """One that goes on from here and leaves this one as it is."""
+        made = Assembler(number=self._number, start_bytes=self._line_start_bytes, max_line_bytes=self._max_bytes)
+        made._end_bytes = self._end_bytes
+        kept = [_Segment(bytearray(one.kept), one.left_out_bytes) for one in self._segments]
+        made._segments = deque(kept, maxlen=MAX_RETURNS)
+        return made
+
     def feed(self, data: bytes) -> list[Line]:
         """Take the next bytes; gives the lines that they make whole."""
         lines: list[Line] = []

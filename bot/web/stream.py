@@ -12,22 +12,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from bot import errors, telemetry
-from bot.logs import OpenedLog, Watcher
 from bot.model import job
 from bot.store import jobs
-from bot.web import loglines, viewing
+from bot.web import fanout, loglines, viewing
 from bot.web.page import Sources
 from bot.web.pages import job as job_page
 from bot.web.templating import Templates
 
-#: How many streams may be open at once.
-MAX_STREAMS = 200
+#: How many streams may be open at once, however few files this process may open, and however many.
+MAX_STREAMS, MOST_STREAMS = 200, 10_000
+#: Of the files that this process may open, what is kept for all else.
+_OTHER_FILES = 4_000
 HEARTBEAT_SECONDS = 15.0
 #: A reader that takes nothing for so long is let go.
 SEND_TIMEOUT_SECONDS = 30.0
@@ -36,8 +38,17 @@ LOOK_SECONDS = 1.0
 #: The shortest time between two events with lines.
 PACE_SECONDS = 0.05
 RETRY_MILLISECONDS = 1000
+#: So many events with lines are sent in a second to all together: beyond it each stream has fewer and larger ones.
+_EVENTS_PER_SECOND = 2_000
 _log = telemetry.log("web")
-_READ_BYTES = 128 * 1024
+
+
+def room(files: int) -> int:
+    """How many streams may be open at once.
+
+    :param files: how many files this process may open; each stream is one.
+    """
+    return max(MAX_STREAMS, min(MOST_STREAMS, files - _OTHER_FILES))
 
 
 class Streams:
@@ -45,15 +56,28 @@ class Streams:
 
     def __init__(self, *, limit: int = MAX_STREAMS) -> None:
         self._limit = limit
-        self._wakes: set[Callable[[], None]] = set()
+        self._count = 0
+        self._wakes: Counter[Callable[[], None]] = Counter()
+        self._closing = asyncio.Event()
         self.is_closed = False
 
     def __len__(self) -> int:
-        return len(self._wakes)
+        return self._count
+
+    def pace(self) -> float:
+        """The shortest time between two events with lines: the more streams there are, the longer."""
+        return max(PACE_SECONDS, self._count / _EVENTS_PER_SECOND)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the service stops."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     def close(self) -> None:
         """End all streams; browsers come back to the next process and go on where they were."""
         self.is_closed = True
+        self._closing.set()
         for wake in self._wakes:
             wake()
 
@@ -63,85 +87,58 @@ class Streams:
 
         :raises web.HTTPServiceUnavailable: if there is none.
         """
-        if self.is_closed or len(self._wakes) >= self._limit:
+        if self.is_closed or self._count >= self._limit:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "10"})
-        self._wakes.add(wake)
+        self._count += 1
+        self._wakes[wake] += 1
         try:
             yield
         finally:
-            self._wakes.discard(wake)
+            self._count -= 1
+            self._wakes[wake] -= 1
+            self._wakes += Counter()
 
 
-class _Reader:
-    """One browser that follows one job."""
+class _Response(EventSourceResponse):
+    """Takes events that are encoded already: those of a log with many readers are the same for all."""
 
-    def __init__(
-        self, sources: Sources, *, one: job.Job, log: OpenedLog, assembler: loglines.Assembler, start_bytes: int
-    ) -> None:
-        self._sources = sources
-        self._job_id = one.id
-        self._log = log
-        self._assembler = assembler
-        self._at_bytes = start_bytes
-        self._shown: job.Job | None = None
-
-    async def head(self, templates: Templates, shell: viewing.Shell) -> tuple[bool, str | None]:
-        """Whether the job has ended, and what to send if its row changed."""
-        one = await self._sources.store.read(jobs.get, self._job_id)
-        is_changed = self._shown is None or _visible(one) != _visible(self._shown)
-        self._shown = one
-        if not is_changed:
-            return one.state in job.FINAL, None
-        head = await job_page.load_head(self._sources, self._job_id)
-        context = job_page.HeadContext(head=head)
-        steps = [{"line": step.line, "name": step.name} for step in head.steps if step.line is not None]
-        data = {"html": templates.render("_job_head.html", context, shell=shell), "steps": steps}
-        return one.state in job.FINAL, json.dumps(data)
-
-    async def lines(self) -> tuple[str, str] | None:
-        """The next rows with the offset that they lead to; None where the log has no more."""
-        data = await self._log.read(start=self._at_bytes, limit=_READ_BYTES)
-        if not data:
-            return None
-        self._at_bytes += len(data)
-        return await asyncio.to_thread(self._rows, data)
-
-    def _rows(self, data: bytes) -> tuple[str, str]:
-        found = self._assembler.feed(data)
-        rest = self._assembler.rest()
-        rows = [*found, *(() if rest is None else (rest,))]
-        shown = [{"number": row.number, "html": loglines.html(row)} for row in rows]
-        return json.dumps(shown), str(self._assembler.next_bytes)
+    async def send_event(self, event: bytes) -> None:
+        """:raises TimeoutError: if the reader takes nothing for too long; it is cut off."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+                await self.write(event)
+        except ConnectionError:
+            self.stop_streaming()
+            raise
+        except TimeoutError:
+            self.stop_streaming()
+            self._abort_transport()
+            raise
 
 
 def routes(sources: Sources, *, templates: Templates, streams: Streams) -> list[web.RouteDef]:
     """The only route."""
+    channels = fanout.Channels(sources.logs, pace=streams.pace)
 
     async def follow(request: web.Request) -> web.StreamResponse:
-        one = await sources.store.read(jobs.get, request.match_info["id"])
-        shell = viewing.shell(request)
+        job_id = request.match_info["id"]
+        one = await sources.store.read(jobs.get, job_id)
         log_id = job_page.log_id(one)
-        async with sources.logs.opened(log_id) as log, sources.logs.watch(log_id) as watcher:
-            size_bytes = await log.size()
+        async with channels.of(one, log_id, lambda: sources.store.read(jobs.get, job_id)) as channel:
+            size_bytes = await channel.measure()
             job_page.expect_log(one, size_bytes=size_bytes)
             start = min(_start(request), size_bytes)
             (number,) = await sources.logs.line_numbers(log_id, at=[start])
-            assembler = loglines.Assembler(number=number, start_bytes=start)
-            reader = _Reader(sources, one=one, log=log, assembler=assembler, start_bytes=start)
-            with streams.place(watcher.wake):
-                response = EventSourceResponse(ping_interval=HEARTBEAT_SECONDS, send_timeout=SEND_TIMEOUT_SECONDS)
+            place = fanout.Place(start, loglines.Assembler(number=number, start_bytes=start))
+            with streams.place(channel.wake):
+                response = _Response(ping_interval=HEARTBEAT_SECONDS, send_timeout=SEND_TIMEOUT_SECONDS)
                 response.headers["Cache-Control"] = "no-store"
                 await response.prepare(request)
+                heads = _Heads(sources, channel=channel, templates=templates, shell=viewing.shell(request))
                 try:
                     async with response:
                         try:
-                            await _send(
-                                response,
-                                reader,
-                                watcher=watcher,
-                                head=lambda: reader.head(templates, shell),
-                                streams=streams,
-                            )
+                            await _send(response, channel, place, heads=heads, streams=streams)
                         except errors.NotFound:
                             # A browser that came back would hear the same for ever.
                             await response.send("{}", event="gone")
@@ -155,36 +152,56 @@ def routes(sources: Sources, *, templates: Templates, streams: Streams) -> list[
     return [web.get("/jobs/{id:[0-9A-Z]{26}}/events", follow)]
 
 
+class _Heads:
+    """What stands above the log, for one browser."""
+
+    def __init__(
+        self, sources: Sources, *, channel: fanout.Channel, templates: Templates, shell: viewing.Shell
+    ) -> None:
+        self._sources = sources
+        self._channel = channel
+        self._templates = templates
+        self._shell = shell
+        self._shown: fanout.Row | None = None
+
+    async def changed(self, row: fanout.Row) -> bytes | None:
+        """The event to send, if the job's row is another one than this browser knows."""
+        if self._shown is row or (self._shown is not None and _visible(row.job) == _visible(self._shown.job)):
+            return None
+        self._shown = row
+        # Only whoever may change something has buttons, with a form of their own browser.
+        whose = self._shell if self._shell.may_write else None
+        return await self._channel.head((row.number, whose), lambda: self._make(row.job))
+
+    async def _make(self, one: job.Job) -> bytes:
+        head = await job_page.load_head(self._sources, one.id)
+        context = job_page.HeadContext(head=head)
+        steps = [{"line": step.line, "name": step.name} for step in head.steps if step.line is not None]
+        html = await asyncio.to_thread(self._templates.render, "_job_head.html", context, shell=self._shell)
+        return fanout.encoded(json.dumps({"html": html, "steps": steps}), event="head", retry=RETRY_MILLISECONDS)
+
+
 async def _send(
-    response: EventSourceResponse,
-    reader: _Reader,
-    *,
-    watcher: Watcher,
-    head: Callable[[], Awaitable[tuple[bool, str | None]]],
-    streams: Streams,
+    response: _Response, channel: fanout.Channel, place: fanout.Place, *, heads: _Heads, streams: Streams
 ) -> None:
-    loop = asyncio.get_running_loop()
-    is_over, next_look = False, loop.time()
     while not streams.is_closed and response.is_connected():
-        changed: str | None = None
-        # The row first: bytes are stored before the state that they led to, so nothing comes after an end seen here.
-        if loop.time() >= next_look:
-            is_over, changed = await head()
-            next_look = loop.time() + LOOK_SECONDS
-        found = await reader.lines()
-        if found is not None:
-            data, offset = found
-            await response.send(data, event="lines", id=offset)
+        # The row first: see `Channel.look`.
+        row = await channel.look(every_seconds=LOOK_SECONDS)
+        changed = await heads.changed(row)
+        piece = await channel.next(place)
+        if piece is not None:
+            await response.send_event(piece.event)
+            place = piece.to
         if changed is not None:
-            await response.send(changed, event="head", retry=RETRY_MILLISECONDS)
-        if found is not None:
+            await response.send_event(changed)
+        if piece is not None:
             # Many small appends become one event.
-            await asyncio.sleep(PACE_SECONDS)
-        elif is_over:
+            await streams.pause(streams.pace())
+        elif row.job.state in job.FINAL:
             await response.send("{}", event="done")
             return
         else:
-            await watcher.wait(max(0.0, next_look - loop.time()))
+            await channel.wait(max(LOOK_SECONDS, streams.pace()))
 
 
 def _visible(one: job.Job) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from bot.store.results_tables import artifacts as artifact_table
 from bot.store.schema import jobs as job_table
 from tests import factories
 from tests.builds.conftest import Yard
+from tests.databases import long_on_postgresql
 
 KIB = 1024
 REPOSITORY = factories.REPOSITORY_ID
@@ -78,6 +79,7 @@ async def sum_of(yard: Yard) -> storage.Kept:
     return found
 
 
+@long_on_postgresql
 async def test_t120_what_does_not_fit_is_left_out_and_the_check_and_the_page_say_why(yard: Yard) -> None:
     yard.quotas = policy.Quotas(storage_bytes=100 * KIB)
     new = one_job()
@@ -113,6 +115,7 @@ async def test_t120_of_two_jobs_that_end_at_once_one_finds_the_room(yard: Yard) 
     assert [found is not None for found in told].count(True) == 1
 
 
+@long_on_postgresql
 async def test_t120_a_full_repository_keeps_the_end_of_logs_the_counts_of_reports_and_says_so(yard: Yard) -> None:
     yard.quotas = policy.Quotas(storage_bytes=10 * KIB)
     await run(yard, one_job(), zipped("dist", 8 * KIB))
@@ -136,6 +139,7 @@ async def test_t120_a_full_repository_keeps_the_end_of_logs_the_counts_of_report
     assert len(told.problems) == 1
 
 
+@long_on_postgresql
 async def test_t120_the_sum_goes_down_with_what_is_deleted(yard: Yard) -> None:
     new, other = one_job(), one_job(head_sha="b" * 40, cause="b")
     await run(yard, new, zipped("dist", 7 * KIB), zipped("docs", KIB), junit(failed=2))
@@ -156,6 +160,7 @@ async def test_t120_the_sum_goes_down_with_what_is_deleted(yard: Yard) -> None:
     assert await sum_of(yard) == storage.Kept()
 
 
+@long_on_postgresql
 async def test_t120_a_job_that_the_engine_lost_is_counted_with_its_log(yard: Yard) -> None:
     new = one_job()
     await yard.create(new)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +19,7 @@ from pytest_aiohttp import AiohttpClient
 from ulid import ULID
 
 from bot.model import job
-from bot.web import stream
+from bot.web import fanout, stream
 from tests import factories
 from tests.web.conftest import Client
 from tests.web.house import House, build_house, close_house
@@ -290,3 +291,56 @@ async def test_f24_a_reader_of_a_log_that_is_deleted_gets_all_of_it_or_a_clear_e
     assert (await client.get(f"/jobs/{young}")).status == 404
     await client.close()
     await close_house(house)
+
+
+async def test_f60_what_all_followers_are_sent_is_read_and_made_once(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[int] = []
+    plain = fanout._piece
+
+    def counted(place: fanout.Place, data: bytes) -> fanout.Piece:
+        pieces.append(len(data))
+        return plain(place, data)
+
+    monkeypatch.setattr(fanout, "_piece", counted)
+    one = await house.add_job(log=b"first\n")
+    followers = [asyncio.create_task(until_done(client, one)) for _ in range(40)]
+    async with asyncio.timeout(20):
+        while len(house.streams) < len(followers):
+            await asyncio.sleep(0)
+        for number in range(10):
+            await house.append(one, b"line %d\n" % number)
+            await asyncio.sleep(0.02)
+        await house.save_job(one, state=job.State.PASSED)
+        seen = await asyncio.gather(*followers)
+    assert {tuple(screen.lines()) for screen, _ in seen} == {("first", *(f"line {number}" for number in range(10)))}
+    # Not once for each of them: those who stand at one place share what comes next.
+    assert len(pieces) <= 40
+
+
+@pytest.mark.long
+async def test_f60_a_reader_that_takes_nothing_is_cut_and_the_others_are_not(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "SEND_TIMEOUT_SECONDS", 0.2)
+    text = b"".join(b"%07d %s\n" % (number, b"x" * 8000) for number in range(800))
+    one = await house.add_job(log=text)
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect((client.host, client.port))
+        lazy.sendall(f"GET /jobs/{one.id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        async with asyncio.timeout(30):
+            follower = asyncio.create_task(until_done(client, one))
+            while len(house.streams) < 2:
+                await asyncio.sleep(0)
+            while len(house.streams) > 1:
+                await asyncio.sleep(0.01)
+            assert not follower.done()
+            await house.save_job(one, state=job.State.PASSED)
+            screen, _ = await follower
+    assert len(screen.lines()) == 800
+
+
+def test_f60_there_are_as_many_places_as_files_may_be_opened_and_200_in_any_case() -> None:
+    assert [stream.room(files) for files in (1_024, 4_096, 8_000, 1 << 20)] == [200, 200, 4_000, 10_000]
