@@ -111,7 +111,12 @@ class Channel:
         """What comes behind a place; None where that is nothing yet."""
         if place.at_bytes >= self._end_bytes:
             return None
-        return await _once(self._pieces, place.key, lambda: self._make(place), most=KEPT_PIECES)
+        made = await _once(self._pieces, place.key, lambda: self._make(place), most=KEPT_PIECES)
+        if made.to.at_bytes > place.at_bytes:
+            return made
+        # What was measured is not there any more.
+        self._pieces.pop(place.key, None)
+        return None
 
     async def head(self, key: Hashable, make: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
         """What stands above the log, made once for all whose key is the same."""
