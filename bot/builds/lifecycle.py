@@ -117,7 +117,8 @@ def resolve(jobs: Sequence[job.Job], *, of: build.Build) -> dict[str, Resolved]:
             if decided is not None:
                 graph.move(one, decided)
                 is_changed = True
-    return graph.moved
+    # Only now is it known of all that a job needs what became of it, and so which of them to name.
+    return {job_id: graph.told(job_id, decided) for job_id, decided in graph.moved.items()}
 
 
 def moved(one: job.Job, resolved: Mapping[str, Resolved], *, now: datetime) -> job.Job:
@@ -152,15 +153,10 @@ class _Graph:
         if one.cancel_requested_at is not None:
             # Whoever ends such jobs may come to it later than the end of what it needs: it was cancelled, not skipped.
             return Resolved(transition(_S.WAITING, Signal.CANCELLED), one.cancel_reason or CANCELLED)
-        needs = {key: self._state_of(key) for key in one.plan.needs}
         if one.plan.condition is None:
-            verdict = needs_verdict(needs.values())
-            if verdict == _S.QUEUED:
-                # What failed or was skipped counts along the whole chain, also where a job in between ran all the same.
-                needs = {key: self._state_of(key) for key in self._ancestors(one)}
-                verdict = needs_verdict(needs.values())
+            verdict, needs = self._by_needs(one)
             reason = why_skipped(needs) if verdict == _S.SKIPPED else None
-        elif any(state not in job.FINAL for state in needs.values()):
+        elif any(self._state_of(key) not in job.FINAL for key in one.plan.needs):
             return None
         else:
             reason = conditions.against(one.plan.condition, self._contexts(one), self._status(one))
@@ -168,6 +164,24 @@ class _Graph:
         if verdict is None or (verdict == _S.QUEUED and not self._has_place(one)):
             return None
         return Resolved(verdict, reason)
+
+    def told(self, job_id: str, decided: Resolved) -> Resolved:
+        """The same, with the reason as it is when all are decided."""
+        one = self._jobs[job_id]
+        is_by_needs = one.cancel_requested_at is None and one.plan.condition is None
+        if decided.state != _S.SKIPPED or not is_by_needs:
+            return decided
+        return replace(decided, reason=why_skipped(self._by_needs(one)[1]))
+
+    def _by_needs(self, one: job.Job) -> tuple[job.State | None, Mapping[str, job.State]]:
+        """What becomes of a job without a condition, and by which others."""
+        needs = {key: self._state_of(key) for key in one.plan.needs}
+        verdict = needs_verdict(needs.values())
+        if verdict == _S.QUEUED:
+            # What failed or was skipped counts along the whole chain, also where a job in between ran all the same.
+            needs = {key: self._state_of(key) for key in self._ancestors(one)}
+            verdict = needs_verdict(needs.values())
+        return verdict, needs
 
     def outlives(self, one: job.Job) -> bool:
         """Whether the `if` of a job holds when somebody cancels the build now."""
