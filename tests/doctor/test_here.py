@@ -52,7 +52,7 @@ async def test_before_the_app_is_there_it_says_what_it_cannot_ask(environment: d
 
 async def test_wrong_settings_are_one_line_each(environment: dict[str, str]) -> None:
     report = await look(environment, max_jobs="many", public_url="builds.example.org", maxjobs=3, policyfile="x")
-    report.tells("settings", "BUILDHOOK_MAX_JOBS", "integer")
+    report.tells("settings", "BUILDHOOK_MAX_JOBS", "write a whole number")
     report.tells("settings", "BUILDHOOK_PUBLIC_URL", "write a URL like https://host")
     report.tells("setting-names", "BUILDHOOK_MAXJOBS", "Did you mean BUILDHOOK_MAX_JOBS?")
     report.tells("setting-names", "BUILDHOOK_POLICYFILE", "Did you mean BUILDHOOK_POLICY_FILE?")

@@ -175,7 +175,12 @@ class Local:
     async def _look(self) -> None:
         """Look whether sandboxes can be made, and tell the operator where not."""
         for found in {Network.NONE, self._reach}:
-            if problem := (await self._preparer.look(found)).problem:
+            try:
+                problem = (await self._preparer.look(found)).problem
+            except errors.EngineError as error:
+                # The first job looks again.
+                problem = str(error)
+            if problem is not None:
                 _log.warning(problem, action="sandbox_missing", network=found.value)
 
     async def close(self) -> None:

@@ -152,6 +152,9 @@ class _Server:
             raise OSError(errno.EPIPE, "the process that starts supervisors ended; the service's output may say why")
         if (number := int(said)) <= 0:
             raise OSError(-number, f"no supervisor can be started: {os.strerror(-number)}")
+        if not fds:
+            # It came up, and ends without our word.
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return number, fds[0]
 
     def end(self) -> None:
