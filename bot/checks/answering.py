@@ -7,9 +7,9 @@ again by its marker before another one is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bot import errors, failpoint, telemetry

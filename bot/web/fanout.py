@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hasha
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 from bot.logs import LogStore, OpenedLog, Watcher
 from bot.model import job
 from bot.web import loglines
@@ -42,8 +44,7 @@ class Place:
         return self.at_bytes, self.assembler.next_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """The next rows, as they are sent."""
 
     event: bytes
@@ -61,8 +62,7 @@ def encoded(data: str, *, event: str, id: str | None = None, retry: int | None =
     return "".join(line + _SEPARATOR for line in [*lines, ""]).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A job's row, as it was when somebody looked."""
 
     #: Which look of the channel it is of.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import markdown_it
 import pytest
+from msgspec.structs import replace
 
 from bot.checks import board, comment
 from bot.model import answer, build, job

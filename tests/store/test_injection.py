@@ -326,7 +326,6 @@ CHANGES_NOTHING: dict[str, _Call] = {
     "results.find": lambda connection, text: results.find(connection, text, most_cases=9, most_findings=9),
     "results.list_totals": lambda connection, text: results.list_totals(connection, [text]),
     "jobs.get": lambda connection, text: jobs.get(connection, text),
-    "kept.recount_artifacts": lambda connection, text: kept.recount_artifacts(connection, [text]),
     "jobs.list_ended_ids": lambda connection, text: jobs.list_ended_ids(connection, after_id=text),
     "jobs.put_off": lambda connection, text: jobs.put_off(connection, text, not_before_at=NOW),
     "outcomes.cancel_build": lambda connection, text: outcomes.cancel_build(connection, text, now=NOW, reason=text),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bot.builds import waiting
 from bot.model import build, engine, job
