@@ -56,7 +56,11 @@ def list_of_repository(
     made = {
         one.id: one
         for one in branches.list_newest(
-            connection, repository=repository, repository_id=repository_id, before_id=before_id
+            connection,
+            repository=repository,
+            repository_id=repository_id,
+            before_id=before_id,
+            limit=branches.WINDOW,
         )
     }
     query = (

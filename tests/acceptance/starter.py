@@ -30,6 +30,13 @@ _LARGEST_REQUEST = 1 << 20
 _NOT_FLUSHED = 120
 
 
+def _is_readable(fd: int) -> bool:
+    # Not by `select`: it knows no descriptor beyond 1,023.
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class Child:
     """A process that was started; as `asyncio.subprocess.Process`, as far as tests use that."""
 
@@ -42,7 +49,7 @@ class Child:
     @property
     def returncode(self) -> int | None:
         """The exit status, minus the signal's number if one ended it; None while it runs."""
-        if self._returncode is None and select.select([self._status], [], [], 0)[0]:
+        if self._returncode is None and _is_readable(self._status):
             data = os.read(self._status, 16)
             os.close(self._status)
             # Without a word its starter has died, and it with it.

@@ -171,17 +171,15 @@ async def test_f99_idle_connections_and_live_logs_do_not_hold_the_stop(
             await connection.send(raw.request(path))
             return connection, await connection.head()
 
-        # More than may follow at once: those are refused, and then idle too.
         followers, heads = zip(*await asyncio.gather(*(ask(f"/jobs/{job}/events") for _ in range(400))), strict=True)
         idle, said = zip(*await asyncio.gather(*(ask("/livez") for _ in range(1000))), strict=True)
         assert all("200 OK" in head for head in said)
         assert await asyncio.gather(*(one.reader.readexactly(3) for one in idle)) == [b"ok\n"] * 1000
-        live = [one for one, head in zip(followers, heads, strict=True) if "200 OK" in head]
-        assert [sum(f" {status} " in head for head in heads) for status in (200, 503)] == [200, 200]
-        await asyncio.gather(*(one.reader.readuntil(b"event: head") for one in live))
+        assert all("200 OK" in head for head in heads)
+        await asyncio.gather(*(one.reader.readuntil(b"event: head") for one in followers))
         assert await service.stop() == 0
         assert await asyncio.gather(*(one.rest() for one in idle)) == [b""] * 1000
-        for rest in await asyncio.gather(*(one.rest() for one in live)):
+        for rest in await asyncio.gather(*(one.rest() for one in followers)):
             # Ended as a whole answer ends, and not as a log ends.
             assert rest.endswith(b"0\r\n\r\n")
             assert b"event: done" not in rest

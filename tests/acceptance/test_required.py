@@ -138,7 +138,8 @@ async def runs(place: Place) -> tuple[str, str]:
     pull = await place.propose(BOTH.format("sleep 600"))
 
     async def is_told() -> bool:
-        return [run.status for run in place.github.check_runs(pull.repository, pull.head_sha)] == ["in_progress"]
+        # The push's build may have been shown before that of the pull request took its place.
+        return [run.status for run in place.github.check_runs(pull.repository, pull.head_sha)][-1:] == ["in_progress"]
 
     await wait_for(is_told)
     return place.told(pull)

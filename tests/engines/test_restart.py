@@ -297,6 +297,7 @@ def test_f4_a_request_is_kept_whole_for_a_service_that_comes_back(tmp_path: Path
         contexts={"github": {"ref": "refs/heads/main"}},
         cache_scopes=contract.CacheScopes(write="own", read=("own", "main")),
         images=images.Rules(allow=("docker.io/library/*",)),
+        log_bytes=5 << 20,
     )
     left_out = {"secrets", "engine"}
     given = {one.name for one in fields(asked) if getattr(asked, one.name) != one.default}
