@@ -20,6 +20,7 @@ from bot.engines import contract
 from bot.engines.local import engine as local
 from bot.engines.local import podman
 from bot.model import job
+from bot.store import Store
 from tests.acceptance import process
 from tests.engines import images, jobs, stores, supervisors
 from tests.engines.conftest import Open
@@ -333,6 +334,8 @@ async def test_the_attempts_of_an_operator_are_made_beside_a_service_with_its_im
         engine.events(request.job_id), lambda one: isinstance(one, contract.Output) and b"ready" in one.data
     )
     settings = {"BUILDHOOK_SANDBOX": "podman", "BUILDHOOK_SANDBOX_IMAGE": stores.TOOLS}
+    # Where a service keeps what came of it.
+    await (await Store(f"sqlite:///{data_dir / 'buildhook.db'}").open()).close()
     status, out, err = await process.run(
         *("engines", "test", "local", "--json"), environment={**process.environment(data_dir), **settings}
     )

@@ -63,7 +63,10 @@ def escapes() -> list[str]:
         ("Type=notify", "Type=oneshot"),
         ("ExecStart=.*", "ExecStart=/opt/buildhook/bin/buildhook engines test local --json"),
         ("(WatchdogSec|Restart)=.*", ""),
-        ("StateDirectory=buildhook", "StateDirectory=probe\nStandardOutput=file:/run/probe.json"),
+        (
+            "StateDirectory=buildhook",
+            "StateDirectory=probe\nStandardOutput=file:/run/probe.json\nStandardError=journal",
+        ),
         ("/var/lib/buildhook", "/var/lib/probe"),
     ):
         text = re.sub(f"^{pattern}$" if "/var" not in pattern else pattern, other, text, flags=re.MULTILINE)
