@@ -24,7 +24,8 @@ GOOD = {
     "SECURITY.md": "# Security\n",
     "app.yml": "name: hello\n",
     "docs/index.md": "# Docs\n\n## Begin\n\n- [Hello](../README.md)\n- [Page](page.md): a page.\n- [Contributing]"
-    "(../CONTRIBUTING.md)\n\n## More\n\n- [Changes](../CHANGELOG.md)\n- [Holes](../SECURITY.md)\n- [Inner](recipes/inner.md)\n",
+    "(../CONTRIBUTING.md)\n\n## More\n\n- [Changes](../CHANGELOG.md)\n- [Holes](../SECURITY.md)\n"
+    "- [Inner](recipes/inner.md)\n",
     "docs/page.md": '# Page\n\n## Part\n\n[Hello](../README.md), [own](#own)\n\n## Other <a id="own"></a>\n\n'
     "```console\n$ echo '[x](nowhere.md)'\n```\n",
     "docs/recipes/inner.md": "# Inner\n\n[Page](../page.md#own), [file](../../app.yml)\n",
