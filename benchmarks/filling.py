@@ -58,6 +58,9 @@ def _copy_all(url: str, count: int, repositories: int, seconds: float, is_over: 
             connection.exec_driver_sql("SET synchronous_commit = off")
         connection.commit()
         indexes = [index for table in _TABLES for index in table.indexes]
+        # As the migrations made them, over some rows or over all.
+        known = "SELECT name, sql FROM sqlite_master" if is_file else "SELECT indexname, indexdef FROM pg_indexes"
+        made_by = {row[0]: row[1] for row in connection.exec_driver_sql(known)}
         for index in indexes:
             index.drop(connection)
         connection.commit()
@@ -68,7 +71,7 @@ def _copy_all(url: str, count: int, repositories: int, seconds: float, is_over: 
             connection.commit()
             made = end
         for index in indexes:
-            index.create(connection)
+            connection.exec_driver_sql(made_by[index.name])
         connection.exec_driver_sql("ANALYZE")
         connection.commit()
         if is_file:

@@ -10,6 +10,7 @@ none.
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Collection, Iterable
 
@@ -23,16 +24,21 @@ from bot.store.schema import deliveries as table
 # Written out, not bound: only then does SQLite see that the partial indexes hold them.
 _SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
 _SETTLED_STATES = sorted(set(delivery.State) - delivery.UNFINISHED)
-_OF_EACH = newest.OfEach(
+_OF_EACH = (
     "SELECT seq FROM deliveries WHERE repository_id = each.value AND state = :state AND seq < :before"
-    " AND event = coalesce(:event, event) AND repository = coalesce(:repository, repository)"
-    # As `received.IS_REPORT` has it.
-    " AND (:has_reports OR event NOT IN ('check_run', 'check_suite') OR action IN ('rerequested', 'requested_action'))"
-    " AND state IN ('handled', 'ignored', 'parked') ORDER BY seq DESC LIMIT :most",
-    keys=list[int],
+    " AND state IN ('handled', 'ignored', 'parked'){more} ORDER BY seq DESC LIMIT :most"
 )
+#: As `received.IS_REPORT` has it.
+_NO_REPORT = " AND (event NOT IN ('check_run', 'check_suite') OR action IN ('rerequested', 'requested_action'))"
 #: Behind every delivery.
 _END = 2**63 - 1
+
+
+@functools.cache
+def _of_each(*, has_event: bool, has_repository: bool, has_reports: bool) -> newest.OfEach[int]:
+    """The newest of each of many repositories; a condition that is always true would mislead who plans the query."""
+    more = (" AND event = :event" if has_event else "") + (" AND repository = :repository" if has_repository else "")
+    return newest.OfEach(_OF_EACH.format(more=more + ("" if has_reports else _NO_REPORT)), keys=list[int])
 
 
 def list_newest(
@@ -69,9 +75,12 @@ def list_newest(
         if among is None:
             found += connection.scalars(seqs.where(_SETTLED, table.c.state == settled))
         else:
-            given = {"state": settled.value, "before": before, "event": event, "repository": repository}
-            given["has_reports"] = has_reports
-            found += _OF_EACH.newest(connection, among, limit=limit, **given)
+            wanted = {"event": event, "repository": repository}
+            given = {name: value for name, value in wanted.items() if value is not None}
+            of_each = _of_each(
+                has_event=event is not None, has_repository=repository is not None, has_reports=has_reports
+            )
+            found += of_each.newest(connection, among, limit=limit, state=settled.value, before=before, **given)
     return _rows(connection, found, limit=limit)
 
 
