@@ -84,6 +84,11 @@ def brief(values: Mapping[str, Any]) -> Brief:
     return Brief(**{**{column.name: values[column.name] for column in COLUMNS}, "state": build.State(values["state"])})
 
 
+def of_build(one: build.Build) -> Brief:
+    """A brief of what is there whole."""
+    return Brief(**{name: getattr(one, name) for name in Brief.__struct_fields__})
+
+
 def list_closed(connection: Connection, *, repository_id: int, numbers: Collection[int]) -> frozenset[int]:
     """Those of the pull requests that are known to be closed."""
     query = sa.select(pulls.c.number).where(

@@ -169,9 +169,12 @@ def _projects(connection: Connection, *, among: Collection[int] | None) -> list[
 
 def _project(connection: Connection, head: build.Build) -> Project:
     branch = caching.default_branch(head) or "main"
-    found = branches.list_of_ref(
-        connection, repository_id=head.repository_id, ref=f"refs/heads/{branch}", limit=PROJECT_BUILDS
-    )
+    ref = f"refs/heads/{branch}"
+    # The newest build is mostly of that branch and over: then there is nothing to ask for.
+    if head.ref == ref and head.state in badge.TELLING:
+        found = [branches.of_build(head)]
+    else:
+        found = branches.list_of_ref(connection, repository_id=head.repository_id, ref=ref, limit=PROJECT_BUILDS)
     last = next((one for one in found if one.state in badge.TELLING), None)
     status = {build.State.PASSED: "Success", build.State.FAILED: "Failure"}
     return Project(
