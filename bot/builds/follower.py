@@ -26,7 +26,6 @@ _SAVE_EVERY_BYTES = 1024 * 1024
 _SAVE_EVERY = timedelta(seconds=1)
 #: When nothing came for so long, what came before is written down.
 PAUSE_SECONDS = 0.05
-_FAILURES = frozenset({job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT})
 _log = telemetry.log("builds")
 
 
@@ -135,9 +134,9 @@ class Follower:
 
     async def _ingest(self, one: job.Job, files: Sequence[contract.ResultFile]) -> ingest.Taken | None:
         """Take in what the job left behind; None where that is nothing."""
-        repository_id, room = await self._store.read(_look, one, most_bytes=self._most_bytes)
-        if not files and not room.is_full:
+        if not files:
             return None
+        repository_id, room = await self._store.read(_look, one, most_bytes=self._most_bytes)
         taken = await ingest.take(
             files, of=one, logs=self._logs, kept=self._artifacts, room=room, new_id=self._new_id, now=self._now()
         )
@@ -147,7 +146,7 @@ class Follower:
 
     async def _save(self, one: job.Job, *, made: ingest.Taken | None = None) -> None:
         tail = None
-        if (self._store.is_shared or self._logs.goes_away) and one.state in _FAILURES:
+        if (self._store.is_shared or self._logs.goes_away) and one.state in job.BAD:
             # Another replica may tell GitHub of it, and the log is not there; or the store that has it is away.
             tail = await failure.tail(self._logs, one)
         saved, dropped = await self._store.write(
@@ -188,13 +187,16 @@ def _save(
     most_bytes: int,
 ) -> tuple[transitions.Saved, Sequence[artifact.Artifact]]:
     """Write it; gives what was written, and the artifacts that there is no room for any more."""
-    found, left, dropped = _fit(connection, one, made, most_bytes=most_bytes) if made is not None else _NOTHING
+    if made is not None:
+        found, left, dropped = _fit(connection, one, made, most_bytes=most_bytes)
+    else:
+        found, left, dropped = _without_files(connection, one, most_bytes=most_bytes)
     saved = transitions.save(connection, one, now=now)
     if not found.is_empty:
         results.insert(connection, one.id, found)
     if left:
         artifacts.replace_of_job(connection, one.id, left)
-    if made is not None:
+    if made is not None or not found.is_empty:
         kept.note_left(
             connection,
             one,
@@ -210,7 +212,14 @@ def _save(
 
 
 _Fitted = tuple[report.Results, Sequence[artifact.Artifact], Sequence[artifact.Artifact]]
-_NOTHING: _Fitted = (report.Results(), (), ())
+
+
+def _without_files(connection: Connection, one: job.Job, *, most_bytes: int) -> _Fitted:
+    """What is told of a job that left nothing but its log: where there was no room that is shorter."""
+    if one.state not in job.FINAL:
+        return report.Results(), (), ()
+    _, room = _look(connection, one, most_bytes=most_bytes)
+    return report.Results(problems=(storage.why_lean(room),) if room.is_full else ()), (), ()
 
 
 def _fit(connection: Connection, one: job.Job, made: ingest.Taken, *, most_bytes: int) -> _Fitted:

@@ -154,8 +154,8 @@ class _Graph:
             # Whoever ends such jobs may come to it later than the end of what it needs: it was cancelled, not skipped.
             return Resolved(transition(_S.WAITING, Signal.CANCELLED), one.cancel_reason or CANCELLED)
         if one.plan.condition is None:
-            verdict, needs = self._by_needs(one)
-            reason = why_skipped(needs) if verdict == _S.SKIPPED else None
+            # Which of them to name is known when all are decided: see `told`.
+            verdict, reason = self._by_needs(one)[0], None
         elif any(self._state_of(key) not in job.FINAL for key in one.plan.needs):
             return None
         else:
@@ -219,10 +219,9 @@ class _Graph:
     def _status(self, one: job.Job) -> conditions.Status:
         """https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idneeds"""
         before = self._ancestors(one)
-        failing = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
         return conditions.Status(
             is_success=all(self._state_of(key) == _S.PASSED for key in before),
-            is_failure=any(self._state_of(key) in failing for key in before),
+            is_failure=any(self._state_of(key) in job.BAD for key in before),
             is_cancelled=any(self._state_of(key) == _S.CANCELLED for key in before),
         )
 
@@ -271,8 +270,7 @@ def counted(plan: job.Plan, state: job.State) -> job.State:
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idcontinue-on-error
     """
-    may_fail = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
-    return _S.PASSED if plan.continue_on_error and state in may_fail else state
+    return _S.PASSED if plan.continue_on_error and state in job.BAD else state
 
 
 def ended_by_failure(changed: job.Job, jobs: Sequence[job.Job]) -> list[job.Job]:
@@ -280,8 +278,7 @@ def ended_by_failure(changed: job.Job, jobs: Sequence[job.Job]) -> list[job.Job]
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstrategyfail-fast
     """
-    bad = {_S.FAILED, _S.ERRORED, _S.TIMED_OUT}
-    if not changed.plan.group or not changed.plan.fail_fast or counted(changed.plan, changed.state) not in bad:
+    if not changed.plan.group or not changed.plan.fail_fast or counted(changed.plan, changed.state) not in job.BAD:
         return []
     return [one for one in jobs if one.plan.id == changed.plan.id and one.state not in job.FINAL]
 

@@ -16,9 +16,6 @@ from bot.builds import lifecycle
 from bot.model import build, job
 from bot.store import answers, builds, checks, groups, jobs, kept, locks, notifications
 
-#: What a comment tells of at once: all else it tells with the next change of the build.
-_RED = frozenset({job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT})
-
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """A job and its build as they stand behind a move."""
@@ -54,7 +51,8 @@ def save(connection: Connection, changed: job.Job, *, now: datetime) -> Saved:
                     connection, build_id=one.build_id, job_id=one.id, is_conclusion=is_conclusion, now=now
                 )
     of_build = _save_build(connection, was, list(after.values()), now=now)
-    went_wrong = any(one.state in _RED and before[one.id].state not in _RED for one in after.values())
+    # A comment tells of these at once, and of all else with the next change of the build.
+    went_wrong = any(one.state in job.BAD and before[one.id].state not in job.BAD for one in after.values())
     if went_wrong or of_build.state != was.state:
         answers.note_build(connection, of_build, now=now)
     return Saved(job=changed, of_build=of_build)

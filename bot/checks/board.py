@@ -18,7 +18,6 @@ _LINES = 10
 _LINE_BYTES = 500
 _TITLE_BYTES = 300
 _MAX_TABLE_BYTES = 20_000
-_RED = (job.State.FAILED, job.State.ERRORED, job.State.TIMED_OUT)
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +31,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 def failures(jobs: Sequence[job.Job]) -> list[job.Job]:
     """The jobs whose output tells something."""
-    return [one for one in sorted(jobs, key=lambda one: one.position) if one.state in _RED][:MOST_FAILURES]
+    return [one for one in sorted(jobs, key=lambda one: one.position) if one.state in job.BAD][:MOST_FAILURES]
 
 
 def section(board: Board, *, page: Callable[[str, str], str]) -> str:
@@ -59,7 +58,7 @@ def _table(jobs: Sequence[job.Job], page: Callable[[str, str], str]) -> str:
     if not jobs:
         return ""
     # What went wrong comes first where not all may fit.
-    shown = sorted(jobs, key=lambda one: (len(jobs) > 50 and one.state not in _RED, one.position))
+    shown = sorted(jobs, key=lambda one: (len(jobs) > 50 and one.state not in job.BAD, one.position))
     lines = [
         markdown.row(
             markdown.code(one.plan.name),

@@ -35,6 +35,8 @@ FINAL = frozenset({State.PASSED, State.FAILED, State.ERRORED, State.CANCELLED, S
 DECIDED = frozenset({State.PASSED, State.FAILED, State.TIMED_OUT})
 #: States that somebody may want to be other ones: the job began, or was to begin, and did not pass.
 UNWELL = frozenset({State.FAILED, State.ERRORED, State.CANCELLED, State.TIMED_OUT})
+#: States of a job that went wrong: by its code, by us, or by its time.
+BAD = frozenset({State.FAILED, State.ERRORED, State.TIMED_OUT})
 #: States in which an engine may hold something for the job.
 ON_ENGINE = frozenset({State.STARTING, State.RUNNING})
 

@@ -9,14 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.model import build
+from bot.store import due
 from bot.store.schema import budgets, builds, deliveries
 
 # Written out, and all that the partial index holds: only then does SQLite see that it holds these.
-_PARKED = (
-    sa.select(sa.func.count())
-    .select_from(deliveries)
-    .where(sa.text("state = 'parked'"), sa.text("state IN ('handled', 'ignored', 'parked')"))
-)
+_PARKED = sa.select(sa.func.count()).select_from(deliveries).where(sa.text("state = 'parked'"), due.SETTLED)
 _UNFINISHED = sorted(state.value for state in set(build.State) - build.FINAL)
 
 

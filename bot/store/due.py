@@ -16,6 +16,7 @@ from bot.store.schema import deliveries as table
 
 # Written out, not bound: only then does SQLite see that the partial indexes hold them.
 UNFINISHED = sa.text("deliveries.state IN ('received', 'handling', 'retrying')")
+SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
 _OTHER_UNFINISHED = sa.text("other.state IN ('received', 'handling', 'retrying')")
 _other = table.alias("other")
 _now = sa.bindparam("now", type_=Instant())

@@ -21,8 +21,6 @@ from bot.model import delivery
 from bot.store import due, newest, received
 from bot.store.schema import deliveries as table
 
-# Written out, not bound: only then does SQLite see that the partial indexes hold them.
-_SETTLED = sa.text("deliveries.state IN ('handled', 'ignored', 'parked')")
 _SETTLED_STATES = sorted(set(delivery.State) - delivery.UNFINISHED)
 _OF_EACH = (
     "SELECT seq FROM deliveries WHERE repository_id = each.value AND state = :state AND seq < :before"
@@ -73,7 +71,7 @@ def list_newest(
         found += connection.scalars(unfinished)
     for settled in _SETTLED_STATES if state is None else {state} - delivery.UNFINISHED:
         if among is None:
-            found += connection.scalars(seqs.where(_SETTLED, table.c.state == settled))
+            found += connection.scalars(seqs.where(due.SETTLED, table.c.state == settled))
         else:
             wanted = {"event": event, "repository": repository}
             given = {name: value for name, value in wanted.items() if value is not None}

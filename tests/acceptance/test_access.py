@@ -17,16 +17,7 @@ HTML = {"Accept": "text/html"}
 
 async def test_t89_t90_a_person_sees_what_github_lets_them_see_and_no_longer(tmp_path: Path) -> None:
     async with Simulator(folder=tmp_path / "github") as github:
-        github.app.callback_urls = [f"{URL}/login/callback"]
-        github.app.events.add("member")
-        environment = process.for_github(
-            github,
-            tmp_path / "data",
-            access="github",
-            client_id=github.client_id,
-            client_secret=github.client_secret,
-            public_url=URL,
-        )
+        environment = _environment(github, tmp_path)
         async with (
             process.serving(environment, log=tmp_path / "service.log") as service,
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser,
@@ -67,16 +58,7 @@ async def test_f93_while_github_cannot_be_asked_about_people_builds_run_and_comm
     """Pages are no exception to what GitHub lets somebody see: an answer of it holds for less than a minute."""
     log = tmp_path / "service.log"
     async with Simulator(folder=tmp_path / "github") as github:
-        github.app.callback_urls = [f"{URL}/login/callback"]
-        github.app.events.add("member")
-        environment = process.for_github(
-            github,
-            tmp_path / "data",
-            access="github",
-            client_id=github.client_id,
-            client_secret=github.client_secret,
-            public_url=URL,
-        )
+        environment = _environment(github, tmp_path)
         async with (
             process.serving(environment, log=log) as service,
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser,
@@ -108,6 +90,20 @@ async def test_f93_while_github_cannot_be_asked_about_people_builds_run_and_comm
             status, page = await look(f"/builds/{made['id']}")
             assert (status, "octo/hello" in page) == (200, True)
     assert "Traceback" not in log.read_text()
+
+
+def _environment(github: Simulator, folder: Path) -> dict[str, str]:
+    """The settings of a service where people sign in, which hears of their rights."""
+    github.app.callback_urls = [f"{URL}/login/callback"]
+    github.app.events.add("member")
+    return process.for_github(
+        github,
+        folder / "data",
+        access="github",
+        client_id=github.client_id,
+        client_secret=github.client_secret,
+        public_url=URL,
+    )
 
 
 async def _sign_in(browser: aiohttp.ClientSession, url: str, github: Simulator, login: str) -> dict[str, str]:
